@@ -1,0 +1,61 @@
+# Everything is made and run below .venv: nothing else on the machine changes, except that
+# scripts/apt-install adds Debian packages when root runs it and they are missing.
+
+PORT ?= 8000
+BIN := .venv/bin
+ASSETS := src/taskpush/api/static/vendor/versions.json
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help setup setup-test demo test test-full check lint fmt lock clean
+.DEFAULT_GOAL := help
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+setup: .venv/.ready $(ASSETS) ## .venv with everything in it
+	@:
+
+.venv/.ready: requirements.lock pyproject.toml hatch_build.py web/package-lock.json scripts/setup
+	@scripts/setup
+
+# Lost, though .venv says that everything is there: the install that fetches them runs again.
+$(ASSETS): | .venv/.ready
+	@scripts/setup
+
+setup-test: tests/js/node_modules/.ready ## what tests need besides: strace, a browser, JavaScript clients
+	@scripts/install-test-tools
+
+tests/js/node_modules/.ready: tests/js/package-lock.json .venv/.ready
+	@echo "setup: installing the JavaScript clients of tests/js"
+	@scripts/npm --prefix tests/js ci >/dev/null
+	@touch $@
+
+demo: setup ## the server with the example, on PORT (8000); ONCE=1 runs it through once and ends
+	@$(BIN)/python -m examples.demo --port $(PORT) $(if $(ONCE),--once)
+
+test: setup-test check ## checks and tests
+	@$(BIN)/pytest -q
+
+test-full: setup-test check ## the slow tests too
+	@$(BIN)/pytest -q -m "full or not full"
+
+check: setup lint ## format, style, types, import contract; changes nothing
+	@$(BIN)/ruff format --quiet --check . || { echo "make fmt puts that right" >&2; exit 1; }
+
+lint: setup ## check without the format
+	@$(BIN)/ruff check --quiet --output-format=concise .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo >.venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+
+fmt: setup ## format, and fix what can be fixed
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+lock: setup ## requirements.lock and the package-lock.json files; UPGRADE=1 moves every pin
+	@scripts/lock
+
+clean: ## all that is made; not what a server stored
+	@rm -rf .venv __pycache__ build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .coverage .coverage.* htmlcov tests/js/node_modules web/node_modules
+	@rm -rf src/taskpush/api/static/vendor src/taskpush/api/static/.vendor-*
+	@find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
