@@ -1,0 +1,26 @@
+"""taskpush: long-running Python jobs whose every step reaches the people who wait for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taskpush.app import TaskPush
+    from taskpush.runner.context import TaskCancelled, TaskContext
+
+__all__ = ["TaskCancelled", "TaskContext", "TaskPush"]
+
+_HOMES = {
+    "TaskPush": "taskpush.app",
+    "TaskContext": "taskpush.runner.context",
+    "TaskCancelled": "taskpush.runner.context",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load public names when they are asked for: importing the client stays light."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

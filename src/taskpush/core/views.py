@@ -1,0 +1,90 @@
+"""From the record to what readers see of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from taskpush.models.events import EventType
+from taskpush.models.position import WirePosition
+from taskpush.models.task import (
+    ErrorSummary,
+    Latest,
+    Links,
+    Snapshot,
+    Summary,
+    TaskRecord,
+    VolatileEvent,
+)
+
+_IN_SNAPSHOTS = (EventType.PROGRESS, EventType.QUEUE, EventType.STATS)
+
+
+def summary_of(record: TaskRecord) -> Summary:
+    """The record without params and result, as lists and feeds show it."""
+    return Summary(**_shared(record))
+
+
+def snapshot_of(record: TaskRecord) -> Snapshot:
+    """The whole record as one task's readers see it."""
+    return Snapshot(
+        **_shared(record),
+        params=dict(record.params),
+        metadata=dict(record.metadata),
+        links=links_of(record.task_id),
+    )
+
+
+def snapshot_body(record: TaskRecord) -> dict[str, Any]:
+    """The snapshot as a JSON object."""
+    return snapshot_of(record).model_dump(mode="json", by_alias=True)
+
+
+def latest_of(record: TaskRecord) -> Latest:
+    """The newest data of the volatile types that snapshots hold."""
+    return Latest(
+        **{
+            event_type.value: _data(record.latest[event_type])
+            for event_type in _IN_SNAPSHOTS
+            if event_type in record.latest
+        }
+    )
+
+
+def links_of(task_id: str) -> Links:
+    """Addresses below the place where taskpush is mounted."""
+    base = f"/api/tasks/{task_id}"
+    return Links(
+        self_=base, events=f"{base}/events", result=f"{base}/result", cancel=f"{base}/cancel"
+    )
+
+
+def _shared(record: TaskRecord) -> dict[str, Any]:
+    error = record.error
+    return {
+        "task_id": record.task_id,
+        "kind": record.kind,
+        "title": record.title,
+        "status": record.status,
+        "final": record.final,
+        "resumable": record.resumable,
+        "attempt": record.attempt,
+        "created_at": record.created_at,
+        "started_at": record.started_at,
+        "finished_at": record.finished_at,
+        "priority": record.priority,
+        "tags": list(record.tags),
+        "owner": record.owner,
+        "message": record.message,
+        "reason": record.reason,
+        "error": error
+        and ErrorSummary(error=error.error, error_type=error.error_type, code=error.code),
+        "latest": latest_of(record),
+        "position": WirePosition.of(record.head),
+    }
+
+
+def _data(event: VolatileEvent) -> dict[str, Any]:
+    data: dict[str, Any] = orjson.loads(event.body)["data"]
+    return data

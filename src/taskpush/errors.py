@@ -1,0 +1,143 @@
+"""Errors that cross a door: each has a stable code, an HTTP status and a sentence for people.
+
+The table in `docs/reference/errors.md` is checked against `CODES` by the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSpec:
+    """What a code means, whichever door it leaves through."""
+
+    status: int
+    title: str
+
+
+CODES: Final[Mapping[str, CodeSpec]] = MappingProxyType(
+    {
+        "invalid_json": CodeSpec(400, "The body is not valid JSON"),
+        "invalid_request": CodeSpec(422, "The request does not have the expected shape"),
+        "invalid_params": CodeSpec(422, "The params do not fit the kind"),
+        "unknown_kind": CodeSpec(422, "No such kind is registered"),
+        "invalid_position": CodeSpec(422, "The position is malformed"),
+        "not_found": CodeSpec(404, "No such task"),
+        "no_such_page": CodeSpec(404, "Nothing is served at this address"),
+        "method_not_allowed": CodeSpec(405, "This address does not take that method"),
+        "artifact_not_found": CodeSpec(404, "No such artifact"),
+        "task_id_taken": CodeSpec(409, "A task with this id exists already"),
+        "task_not_finished": CodeSpec(409, "The task has not finished yet"),
+        "task_interrupted": CodeSpec(409, "The task was interrupted"),
+        "task_failed": CodeSpec(409, "The task failed"),
+        "task_cancelled": CodeSpec(409, "The task was cancelled"),
+        "illegal_transition": CodeSpec(409, "The task's state does not allow this"),
+        "stale_attempt": CodeSpec(409, "This attempt is not the task's present one"),
+        "position_gone": CodeSpec(410, "The log cannot be continued from this position"),
+        "payload_too_large": CodeSpec(413, "The payload is too large"),
+        "subscription_limit": CodeSpec(429, "Too many subscriptions on this connection"),
+        "rate_limited": CodeSpec(429, "Too many requests"),
+        "unknown_event": CodeSpec(400, "No such event"),
+        "bad_packet": CodeSpec(400, "The packet is malformed"),
+        "not_started": CodeSpec(503, "taskpush has not been started"),
+        "shutting_down": CodeSpec(503, "The server is shutting down"),
+        "store_unavailable": CodeSpec(503, "The store cannot be written"),
+        "internal_error": CodeSpec(500, "Something went wrong on the server"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One thing that is wrong with one field: `loc` is a dotted path such as `params.seed`."""
+
+    loc: str
+    message: str
+
+
+class TaskPushError(Exception):
+    """Base of every error that has a code.
+
+    `detail` is shown to clients, so it never holds secrets, paths or tracebacks.
+    """
+
+    code: str = "internal_error"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        code: str | None = None,
+        problems: Sequence[FieldProblem] = (),
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        if code is not None:
+            self.code = code
+        self.spec = CODES[self.code]
+        self.detail = detail if detail is not None else self.spec.title
+        self.problems = tuple(problems)
+        self.extra = dict(extra or {})
+        super().__init__(self.detail)
+
+
+class InvalidJson(TaskPushError):
+    """The text is not JSON, or holds a value that cannot travel (NaN, 2^63, a lone surrogate)."""
+
+    code = "invalid_json"
+
+
+class InvalidRequest(TaskPushError):
+    """The request's shape is wrong; `problems` names the fields."""
+
+    code = "invalid_request"
+
+
+class NotFound(TaskPushError):
+    """The task does not exist, or not for this principal: the two look the same."""
+
+    code = "not_found"
+
+
+class IllegalTransition(TaskPushError):
+    """The command does not fit the task's present status."""
+
+    code = "illegal_transition"
+
+    def __init__(self, command: str, status: str, *, expected: Sequence[str]) -> None:
+        super().__init__(
+            f"cannot {command} a task that is {status}; expected {' or '.join(expected)}",
+            extra={"status": status},
+        )
+
+
+class StaleAttempt(TaskPushError):
+    """A write of an attempt that has ended or was replaced: the store refuses it (fencing)."""
+
+    code = "stale_attempt"
+
+
+class PositionGone(TaskPushError):
+    """The position's event is not in the log (any more): `oldest` is the first retained seq."""
+
+    code = "position_gone"
+
+    def __init__(self, *, oldest: int, reason: str) -> None:
+        super().__init__(reason, extra={"oldest": oldest})
+        self.oldest = oldest
+        self.reason = reason
+
+
+class StoreUnavailable(TaskPushError):
+    """The store could not commit; nothing of the write took effect."""
+
+    code = "store_unavailable"
+
+
+class StoreLocked(TaskPushError):
+    """Another process has the data folder open."""
+
+    code = "store_unavailable"

@@ -1,0 +1,69 @@
+"""What clients ask for, over REST and over Socket.IO."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from taskpush.models.position import WirePosition
+from taskpush.models.values import SafeInt, Text
+
+MAX_METADATA_BYTES: Final = 16 * 1024
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
+"""Name of a kind or a tag: letters, digits, `_`, `.` and `-`, at most 64."""
+TaskId = Annotated[
+    str,
+    StringConstraints(
+        to_lower=True,
+        pattern=r"^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$",
+    ),
+]
+"""A UUID in its canonical form."""
+
+
+class Command(BaseModel):
+    """Base of a request: an unknown field is a mistake, and is said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CreateTask(Command):
+    """Body of `POST /api/tasks`."""
+
+    kind: Name
+    params: dict[str, Any] = Field(default_factory=dict)
+    task_id: TaskId | None = None
+    title: Annotated[Text, Field(max_length=200)] | None = None
+    tags: Annotated[list[Name], Field(max_length=20)] = Field(default_factory=list)
+    metadata: dict[Text, Any] = Field(default_factory=dict)
+
+
+class CancelTask(Command):
+    """Body of `POST /api/tasks/{id}/cancel`."""
+
+    attempt: Annotated[SafeInt, Field(ge=1)] | None = None
+
+
+class SocketCancel(CancelTask):
+    """Payload of the `cancel` event."""
+
+    task_id: TaskId
+
+
+class Subscribe(BaseModel):
+    """Payload of the `subscribe` event; `after` None means the retained log from its start."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    task_id: TaskId
+    after: WirePosition | Literal["now"] | None = None
+
+
+class Unsubscribe(BaseModel):
+    """Payload of the `unsubscribe` event."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    task_id: TaskId

@@ -1,0 +1,76 @@
+"""Answers of REST that are not a snapshot: pages, kinds, results, problems."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, Field, JsonValue
+
+from taskpush.models.events import Status
+from taskpush.models.position import WirePosition
+from taskpush.models.task import Latest
+
+Item = TypeVar("Item")
+
+
+class Page(BaseModel, Generic[Item]):
+    """A part of a list; follow `next` until it is null."""
+
+    items: list[Item]
+    next: str | None = None
+
+
+class EventPage(BaseModel):
+    """Logged events after a position, with the newest volatile data."""
+
+    items: list[dict[str, Any]] = Field(description="Envelopes, in order of seq.")
+    next: str | None = Field(
+        default=None, description="Address of the next page; null at the end of the log."
+    )
+    position: WirePosition = Field(description="Where the next call goes on.")
+    latest: Latest
+    final: bool = Field(description="Whether the last event of the log is final.")
+
+
+class Result(BaseModel):
+    """What a completed task returned."""
+
+    task_id: str
+    status: Status
+    result: JsonValue
+
+
+class Kind(BaseModel):
+    """A registered kind, with JSON Schema of what it takes and gives."""
+
+    name: str
+    description: str | None = None
+    default: bool = Field(description="Whether a body without a kind is taken as its params.")
+    params_schema: dict[str, Any]
+    result_schema: dict[str, Any]
+    concurrency: int
+
+
+class FieldError(BaseModel):
+    """One wrong field."""
+
+    loc: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 has it, with a stable `code`."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str | None = None
+    errors: list[FieldError] | None = None
+
+
+class Health(BaseModel):
+    """Answer of the health checks."""
+
+    status: str
+    checks: dict[str, str] = Field(default_factory=dict)

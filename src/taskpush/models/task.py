@@ -1,0 +1,164 @@
+"""A task as the store keeps it, as events carry it, and as readers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+from taskpush.models.events import EventType, Status
+from taskpush.models.position import START, Position, WirePosition
+
+
+@dataclass(frozen=True, slots=True)
+class TaskError:
+    """Why the last attempt failed, as its `error` event said it."""
+
+    error: str
+    error_type: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A logged event on its way to the store, which gives it its seq, epoch and timestamp."""
+
+    event_type: EventType
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """A committed event. `body` is the whole envelope as UTF-8 JSON, encoded once, here."""
+
+    task_id: str
+    attempt: int
+    seq: int
+    epoch: str
+    event_type: EventType
+    body: bytes
+    final: bool
+
+    @property
+    def position(self) -> Position:
+        return Position(seq=self.seq, epoch=self.epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class VolatileEvent:
+    """The newest state of one type of one task; `rev` rises per task, across restarts too."""
+
+    task_id: str
+    attempt: int
+    rev: int
+    event_type: EventType
+    body: bytes
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """What a newer event of this type has more of."""
+        return (self.attempt, self.rev)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """Everything the store knows of a task, read in one transaction."""
+
+    task_id: str
+    kind: str
+    tenant: str
+    owner: str
+    params: Mapping[str, Any]
+    created_at: datetime
+    status: Status = Status.PENDING
+    attempt: int = 1
+    title: str | None = None
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    # None until the first attempt starts.
+    started_at: datetime | None = None
+    # None until the attempt is over; set again by the next one.
+    finished_at: datetime | None = None
+    # None until a status change came with one.
+    message: str | None = None
+    # Why the status is what it is (`timeout`, `server_stopped`, …); None when nobody said.
+    reason: str | None = None
+    # None unless the last attempt failed.
+    error: TaskError | None = None
+    # None unless completed; a handler may also return None.
+    result: JsonValue = None
+    resumable: bool = False
+    # Somebody asked the running attempt to stop.
+    cancel_requested: bool = False
+    # Epoch of the writer process that executes it; None unless running.
+    runner: str | None = None
+    head: Position = START
+    # Timestamp of the last logged event; None before the first.
+    last_event_at: datetime | None = None
+    latest: Mapping[EventType, VolatileEvent] = field(default_factory=dict)
+
+    @property
+    def final(self) -> bool:
+        return self.status.is_final
+
+
+class Links(BaseModel):
+    """Addresses of what belongs to a task, relative to the server's root."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    self_: Annotated[str, Field(alias="self")]
+    events: str
+    result: str
+    cancel: str
+
+
+class Latest(BaseModel):
+    """The newest data of the volatile types that snapshots hold, or null."""
+
+    progress: dict[str, Any] | None = None
+    queue: dict[str, Any] | None = None
+    stats: dict[str, Any] | None = None
+
+
+class ErrorSummary(BaseModel):
+    """Why the last attempt failed."""
+
+    error: str
+    error_type: str
+    code: str
+
+
+class Summary(BaseModel):
+    """A task in a list: no params, no result."""
+
+    task_id: str
+    kind: str
+    title: str | None = None
+    status: Status
+    final: bool
+    resumable: bool
+    attempt: int
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+    priority: int
+    tags: list[str]
+    owner: str
+    message: str | None = None
+    reason: str | None = None
+    error: ErrorSummary | None = None
+    latest: Latest
+    position: WirePosition
+
+
+class Snapshot(Summary):
+    """The record with the newest volatile data and the position, read in one transaction."""
+
+    params: dict[str, Any]
+    metadata: dict[str, Any]
+    links: Links

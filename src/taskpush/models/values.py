@@ -1,0 +1,126 @@
+"""JSON values that can travel: finite numbers, safe integers, well-formed text.
+
+RFC 8259 leaves duplicate names, NaN and big integers to the reader; every reader of taskpush's
+wire (JavaScript among them) must understand the same, so they are refused at the edge.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field, JsonValue, StrictFloat, StrictInt
+
+from taskpush.errors import InvalidJson
+
+MAX_SAFE_INTEGER: Final = 2**53 - 1
+"""Largest integer that a double, and so JavaScript, holds exactly."""
+MAX_DEPTH: Final = 100
+
+
+def is_safe_number(value: float) -> bool:
+    """Whether every JSON reader gets the same number."""
+    if isinstance(value, int):
+        return abs(value) <= MAX_SAFE_INTEGER
+    return math.isfinite(value)
+
+
+def is_clean_text(value: str) -> bool:
+    """Whether the text has a UTF-8 form (no lone surrogates)."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _safe_number(value: float) -> float:
+    if not is_safe_number(value):
+        raise ValueError("not a finite number, or an integer beyond 2^53 - 1")
+    return value
+
+
+def _clean_text(value: str) -> str:
+    if not is_clean_text(value):
+        raise ValueError("text contains a lone surrogate, which has no UTF-8 form")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_clean_text)]
+SafeInt = Annotated[int, Field(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
+Number = Annotated[StrictInt | StrictFloat, AfterValidator(_safe_number)]
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise InvalidJson("an object has the same name twice")
+    return result
+
+
+def _refuse_constant(name: str) -> Any:
+    raise InvalidJson(f"{name} is not a JSON number")
+
+
+def parse_json(raw: bytes | str) -> JsonValue:
+    """Parse one JSON text strictly.
+
+    Raises `InvalidJson` for what is not JSON, and for NaN, duplicate names, integers beyond
+    ±(2^53 - 1), lone surrogates and nesting deeper than `MAX_DEPTH`.
+    """
+    try:
+        value: JsonValue = json.loads(
+            raw, object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant
+        )
+    except RecursionError:
+        raise InvalidJson("the JSON is nested too deeply") from None
+    except (ValueError, UnicodeDecodeError):
+        raise InvalidJson from None
+    for problem in value_problems(value):
+        raise InvalidJson(problem)
+    return value
+
+
+def value_problems(value: Any, where: str = "$", depth: int = 0) -> Iterator[str]:
+    """Say, lazily, what in `value` cannot travel and where (`$.metrics.max_temp`)."""
+    match value:
+        case None | bool():
+            return
+        case int() | float():
+            if not is_safe_number(value):
+                yield f"{where}: {_shown(value)} cannot travel as a JSON number"
+        case str():
+            if not is_clean_text(value):
+                yield f"{where}: text with a lone surrogate"
+        case dict() | list() | tuple() if depth >= MAX_DEPTH:
+            yield f"{where}: nested more than {MAX_DEPTH} deep"
+        case dict():
+            for key, inner in value.items():
+                if not isinstance(key, str) or not is_clean_text(key):
+                    yield f"{where}: a name that is not text"
+                else:
+                    yield from value_problems(inner, f"{where}.{key}", depth + 1)
+        case list() | tuple():
+            for index, inner in enumerate(value):
+                yield from value_problems(inner, f"{where}[{index}]", depth + 1)
+        case _:
+            yield f"{where}: a {type(value).__name__} is not a JSON value"
+
+
+def _shown(value: float) -> str:
+    """`value` for a message: short even where `str` would refuse (a huge integer)."""
+    if isinstance(value, int) and abs(value) > 2**64:
+        return f"an integer of {value.bit_length()} bits"
+    return str(value)
+
+
+def joined(problems: Iterable[str], limit: int = 5) -> str:
+    """The first few problems as one sentence."""
+    found = list(problems)
+    more = f" and {len(found) - limit} more" if len(found) > limit else ""
+    return "; ".join(found[:limit]) + more

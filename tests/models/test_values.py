@@ -1,0 +1,64 @@
+"""Strict JSON: every reader of the wire understands the same, or it is refused at the edge."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskpush.errors import InvalidJson
+from taskpush.models.values import MAX_SAFE_INTEGER, parse_json, value_problems
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
+    max_leaves=20,
+)
+
+
+@given(json_values)
+def test_what_json_can_say_is_read_as_it_was(value: object) -> None:
+    assert parse_json(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NaN",
+        '{"a": Infinity}',
+        "-Infinity",
+        "9007199254740992",
+        "9223372036854775808",
+        "1" * 5000,
+        '"\\ud800"',
+        '{"\\udfff": 1}',
+        '{"a": 1, "a": 2}',
+        "[" * 100_000,
+        "[" * 101 + "]" * 101,
+        '{"a":' * 50_000,
+        "",
+        "{",
+        "1 2",
+        b"\xff\xfe",
+        b'"\x80"',
+    ],
+    ids=lambda text: repr(text)[:30],
+)
+def test_what_cannot_travel_is_refused(text: str | bytes) -> None:
+    with pytest.raises(InvalidJson):
+        parse_json(text)
+
+
+def test_a_problem_says_where_it_is() -> None:
+    value = {"metrics": {"max_temp": float("nan")}, "tags": ["ok", object(), 2**60]}
+    assert list(value_problems(value)) == [
+        "$.metrics.max_temp: nan cannot travel as a JSON number",
+        "$.tags[1]: a object is not a JSON value",
+        "$.tags[2]: 1152921504606846976 cannot travel as a JSON number",
+    ]
