@@ -78,7 +78,7 @@ class TaskPushError(Exception):
         if code is not None:
             self.code = code
         self.spec = CODES[self.code]
-        self.detail = detail if detail is not None else self.spec.title
+        self.detail: str = detail if detail is not None else self.spec.title
         self.problems = tuple(problems)
         self.extra = dict(extra or {})
         super().__init__(self.detail)
@@ -110,7 +110,7 @@ class IllegalTransition(TaskPushError):
     def __init__(self, command: str, status: str, *, expected: Sequence[str]) -> None:
         super().__init__(
             f"cannot {command} a task that is {status}; expected {' or '.join(expected)}",
-            extra={"status": status},
+            extra={"task_status": str(status)},
         )
 
 

@@ -44,7 +44,7 @@ def test_every_pair_of_status_and_command_does_what_the_table_says(
     if expected is None:
         with pytest.raises(IllegalTransition) as caught:
             decide(record)
-        assert caught.value.extra["status"] == status
+        assert caught.value.extra["task_status"] == status
         assert caught.value.spec.status == 409
     else:
         assert decide(record).record.status is expected

@@ -1,0 +1,1 @@
+"""Typed internal events; logs (and later metrics) subscribe to them."""

@@ -1,0 +1,42 @@
+"""The bus: whoever notices something says it here; subscribers log or count it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import fields
+
+from taskpush.telemetry.events import TelemetryEvent
+
+Subscriber = Callable[[TelemetryEvent], None]
+
+
+class Telemetry:
+    """Hands each event to every subscriber, at once and in order. Safe to call from any thread."""
+
+    def __init__(self, *subscribers: Subscriber) -> None:
+        self._subscribers = subscribers
+
+    def emit(self, event: TelemetryEvent) -> None:
+        """Tell all subscribers; they must not block or raise."""
+        for subscriber in self._subscribers:
+            subscriber(event)
+
+
+def log_to(logger: logging.Logger) -> Subscriber:
+    """A subscriber that writes one line per event: its name, then its fields as `key=value`."""
+
+    def write(event: TelemetryEvent) -> None:
+        if logger.isEnabledFor(event.level):
+            values = {f.name: getattr(event, f.name) for f in fields(event)}
+            trace = values.pop("traceback", None)
+            text = " ".join(f"{key}={_shown(value)}" for key, value in values.items())
+            logger.log(event.level, "%s %s%s", event.name, text, f"\n{trace}" if trace else "")
+
+    return write
+
+
+def _shown(value: object) -> str:
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    quoted = text.encode("unicode_escape").decode()
+    return f'"{quoted}"' if " " in text or quoted != text else text

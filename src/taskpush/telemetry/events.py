@@ -1,0 +1,148 @@
+"""What happens inside the server that operators want to know: one frozen record per event.
+
+Each has a stable `name` (the class's), used in logs; see `docs/reference/telemetry.md`.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryEvent:
+    """Base: a stable name and a log level; the fields are the measurements."""
+
+    name: ClassVar[str] = "event"
+    level: ClassVar[int] = logging.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStarted(TelemetryEvent):
+    """The store is open, abandoned tasks are settled, the runner takes work."""
+
+    name: ClassVar[str] = "server.started"
+    epoch: str
+    data: str
+    interrupted: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStopped(TelemetryEvent):
+    """Everything was closed in order."""
+
+    name: ClassVar[str] = "server.stopped"
+    interrupted: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted(TelemetryEvent):
+    """A handler begins."""
+
+    name: ClassVar[str] = "task.started"
+    task_id: str
+    kind: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnded(TelemetryEvent):
+    """An attempt ended; `status` says how."""
+
+    name: ClassVar[str] = "task.ended"
+    task_id: str
+    kind: str
+    attempt: int
+    status: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerRaised(TelemetryEvent):
+    """A handler ended in an exception; the traceback is for operators, never for clients."""
+
+    name: ClassVar[str] = "handler.raised"
+    level: ClassVar[int] = logging.ERROR
+    task_id: str
+    kind: str
+    attempt: int
+    error: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRefused(TelemetryEvent):
+    """The store did not take an attempt's outcome: it was replaced, or the store is gone."""
+
+    name: ClassVar[str] = "outcome.refused"
+    level: ClassVar[int] = logging.WARNING
+    task_id: str
+    attempt: int
+    code: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class KindMissing(TelemetryEvent):
+    """A pending task is of a kind that this server does not know; it stays pending."""
+
+    name: ClassVar[str] = "kind.missing"
+    level: ClassVar[int] = logging.WARNING
+    task_id: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerLeftBehind(TelemetryEvent):
+    """A handler did not stop before the deadline; its task was ended without it."""
+
+    name: ClassVar[str] = "handler.left_behind"
+    level: ClassVar[int] = logging.WARNING
+    task_id: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptBroken(TelemetryEvent):
+    """An error of taskpush itself ended an attempt without an outcome."""
+
+    name: ClassVar[str] = "attempt.broken"
+    level: ClassVar[int] = logging.ERROR
+    task_id: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoopBlocked(TelemetryEvent):
+    """Something holds the event loop: pushes stand still until it gives way."""
+
+    name: ClassVar[str] = "loop.blocked"
+    level: ClassVar[int] = logging.WARNING
+    # The kind and task whose handler was running, or None when it was not a handler.
+    kind: str | None
+    task_id: str | None
+    blocked_s: float
+    # Innermost frame of the loop's thread, as `file:line function`.
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class PacketRefused(TelemetryEvent):
+    """A client sent what no client of the protocol sends; its connection was closed."""
+
+    name: ClassVar[str] = "packet.refused"
+    level: ClassVar[int] = logging.WARNING
+    peer: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed(TelemetryEvent):
+    """A commit failed; the writes of that batch did not take effect."""
+
+    name: ClassVar[str] = "store.failed"
+    level: ClassVar[int] = logging.ERROR
+    error: str
+    writes: int
