@@ -1,0 +1,240 @@
+"""The SQLite file's one connection for writes and checkpoints.
+
+SQLite up to 3.51.2 can lose commits when two connections write or checkpoint one WAL database;
+one connection avoids the question. Its owner sees to it that one thread at a time uses it.
+
+Each step of a statement gives up the interpreter's lock, and takes up to the switch interval to
+get it back from a busy thread: a batch is few statements, whatever it holds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from taskpush.store.ledger import Batch
+from taskpush.store.rows import to_microseconds
+from taskpush.store.schema import migrate
+
+BUSY_TIMEOUT_MS: Final = 250
+"""Nothing of ours competes for the file; whatever does must not hold the event loop for long."""
+CHECKPOINT_PAGES: Final = 1000
+CACHE_KIB: Final = 32 * 1024
+"""Running tasks append to a page each; a batch over many tasks must find them in memory."""
+MAX_ROWS_PER_STATEMENT: Final = 512
+"""A power of two; times the columns of the widest table it stays below SQLite's 32,766 bindings."""
+
+_EVENTS: Final = (
+    "INSERT INTO events (task, seq, attempt, epoch, event_type, final, at, body)"
+    " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+)
+_TASKS: Final = (
+    "INSERT INTO tasks (id, task_id, tenant, owner, kind, status, priority, created_at, runner,"
+    " folded_title, doc)"
+    " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+    " ON CONFLICT (id) DO UPDATE SET status = excluded.status, priority = excluded.priority,"
+    " runner = excluded.runner, folded_title = excluded.folded_title, doc = excluded.doc"
+)
+_TAGS: Final = (
+    "INSERT OR IGNORE INTO task_tags (tenant, tag, task)"
+    " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+)
+_LATEST: Final = (
+    "INSERT OR REPLACE INTO latest (task, event_type, attempt, rev, body)"
+    " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+)
+_META: Final = (
+    "INSERT OR REPLACE INTO meta (name, value)"
+    " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+)
+
+Values = Sequence[Any]
+
+
+class Database:
+    """Writes batches; made by `open_database`."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._synced = False
+        # Pages in the WAL that no checkpoint has looked at, about.
+        self._wal_pages = 0
+        # The text of each statement for each number of rows: ten of each at most.
+        self._texts: dict[tuple[str, int], str] = {}
+
+    def last_order(self) -> int:
+        """The highest place in the order of creation that was ever given."""
+        return int(self._connection.execute("SELECT coalesce(max(id), 0) FROM tasks").get)
+
+    def reserved_rev(self) -> int:
+        """The stored high-water mark of revs."""
+        found = self._connection.execute("SELECT value FROM meta WHERE name = 'rev'").get
+        return int(found or 0)
+
+    def commit(self, batch: Batch) -> None:
+        """Write the batch in one transaction, synced when it asks for that.
+
+        When this raises, nothing of it took effect and the next batch may be tried.
+        """
+        statements = list(self._statements(batch))
+        self._set_synced(batch.synced)
+        if len(statements) == 1:
+            # On its own it is a transaction by itself, in one step instead of three.
+            self._connection.execute(*statements[0])
+        else:
+            self._commit_all(statements)
+        self._wal_pages += self._connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)[0]
+
+    @property
+    def wants_checkpoint(self) -> bool:
+        """Whether the WAL has grown enough."""
+        return self._wal_pages >= CHECKPOINT_PAGES
+
+    def checkpoint(self) -> None:
+        """Move the WAL's content into the database, as far as no reader needs it."""
+        self._wal_pages = 0
+        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def close(self) -> None:
+        """Move everything out of the WAL and let go of the file."""
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        finally:
+            self._connection.close()
+
+    def _commit_all(self, statements: Sequence[tuple[str, Values]]) -> None:
+        # IMMEDIATE: a transaction that begins as a reader may fail when it turns into a writer.
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for text, values in statements:
+                self._connection.execute(text, values)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            # Some errors (a full disk) have rolled it back already.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _set_synced(self, synced: bool) -> None:
+        if synced != self._synced:
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            self._synced = synced
+
+    def _statements(self, batch: Batch) -> Iterable[tuple[str, Values]]:
+        yield from self._inserts(_TASKS, 11, _task_rows(batch))
+        yield from self._inserts(_TAGS, 3, _tag_rows(batch))
+        yield from self._inserts(_EVENTS, 8, _event_rows(batch))
+        yield from self._inserts(_LATEST, 5, _latest_rows(batch))
+        yield from self._inserts(_META, 2, _meta_rows(batch))
+
+    def _inserts(
+        self, template: str, width: int, rows: Sequence[Values]
+    ) -> Iterable[tuple[str, Values]]:
+        for start in range(0, len(rows), MAX_ROWS_PER_STATEMENT):
+            chunk = rows[start : start + MAX_ROWS_PER_STATEMENT]
+            # Filled up to a power of two with rows of NULLs, which the statement leaves out: so
+            # few texts are needed that all of them stay prepared.
+            size = 1 << (len(chunk) - 1).bit_length()
+            values = [value for row in chunk for value in row]
+            values += [None] * (width * (size - len(chunk)))
+            yield self._text(template, width, size), values
+
+    def _text(self, template: str, width: int, size: int) -> str:
+        text = self._texts.get((template, size))
+        if text is None:
+            row = f"({','.join('?' * width)})"
+            text = template.replace("{rows}", ",".join([row] * size))
+            self._texts[template, size] = text
+        return text
+
+
+def open_database(path: Path) -> Database:
+    """Open the file, or make it, and bring it to the present version."""
+    connection = apsw.Connection(str(path), statementcachesize=100)
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        migrate(connection)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("wal_autocheckpoint", 0)
+        connection.pragma("synchronous", "normal")
+        connection.pragma("cache_size", -CACHE_KIB)
+        sync_directory(path.parent)
+    except BaseException:
+        connection.close()
+        raise
+    return Database(connection)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory survive power loss."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _task_rows(batch: Batch) -> Sequence[Values]:
+    return [
+        (
+            row.order,
+            row.record.task_id,
+            row.record.tenant,
+            row.record.owner,
+            row.record.kind,
+            row.record.status,
+            row.record.priority,
+            to_microseconds(row.record.created_at),
+            row.record.runner,
+            row.record.title and row.record.title.casefold(),
+            row.doc,
+        )
+        for row in batch.rows.values()
+    ]
+
+
+def _tag_rows(batch: Batch) -> Sequence[Values]:
+    return [
+        (row.record.tenant, tag, row.order)
+        for row in batch.rows.values()
+        if row.created
+        for tag in row.record.tags
+    ]
+
+
+def _event_rows(batch: Batch) -> Sequence[Values]:
+    return [
+        (
+            entry.order,
+            event.seq,
+            event.attempt,
+            event.epoch,
+            event.event_type,
+            int(event.final),
+            to_microseconds(entry.record.last_event_at or entry.record.created_at),
+            event.body,
+        )
+        for entry, event in batch.events
+    ]
+
+
+def _latest_rows(batch: Batch) -> Sequence[Values]:
+    return [
+        (entry.order, event.event_type, event.attempt, event.rev, event.body)
+        for entry, event in batch.latest
+    ]
+
+
+def _meta_rows(batch: Batch) -> Sequence[Values]:
+    rows: list[Values] = []
+    if batch.reserved_rev is not None:
+        rows.append(("rev", batch.reserved_rev))
+    if batch.synced and not (batch.rows or batch.events or rows):
+        # Something must be written for a sync to happen: what the caller's decision saw, and is
+        # told is safe, may so far be in the system's cache only.
+        rows.append(("probe", 0))
+    return rows

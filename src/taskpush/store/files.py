@@ -1,0 +1,148 @@
+"""What the SQLite store holds open: the lock, three connections, two threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+import apsw
+
+from taskpush.errors import StoreUnavailable
+from taskpush.store.database import Database, open_database
+from taskpush.store.ledger import Batch, Entry
+from taskpush.store.lockfile import acquire_lock, release_lock
+from taskpush.store.reader import Reader
+
+Answer = TypeVar("Answer")
+
+MAX_ROWS_ON_LOOP: Final = 64
+"""Some tenths of a millisecond; below it, the way to the thread and back costs more."""
+
+
+class Files:
+    """Made by `open_files`.
+
+    `commit` and `tidy` are called one after the other, never at once: they share a connection.
+    """
+
+    def __init__(
+        self,
+        lock: int,
+        database: Database,
+        *,
+        reader: Reader,
+        peeker: Reader,
+        writing: ThreadPoolExecutor,
+    ) -> None:
+        self._lock = lock
+        self._database = database
+        self._reader = reader
+        # For single tasks, on the event loop: some tens of microseconds each.
+        self._peeker = peeker
+        self._writing = writing
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="taskpush-store-read")
+        self.last_order = database.last_order()
+        self.reserved_rev = database.reserved_rev()
+
+    def load(self, task_ids: Collection[str]) -> dict[str, Entry]:
+        """The committed entries of those tasks that exist; read on the calling thread."""
+        with _readable():
+            return self._peeker.entries(task_ids)
+
+    def peek(self, task_id: str) -> Entry | None:
+        """One committed entry; read on the calling thread."""
+        with _readable():
+            return self._peeker.entry(task_id)
+
+    async def ask(self, question: Callable[[Reader], Answer]) -> Answer:
+        """What `question` says of the file, in the reader thread."""
+        with _readable():
+            return await asyncio.get_running_loop().run_in_executor(
+                self._reading, question, self._reader
+            )
+
+    async def commit(self, batch: Batch) -> None:
+        """Commit: at once what is small and not synced, else in the writer thread."""
+        if batch.synced or batch.row_count > MAX_ROWS_ON_LOOP:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._writing, self._database.commit, batch)
+        else:
+            self._database.commit(batch)
+
+    async def tidy(self) -> None:
+        """Make a checkpoint when the WAL has grown enough."""
+        if self._database.wants_checkpoint:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._writing, self._database.checkpoint)
+
+    async def close(self) -> None:
+        """Let the questions be answered that were asked, then let go of everything."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._reading, self._reader.close)
+        finally:
+            await loop.run_in_executor(self._writing, self._close_writing)
+            self._reading.shutdown()
+            self._writing.shutdown()
+
+    def _close_writing(self) -> None:
+        try:
+            self._peeker.close()
+            self._database.close()
+        finally:
+            release_lock(self._lock)
+
+
+async def open_files(path: Path) -> Files:
+    """Open everything in a thread (a long WAL may have to be read), the lock first.
+
+    Raises `StoreLocked` and `StoreUnavailable`.
+    """
+    writing = ThreadPoolExecutor(1, thread_name_prefix="taskpush-store-write")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(writing, _open, path, writing)
+    except BaseException:
+        writing.shutdown(wait=False)
+        raise
+
+
+def _open(path: Path, writing: ThreadPoolExecutor) -> Files:
+    with contextlib.ExitStack() as stack, _openable():
+        # Two names of one file must not give two locks.
+        path = path.resolve()
+        lock = acquire_lock(path.with_name(f"{path.name}.lock"))
+        stack.callback(release_lock, lock)
+        database = open_database(path)
+        stack.callback(database.close)
+        reader = Reader(path)
+        stack.callback(reader.close)
+        peeker = Reader(path)
+        stack.callback(peeker.close)
+        files = Files(lock, database, reader=reader, peeker=peeker, writing=writing)
+        stack.pop_all()
+        return files
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except apsw.Error as error:
+        raise StoreUnavailable("the store cannot be read") from error
+
+
+@contextlib.contextmanager
+def _openable() -> Iterator[None]:
+    try:
+        yield
+    except apsw.NotADBError as error:
+        raise StoreUnavailable("the data file is not a database") from error
+    except apsw.Error as error:
+        raise StoreUnavailable(f"the data file cannot be opened: {error}") from error
+    except OSError as error:
+        # Its own text would show the path to clients.
+        raise StoreUnavailable(f"the data file cannot be opened: {error.strerror}") from error

@@ -1,0 +1,242 @@
+"""A store that forgets everything when the process ends: for tests, and for trying things out."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+
+from typing_extensions import override
+
+from taskpush.clock import Clock
+from taskpush.core.lifecycle import Decide
+from taskpush.errors import NotFound, StoreUnavailable
+from taskpush.ids import new_epoch
+from taskpush.models.events import EventType, Status
+from taskpush.models.position import START, Position
+from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
+from taskpush.store.base import (
+    MAX_PAGE_BYTES,
+    Commit,
+    CommitListener,
+    LogPage,
+    Store,
+    TaskFilter,
+    TaskPage,
+    Waiting,
+)
+from taskpush.store.cursor import decode_cursor, encode_cursor
+from taskpush.store.ledger import Batch, Entry, Ledger, newest_latest
+from taskpush.store.positions import check_position
+from taskpush.store.writer import NOT_OPEN, Writer
+from taskpush.telemetry.bus import Telemetry
+
+
+class MemoryStore(Store):
+    """Keeps the promises of `Store`, except that nothing outlives the process.
+
+    Closed and opened again, it holds what it held: a restart of the server, without the disk.
+    """
+
+    def __init__(self, *, clock: Clock, telemetry: Telemetry) -> None:
+        self.epoch = ""
+        self._clock = clock
+        self._telemetry = telemetry
+        self._listeners: list[CommitListener] = []
+        # In the order of creation; with every record as of its last commit.
+        self._entries: dict[str, Entry] = {}
+        self._logs: dict[str, list[LoggedEvent]] = {}
+        self._reserved_rev = 0
+        # None while the store is not open.
+        self._ledger: Ledger | None = None
+        self._writer: Writer | None = None
+
+    @override
+    async def open(self) -> None:
+        self.epoch = new_epoch()
+        self._ledger = Ledger(
+            epoch=self.epoch,
+            clock=self._clock,
+            peek=self._entries.get,
+            listeners=self._listeners,
+            last_order=len(self._entries),
+            reserved_rev=self._reserved_rev,
+        )
+        self._writer = Writer(
+            self._ledger,
+            load=self._load,
+            commit=self._commit,
+            tidy=_do_nothing,
+            telemetry=self._telemetry,
+            flush_after_s=1.0,
+        )
+
+    @override
+    async def close(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.stop()
+            self._ledger = None
+
+    @override
+    def listen(self, listener: CommitListener) -> None:
+        self._listeners.append(listener)
+
+    @override
+    def write(self, task_id: str, decide: Decide, *, synced: bool = False) -> Future[Commit]:
+        return self._opened()[1].write(task_id, decide, synced=synced)
+
+    @override
+    def publish(self, task_id: str, attempt: int, event: NewEvent) -> VolatileEvent | None:
+        ledger, writer = self._opened()
+        volatile = ledger.publish(task_id, attempt, event)
+        if volatile is not None:
+            writer.flush_soon()
+        return volatile
+
+    @override
+    async def get(self, task_id: str) -> TaskRecord | None:
+        ledger, _ = self._opened()
+        live = ledger.live(task_id)
+        if live is not None:
+            return live
+        entry = self._entries.get(task_id)
+        await _read_elsewhere()
+        return ledger.live(task_id) or (entry.record if entry else None)
+
+    @override
+    async def read(
+        self, task_id: str, after: Position, limit: int, *, max_bytes: int = MAX_PAGE_BYTES
+    ) -> LogPage:
+        self._opened()
+        entry = self._entries.get(task_id)
+        if entry is None:
+            await _read_elsewhere()
+            raise NotFound
+        log = self._logs.get(task_id, [])
+        at = log[after.seq - 1].epoch if 1 <= after.seq <= len(log) else None
+        check_position(after, stored_epoch=at, oldest=1, head=len(log))
+        events = _up_to_bytes(log[after.seq : after.seq + limit], max_bytes)
+        end = after.seq + len(events) == len(log)
+        final = bool(log) and log[-1].final
+        head = log[-1].position if log else START
+        await _read_elsewhere()
+        record = self._with_latest(entry.record)
+        return LogPage(events=events, end=end, final=final, latest=record.latest, head=head)
+
+    @override
+    async def read_type(self, task_id: str, event_type: EventType) -> Sequence[LoggedEvent]:
+        self._opened()
+        if task_id not in self._entries:
+            raise NotFound
+        found = [event for event in self._logs[task_id] if event.event_type is event_type]
+        await _read_elsewhere()
+        return found
+
+    @override
+    async def tasks(self, where: TaskFilter, *, limit: int, after: str | None = None) -> TaskPage:
+        self._opened()
+        before = decode_cursor(after) if after is not None else None
+        found: list[Entry] = []
+        for entry in self._newest_first(before):
+            if _matches(entry.record, where):
+                found.append(entry)
+            if len(found) > limit:
+                break
+        page = found[:limit]
+        await _read_elsewhere()
+        return TaskPage(
+            records=[self._with_latest(entry.record) for entry in page],
+            next=encode_cursor(page[-1].order) if len(found) > limit else None,
+        )
+
+    @override
+    async def waiting(self) -> Sequence[Waiting]:
+        self._opened()
+        pending = [
+            Waiting(record.task_id, record.kind, record.priority)
+            for record in self._with_status(Status.PENDING)
+        ]
+        await _read_elsewhere()
+        return sorted(pending, key=lambda task: -task.priority)
+
+    @override
+    async def abandoned(self) -> Sequence[TaskRecord]:
+        self._opened()
+        running = self._with_status(Status.RUNNING)
+        await _read_elsewhere()
+        return [self._with_latest(record) for record in running if record.runner != self.epoch]
+
+    @override
+    async def probe(self) -> None:
+        await self._opened()[1].probe()
+
+    def _opened(self) -> tuple[Ledger, Writer]:
+        if self._ledger is None or self._writer is None:
+            raise StoreUnavailable(NOT_OPEN)
+        return self._ledger, self._writer
+
+    def _load(self, task_ids: Collection[str]) -> Mapping[str, Entry]:
+        return {task_id: self._entries[task_id] for task_id in task_ids if task_id in self._entries}
+
+    async def _commit(self, batch: Batch) -> None:
+        self._entries.update(batch.entries)
+        for _, event in batch.events:
+            self._logs.setdefault(event.task_id, []).append(event)
+        for _, volatile in batch.latest:
+            entry = self._entries[volatile.task_id]
+            latest = {**entry.record.latest, volatile.event_type: volatile}
+            self._entries[volatile.task_id] = replace(
+                entry, record=replace(entry.record, latest=latest)
+            )
+        self._reserved_rev = batch.reserved_rev or self._reserved_rev
+
+    def _newest_first(self, before: int | None) -> Iterator[Entry]:
+        entries = list(self._entries.values())
+        end = len(entries)
+        if before is not None:
+            end = bisect_left(entries, before, key=lambda entry: entry.order)
+        return reversed(entries[:end])
+
+    def _with_status(self, status: Status) -> list[TaskRecord]:
+        return [entry.record for entry in self._entries.values() if entry.record.status is status]
+
+    def _with_latest(self, record: TaskRecord) -> TaskRecord:
+        live = self._ledger.live(record.task_id) if self._ledger else None
+        return replace(record, latest=newest_latest(record.latest, live.latest)) if live else record
+
+
+async def _read_elsewhere() -> None:
+    """Let others run, as a read in a thread does: what they change meanwhile must not hurt."""
+    await asyncio.sleep(0)
+
+
+async def _do_nothing() -> None:
+    """There is nothing to tidy."""
+
+
+def _matches(record: TaskRecord, where: TaskFilter) -> bool:
+    sought = where.q.casefold() if where.q is not None else None
+    return (
+        record.tenant == where.tenant
+        and where.owner in (None, record.owner)
+        and where.status in (None, record.status)
+        and where.kind in (None, record.kind)
+        and (where.tag is None or where.tag in record.tags)
+        and (where.created_after is None or record.created_at > where.created_after)
+        and (where.created_before is None or record.created_at < where.created_before)
+        and (
+            sought is None
+            or sought in (record.title or "").casefold()
+            or sought in record.task_id.casefold()
+        )
+    )
+
+
+def _up_to_bytes(events: Sequence[LoggedEvent], max_bytes: int) -> list[LoggedEvent]:
+    """The first events, up to the one that brings their bodies to `max_bytes`."""
+    before = accumulate((len(event.body) for event in events), initial=0)
+    return [event for event, size in zip(events, before, strict=False) if size < max_bytes]

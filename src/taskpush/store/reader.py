@@ -1,0 +1,278 @@
+"""Reading the SQLite file, through a connection that cannot write.
+
+Every question is one statement that gives one row, whatever it holds: that makes it one read
+transaction, and each step of a statement gives up the interpreter's lock, which a busy thread
+hands back only after the switch interval. A page of 1,000 events read row by row would take
+seconds beside a busy handler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import apsw
+import orjson
+
+from taskpush.errors import NotFound
+from taskpush.models.events import EventType
+from taskpush.models.position import START, Position
+from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
+from taskpush.store.base import LogPage, TaskFilter, TaskPage, Waiting
+from taskpush.store.cursor import decode_cursor, encode_cursor
+from taskpush.store.database import BUSY_TIMEOUT_MS
+from taskpush.store.ledger import Entry
+from taskpush.store.positions import check_position
+from taskpush.store.rows import decode_record, from_microseconds, to_microseconds
+
+_LATEST: Final = """
+    (SELECT json_group_array(json_array(event_type, attempt, rev, CAST(body AS TEXT)))
+     FROM latest WHERE task = t.id)
+"""
+# Each task as [id, doc, [seq, epoch, at] of its head or null, [[event_type, attempt, rev, body]]].
+_ENTRIES: Final = """
+    SELECT '[' || coalesce(group_concat(
+        '[' || t.id || ',' || CAST(t.doc AS TEXT)
+        || ',' || coalesce((SELECT json_array(seq, epoch, at)
+                            FROM events WHERE task = t.id ORDER BY seq DESC LIMIT 1), 'null')
+        || ',' || {latest} || ']', ','), '') || ']'
+    FROM ({chosen}) AS t
+""".replace("{latest}", _LATEST)
+
+_BY_TASK_ID: Final = """
+    SELECT id, doc FROM tasks WHERE task_id IN (SELECT value FROM json_each(:task_ids))
+"""
+_ABANDONED: Final = """
+    SELECT id, doc FROM tasks WHERE status = 'running' AND runner IS NOT :epoch ORDER BY id LIMIT -1
+"""
+_WAITING: Final = """
+    SELECT json_group_array(json_array(task_id, kind, priority)) FROM (
+        SELECT task_id, kind, priority FROM tasks WHERE status = 'pending'
+        ORDER BY priority DESC, id LIMIT -1
+    )
+"""
+
+_BEHIND_ALL: Final = 2**63 - 1
+_CHOSEN: Final = """
+    SELECT id, doc FROM tasks AS t
+    WHERE {conditions} AND id < :before ORDER BY id DESC LIMIT :limit
+"""
+# The tag's list is walked, newest first, and only what is on it is looked up.
+_CHOSEN_BY_TAG: Final = """
+    SELECT t.id, t.doc FROM task_tags AS g CROSS JOIN tasks AS t ON t.id = g.task
+    WHERE g.tenant = :tenant AND {conditions} AND g.task < :before ORDER BY g.task DESC LIMIT :limit
+"""
+_CONDITIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "tenant": "t.tenant = :tenant",
+        "owner": "owner = :owner",
+        "status": "status = :status",
+        "kind": "kind = :kind",
+        "tag": "tag = :tag",
+        "created_after": "created_at > :created_after",
+        "created_before": "created_at < :created_before",
+        "q": "(instr(folded_title, :q) OR instr(task_id, :q))",
+    }
+)
+
+# An event per line: its columns, then its body, which holds no line break.
+_LINES: Final = """
+    (SELECT CAST(group_concat(seq || ' ' || attempt || ' ' || epoch || ' ' || event_type || ' '
+                              || final || ' ' || CAST(body AS TEXT), char(10)) AS BLOB)
+     FROM ({chosen}))
+"""
+_PAGE: Final = """
+    SELECT
+        (SELECT epoch FROM events WHERE task = t.id AND seq = :after),
+        (SELECT json_array(seq, epoch, final)
+         FROM events WHERE task = t.id ORDER BY seq DESC LIMIT 1),
+        (SELECT min(seq) FROM events WHERE task = t.id),
+        {latest},
+        {lines}
+    FROM tasks AS t WHERE task_id = :task_id
+""".replace("{latest}", _LATEST).replace(
+    "{lines}",
+    _LINES.replace(
+        "{chosen}",
+        "SELECT * FROM ("
+        "SELECT *, sum(octet_length(body)) OVER (ORDER BY seq) - octet_length(body) AS bytes_before"
+        " FROM (SELECT * FROM events WHERE task = t.id AND seq > :after ORDER BY seq LIMIT :limit))"
+        " WHERE bytes_before < :max_bytes",
+    ),
+)
+_OF_TYPE: Final = "SELECT t.id, {lines} FROM tasks AS t WHERE task_id = :task_id".replace(
+    "{lines}",
+    _LINES.replace(
+        "{chosen}",
+        "SELECT * FROM {events} WHERE task = t.id AND event_type = :event_type"
+        " ORDER BY seq LIMIT -1",
+    ),
+)
+# The planner would rather walk the whole log; a partial index also needs its own condition, word
+# by word.
+_APART: Final = (
+    "(SELECT * FROM events INDEXED BY events_apart WHERE event_type IN ('artifact', 'checkpoint'))"
+)
+_APART_TYPES: Final = frozenset({EventType.ARTIFACT, EventType.CHECKPOINT})
+
+
+class Reader:
+    """Answers from the newest commit; used by one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._connection.pragma("query_only", True)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def entries(self, task_ids: Collection[str]) -> dict[str, Entry]:
+        """The tasks that exist, by id."""
+        if not task_ids:
+            return {}
+        found = self._entries(_BY_TASK_ID, {"task_ids": orjson.dumps(list(task_ids)).decode()})
+        return {entry.record.task_id: entry for entry in found}
+
+    def entry(self, task_id: str) -> Entry | None:
+        """One task, or None."""
+        return self.entries([task_id]).get(task_id)
+
+    def page(self, task_id: str, after: Position, limit: int, max_bytes: int) -> LogPage:
+        """See `Store.read`; `latest` is what the disk has."""
+        bindings = {
+            "task_id": task_id,
+            "after": after.seq,
+            "limit": limit,
+            "max_bytes": max_bytes,
+        }
+        found = self._connection.execute(_PAGE, bindings).get
+        if found is None:
+            raise NotFound
+        stored_epoch, head_columns, oldest, latest, lines = found
+        seq, epoch, final = orjson.loads(head_columns) if head_columns else (0, None, False)
+        check_position(after, stored_epoch=stored_epoch, oldest=oldest or 1, head=seq)
+        events = _events(task_id, lines)
+        return LogPage(
+            events=events,
+            end=(events[-1].seq if events else after.seq) == seq,
+            final=bool(final),
+            latest=_latest(task_id, orjson.loads(latest)),
+            head=Position(seq, epoch) if seq else START,
+        )
+
+    def events_of_type(self, task_id: str, event_type: EventType) -> list[LoggedEvent]:
+        """See `Store.read_type`."""
+        bindings = {"task_id": task_id, "event_type": event_type.value}
+        text = _OF_TYPE.replace("{events}", _APART if event_type in _APART_TYPES else "events")
+        found = self._connection.execute(text, bindings).get
+        if found is None:
+            raise NotFound
+        return _events(task_id, found[1])
+
+    def tasks(self, where: TaskFilter, *, limit: int, after: str | None) -> TaskPage:
+        """See `Store.tasks`; `latest` is what the disk has."""
+        chosen, bindings = _selection(where)
+        before = decode_cursor(after) if after is not None else _BEHIND_ALL
+        # One more than asked for tells whether there is a next page.
+        found = self._entries(chosen, {**bindings, "before": before, "limit": limit + 1})
+        page = found[:limit]
+        return TaskPage(
+            records=[entry.record for entry in page],
+            next=encode_cursor(page[-1].order) if len(found) > limit else None,
+        )
+
+    def waiting(self) -> list[Waiting]:
+        """See `Store.waiting`."""
+        found = self._connection.execute(_WAITING).get
+        return [Waiting(*columns) for columns in orjson.loads(found)]
+
+    def abandoned(self, epoch: str) -> list[TaskRecord]:
+        """Running tasks whose runner is not `epoch`."""
+        return [entry.record for entry in self._entries(_ABANDONED, {"epoch": epoch})]
+
+    def _entries(self, chosen: str, bindings: Mapping[str, Any]) -> list[Entry]:
+        text = self._connection.execute(_ENTRIES.replace("{chosen}", chosen), bindings).get
+        return [_entry(*columns) for columns in orjson.loads(text)]
+
+
+def _entry(
+    order: int,
+    doc: Mapping[str, Any],
+    head: tuple[int, str, int] | None,
+    latest: Sequence[tuple[str, int, int, str]],
+) -> Entry:
+    seq, epoch, at = head or (0, None, None)
+    record = decode_record(
+        doc,
+        head=Position(seq, epoch),
+        last_event_at=from_microseconds(at) if at is not None else None,
+        latest=_latest(doc["task_id"], latest),
+    )
+    return Entry(order, record)
+
+
+def _latest(
+    task_id: str, rows: Sequence[tuple[str, int, int, str]]
+) -> dict[EventType, VolatileEvent]:
+    return {
+        EventType(event_type): VolatileEvent(
+            task_id=task_id,
+            attempt=attempt,
+            rev=rev,
+            event_type=EventType(event_type),
+            body=body.encode(),
+        )
+        for event_type, attempt, rev, body in rows
+    }
+
+
+def _events(task_id: str, lines: bytes | None) -> list[LoggedEvent]:
+    return [_event(task_id, line) for line in lines.split(b"\n")] if lines else []
+
+
+def _event(task_id: str, line: bytes) -> LoggedEvent:
+    seq, attempt, epoch, event_type, final, body = line.split(b" ", 5)
+    return LoggedEvent(
+        task_id=task_id,
+        attempt=int(attempt),
+        seq=int(seq),
+        epoch=epoch.decode(),
+        event_type=EventType(event_type.decode()),
+        body=body,
+        final=final == b"1",
+    )
+
+
+def _selection(where: TaskFilter) -> tuple[str, dict[str, Any]]:
+    """The statement that chooses tasks, newest first, and the bindings of its conditions."""
+    bindings = {name: value for name, value in _given(where).items() if value is not None}
+    conditions = " AND ".join(_CONDITIONS[name] for name in bindings)
+    if where.status is not None:
+        # Few tasks have most statuses, while all may be of one kind: the + keeps the planner from
+        # walking the kind's list.
+        conditions = conditions.replace("kind = :kind", "+kind = :kind")
+    chosen = _CHOSEN if where.tag is None else _CHOSEN_BY_TAG
+    return chosen.replace("{conditions}", conditions), bindings
+
+
+def _given(where: TaskFilter) -> dict[str, Any]:
+    return {
+        "tenant": where.tenant,
+        "owner": where.owner,
+        "status": where.status.value if where.status else None,
+        "kind": where.kind,
+        "tag": where.tag,
+        "created_after": _microseconds(where.created_after),
+        "created_before": _microseconds(where.created_before),
+        "q": where.q.casefold() if where.q is not None else None,
+    }
+
+
+def _microseconds(moment: datetime | None) -> int | None:
+    return to_microseconds(moment) if moment is not None else None

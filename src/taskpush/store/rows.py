@@ -1,0 +1,107 @@
+"""A record as bytes: one JSON document of everything but the head and the volatile events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import orjson
+
+from taskpush.models.events import EventType, Status
+from taskpush.models.position import START, Position
+from taskpush.models.task import TaskError, TaskRecord, VolatileEvent
+
+_UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def to_microseconds(moment: datetime) -> int:
+    """`moment` as whole microseconds since 1970, without the rounding of a float."""
+    return (moment - _UNIX_EPOCH) // _MICROSECOND
+
+
+def from_microseconds(count: int) -> datetime:
+    """The inverse of `to_microseconds`, in UTC."""
+    return _UNIX_EPOCH + count * _MICROSECOND
+
+
+def encode_record(record: TaskRecord) -> bytes:
+    """The document of `record`; raises `TypeError` for a value that is no JSON.
+
+    The text holds no raw line break, and all of the record's texts are in it: what could not be
+    written as UTF-8 is found here, where it fails one write and not the batch.
+    """
+    return orjson.dumps(
+        {
+            "task_id": record.task_id,
+            "kind": record.kind,
+            "tenant": record.tenant,
+            "owner": record.owner,
+            "params": record.params,
+            "created_at": record.created_at.isoformat(),
+            "status": record.status,
+            "attempt": record.attempt,
+            "title": record.title,
+            "priority": record.priority,
+            "tags": record.tags,
+            "metadata": record.metadata,
+            "started_at": _isoformat(record.started_at),
+            "finished_at": _isoformat(record.finished_at),
+            "message": record.message,
+            "reason": record.reason,
+            "error": record.error and _error_document(record.error),
+            "result": record.result,
+            "resumable": record.resumable,
+            "cancel_requested": record.cancel_requested,
+            "runner": record.runner,
+        }
+    )
+
+
+def decode_record(
+    doc: Mapping[str, Any],
+    *,
+    head: Position = START,
+    last_event_at: datetime | None = None,
+    latest: Mapping[EventType, VolatileEvent] | None = None,
+) -> TaskRecord:
+    """The record whose document is `doc`, with what is kept beside it."""
+    return TaskRecord(
+        task_id=doc["task_id"],
+        kind=doc["kind"],
+        tenant=doc["tenant"],
+        owner=doc["owner"],
+        params=doc["params"],
+        created_at=datetime.fromisoformat(doc["created_at"]),
+        status=Status(doc["status"]),
+        attempt=doc["attempt"],
+        title=doc["title"],
+        priority=doc["priority"],
+        tags=tuple(doc["tags"]),
+        metadata=doc["metadata"],
+        started_at=_moment(doc["started_at"]),
+        finished_at=_moment(doc["finished_at"]),
+        message=doc["message"],
+        reason=doc["reason"],
+        error=TaskError(**doc["error"]) if doc["error"] else None,
+        result=doc["result"],
+        resumable=doc["resumable"],
+        cancel_requested=doc["cancel_requested"],
+        runner=doc["runner"],
+        head=head,
+        last_event_at=last_event_at,
+        latest=latest or {},
+    )
+
+
+def _error_document(error: TaskError) -> dict[str, str]:
+    return {"error": error.error, "error_type": error.error_type, "code": error.code}
+
+
+def _isoformat(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,67 @@
+-- Times are microseconds since 1970. No clock decides an order: tasks are ordered by id, events by
+-- seq.
+
+CREATE TABLE meta (
+    name TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- `doc` is the record without its head and its volatile events; the other columns are what lists
+-- filter by, taken from it.
+CREATE TABLE tasks (
+    id INTEGER PRIMARY KEY,          -- the order of creation
+    task_id TEXT NOT NULL UNIQUE,
+    tenant TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    runner TEXT,                     -- epoch of the process that executes it; NULL unless running
+    folded_title TEXT,               -- for searches without regard to case
+    doc BLOB NOT NULL                -- last, so that filters need not read past it
+) STRICT;
+
+-- Every index ends in the rowid, which is the id: each gives one kind of list in its order.
+CREATE INDEX tasks_of_tenant ON tasks (tenant);
+CREATE INDEX tasks_by_status ON tasks (tenant, status);
+CREATE INDEX tasks_by_kind ON tasks (tenant, kind);
+CREATE INDEX tasks_of_owner ON tasks (tenant, owner);
+CREATE INDEX tasks_of_owner_by_status ON tasks (tenant, owner, status);
+CREATE INDEX tasks_of_owner_by_kind ON tasks (tenant, owner, kind);
+CREATE INDEX tasks_waiting ON tasks (priority DESC, id, task_id, kind) WHERE status = 'pending';
+CREATE INDEX tasks_running ON tasks (id, runner) WHERE status = 'running';
+
+CREATE TABLE task_tags (
+    tenant TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    task INTEGER NOT NULL,
+    PRIMARY KEY (tenant, tag, task)
+) STRICT, WITHOUT ROWID;
+
+-- The log. `body` is the envelope as it is sent, so that a replay encodes nothing.
+CREATE TABLE events (
+    task INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    epoch TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    final INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (task, seq)
+) STRICT, WITHOUT ROWID;
+
+-- The newest volatile event of each type.
+CREATE TABLE latest (
+    task INTEGER NOT NULL,
+    event_type TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    rev INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (task, event_type)
+) STRICT, WITHOUT ROWID;
+
+-- The types that are asked for by themselves, and that a task has few of.
+CREATE INDEX events_apart ON events (task, event_type, seq)
+WHERE event_type IN ('artifact', 'checkpoint');

@@ -1,0 +1,191 @@
+"""The embedded store: one SQLite file, one process.
+
+Who touches what: the event loop holds the live records and commits batches that need no sync (a
+tenth of a millisecond); a writer thread commits those that do, and makes checkpoints, while the
+loop goes on; a reader thread answers what is not in memory.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import apsw
+from typing_extensions import override
+
+from taskpush.clock import Clock
+from taskpush.core.lifecycle import Decide
+from taskpush.errors import StoreUnavailable
+from taskpush.ids import new_epoch
+from taskpush.models.events import EventType
+from taskpush.models.position import Position
+from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
+from taskpush.store.base import (
+    MAX_PAGE_BYTES,
+    Commit,
+    CommitListener,
+    LogPage,
+    Store,
+    TaskFilter,
+    TaskPage,
+    Waiting,
+)
+from taskpush.store.files import Files, open_files
+from taskpush.store.ledger import Ledger, newest_latest
+from taskpush.store.writer import NOT_OPEN, Writer
+from taskpush.telemetry.bus import Telemetry
+from taskpush.telemetry.events import StoreFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a store has between `open` and `close`."""
+
+    files: Files
+    ledger: Ledger
+    writer: Writer
+
+
+class SqliteStore(Store):
+    """Keeps the promises of `Store` in the SQLite file at `path`, whose directory must exist.
+
+    Volatile events reach the disk `flush_after_s` after they were published.
+    """
+
+    def __init__(
+        self, path: Path, *, clock: Clock, telemetry: Telemetry, flush_after_s: float = 1.0
+    ) -> None:
+        self.epoch = ""
+        self._path = path
+        self._clock = clock
+        self._telemetry = telemetry
+        self._flush_after_s = flush_after_s
+        self._listeners: list[CommitListener] = []
+        # None while the store is not open.
+        self._state: Opened | None = None
+
+    @override
+    async def open(self) -> None:
+        files = await open_files(self._path)
+        self.epoch = new_epoch()
+        ledger = Ledger(
+            epoch=self.epoch,
+            clock=self._clock,
+            peek=files.peek,
+            listeners=self._listeners,
+            last_order=files.last_order,
+            reserved_rev=files.reserved_rev,
+        )
+        writer = Writer(
+            ledger,
+            load=files.load,
+            commit=files.commit,
+            tidy=files.tidy,
+            telemetry=self._telemetry,
+            flush_after_s=self._flush_after_s,
+        )
+        self._state = Opened(files, ledger, writer)
+        try:
+            # Before the first rev is handed out, the block that it comes from must be on disk.
+            await writer.probe()
+        except BaseException:
+            await self.close()
+            raise
+
+    @override
+    async def close(self) -> None:
+        opened, self._state = self._state, None
+        if opened is None:
+            return
+        try:
+            await opened.writer.stop()
+        finally:
+            await self._let_go(opened.files)
+
+    @override
+    def listen(self, listener: CommitListener) -> None:
+        self._listeners.append(listener)
+
+    @override
+    def write(self, task_id: str, decide: Decide, *, synced: bool = False) -> Future[Commit]:
+        return self._opened().writer.write(task_id, decide, synced=synced)
+
+    @override
+    def publish(self, task_id: str, attempt: int, event: NewEvent) -> VolatileEvent | None:
+        opened = self._opened()
+        volatile = opened.ledger.publish(task_id, attempt, event)
+        if volatile is not None:
+            opened.writer.flush_soon()
+        return volatile
+
+    @override
+    async def get(self, task_id: str) -> TaskRecord | None:
+        opened = self._opened()
+        live = opened.ledger.live(task_id)
+        if live is not None:
+            return live
+        entry = await opened.files.ask(lambda reader: reader.entry(task_id))
+        # It may have come to life meanwhile.
+        return opened.ledger.live(task_id) or (entry.record if entry else None)
+
+    @override
+    async def read(
+        self, task_id: str, after: Position, limit: int, *, max_bytes: int = MAX_PAGE_BYTES
+    ) -> LogPage:
+        opened = self._opened()
+        # What the disk lacks is in memory: at the begin for a task that ends meanwhile, at the
+        # end for one that is still live.
+        before = opened.ledger.live(task_id)
+        page = await opened.files.ask(lambda reader: reader.page(task_id, after, limit, max_bytes))
+        now = opened.ledger.live(task_id)
+        states = [record.latest for record in (before, now) if record]
+        return replace(page, latest=newest_latest(page.latest, *states))
+
+    @override
+    async def read_type(self, task_id: str, event_type: EventType) -> Sequence[LoggedEvent]:
+        files = self._opened().files
+        return await files.ask(lambda reader: reader.events_of_type(task_id, event_type))
+
+    @override
+    async def tasks(self, where: TaskFilter, *, limit: int, after: str | None = None) -> TaskPage:
+        opened = self._opened()
+        page = await opened.files.ask(lambda reader: reader.tasks(where, limit=limit, after=after))
+        return replace(page, records=_with_latest(page.records, opened.ledger))
+
+    @override
+    async def waiting(self) -> Sequence[Waiting]:
+        return await self._opened().files.ask(lambda reader: reader.waiting())
+
+    @override
+    async def abandoned(self) -> Sequence[TaskRecord]:
+        opened = self._opened()
+        records = await opened.files.ask(lambda reader: reader.abandoned(self.epoch))
+        return _with_latest(records, opened.ledger)
+
+    @override
+    async def probe(self) -> None:
+        await self._opened().writer.probe()
+
+    def _opened(self) -> Opened:
+        if self._state is None:
+            raise StoreUnavailable(NOT_OPEN)
+        return self._state
+
+    async def _let_go(self, files: Files) -> None:
+        try:
+            await files.close()
+        except apsw.Error as error:
+            # Every commit is in the WAL, and the next `open` reads it from there.
+            self._telemetry.emit(StoreFailed(error=str(error), writes=0))
+
+
+def _with_latest(records: Sequence[TaskRecord], ledger: Ledger) -> list[TaskRecord]:
+    """The records with the volatile events of the moment, which the disk may lack."""
+    return [
+        replace(record, latest=newest_latest(record.latest, live.latest))
+        if (live := ledger.live(record.task_id))
+        else record
+        for record in records
+    ]
