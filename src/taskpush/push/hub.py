@@ -1,0 +1,54 @@
+"""The hub: who watches which task in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from taskpush.models.task import LoggedEvent, VolatileEvent
+
+
+class Watcher(Protocol):
+    """Is told of one task's events as they are committed; must not block, await or raise."""
+
+    def on_logged(self, event: LoggedEvent) -> None: ...
+
+    def on_volatile(self, event: VolatileEvent) -> None: ...
+
+
+class Hub:
+    """Hands each committed event to the watchers of its task, at once, in commit order.
+
+    It keeps nothing: whoever attaches sees what is committed from then on, and reads the store
+    for what was before.
+    """
+
+    def __init__(self) -> None:
+        self._watchers: dict[str, dict[Watcher, None]] = {}
+
+    def attach(self, task_id: str, watcher: Watcher) -> None:
+        """Start telling `watcher`; attaching twice is the same as once."""
+        self._watchers.setdefault(task_id, {})[watcher] = None
+
+    def detach(self, task_id: str, watcher: Watcher) -> None:
+        """Stop telling `watcher`; does nothing when it is not attached."""
+        watchers = self._watchers.get(task_id)
+        if watchers is None:
+            return
+        watchers.pop(watcher, None)
+        if not watchers:
+            del self._watchers[task_id]
+
+    def watched(self, task_id: str) -> int:
+        """How many watch the task."""
+        return len(self._watchers.get(task_id, ()))
+
+    def announce(self, events: Sequence[LoggedEvent | VolatileEvent]) -> None:
+        """Tell of events; the store calls it, after the commit."""
+        for event in events:
+            # A copy, since a watcher may detach while it is told.
+            for watcher in tuple(self._watchers.get(event.task_id, ())):
+                if isinstance(event, LoggedEvent):
+                    watcher.on_logged(event)
+                else:
+                    watcher.on_volatile(event)

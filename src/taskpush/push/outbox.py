@@ -1,0 +1,99 @@
+"""What waits for one connection: ordered, bounded in bytes, volatile states merged."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from taskpush.models.events import EventType
+from taskpush.models.task import LoggedEvent, VolatileEvent
+
+DEFAULT_LIMIT_BYTES: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An event of the protocol beside `task_update`; `body` is its one argument as JSON."""
+
+    name: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to the client's event that asked for acknowledgement `to`."""
+
+    to: int
+    body: bytes
+
+
+Outgoing = LoggedEvent | VolatileEvent | Message | Reply
+
+
+class _Slot:
+    """One place in the queue; a volatile state in it may be replaced until it is taken."""
+
+    __slots__ = ("item",)
+
+    def __init__(self, item: Outgoing) -> None:
+        self.item = item
+
+
+class Outbox:
+    """An ordered queue that says when it is full instead of growing.
+
+    Only what must be said whatever happens (`put`) goes in beyond the limit: answers to the
+    client, of which it can only have as many as it asks for.
+    """
+
+    def __init__(self, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._slots: deque[_Slot] = deque()
+        self._volatile: dict[tuple[str, EventType], _Slot] = {}
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether events may be put: a full outbox stops being filled."""
+        return self.size_bytes < self._limit_bytes
+
+    @property
+    def wants_replay(self) -> bool:
+        """Whether it has drained enough for another page of replay."""
+        return self.size_bytes <= self._limit_bytes // 2
+
+    def put(self, item: Outgoing) -> None:
+        """Append."""
+        self._slots.append(_Slot(item))
+        self.size_bytes += len(item.body)
+
+    def put_volatile(self, event: VolatileEvent) -> bool:
+        """Replace the waiting state of the same task and type, or append when there is room."""
+        key = (event.task_id, event.event_type)
+        slot = self._volatile.get(key)
+        if slot is not None:
+            self.size_bytes += len(event.body) - len(slot.item.body)
+            slot.item = event
+            return True
+        if not self.has_room:
+            return False
+        self.put(event)
+        self._volatile[key] = self._slots[-1]
+        return True
+
+    def take(self, up_to_bytes: int) -> list[Outgoing]:
+        """Remove and return the oldest items: at least one, then as many as fit."""
+        taken: list[Outgoing] = []
+        size = 0
+        while self._slots and (not taken or size + len(self._slots[0].item.body) <= up_to_bytes):
+            item = self._slots.popleft().item
+            size += len(item.body)
+            if isinstance(item, VolatileEvent):
+                self._volatile.pop((item.task_id, item.event_type), None)
+            taken.append(item)
+        self.size_bytes -= size
+        return taken

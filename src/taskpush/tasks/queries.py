@@ -1,0 +1,133 @@
+"""Reading: one task, lists, results, the log by long poll."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import orjson
+from pydantic import JsonValue
+
+from taskpush.access.policy import Action, may
+from taskpush.access.principal import Principal
+from taskpush.errors import NotFound, TaskPushError
+from taskpush.models.events import Artifact, EventType, Status
+from taskpush.models.position import Position
+from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
+from taskpush.push.hub import Hub
+from taskpush.store.base import LogPage, Store, TaskFilter, TaskPage
+
+_NO_RESULT = {
+    Status.PENDING: "task_not_finished",
+    Status.RUNNING: "task_not_finished",
+    Status.FAILED: "task_failed",
+    Status.CANCELLED: "task_cancelled",
+    Status.INTERRUPTED: "task_interrupted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """What a list is asked for; the owner and tenant come from the principal."""
+
+    where: TaskFilter
+    limit: int
+    # None means the first page.
+    after: str | None
+
+
+class TaskQueries:
+    """Reads tasks, for a principal, by the policy."""
+
+    def __init__(self, store: Store, hub: Hub) -> None:
+        self._store = store
+        self._hub = hub
+
+    async def find(self, principal: Principal, task_id: str) -> TaskRecord | None:
+        """The task, or None when it does not exist for this principal."""
+        record = await self._store.get(task_id)
+        return record if record is not None and may(principal, Action.READ, record) else None
+
+    async def get(self, principal: Principal, task_id: str) -> TaskRecord:
+        """The task; raises `NotFound` when it does not exist for this principal."""
+        record = await self.find(principal, task_id)
+        if record is None:
+            raise NotFound
+        return record
+
+    async def page(self, query: ListQuery) -> TaskPage:
+        """A page of tasks, newest first."""
+        return await self._store.tasks(query.where, limit=query.limit, after=query.after)
+
+    async def result(self, principal: Principal, task_id: str) -> JsonValue:
+        """What the task returned.
+
+        Raises `task_not_finished`, `task_interrupted`, `task_failed` or `task_cancelled`, with
+        the status and the error, when there is no result.
+        """
+        record = await self.get(principal, task_id)
+        if record.status is Status.COMPLETED:
+            return record.result
+        error = record.error
+        raise TaskPushError(
+            error.error if error else record.message,
+            code=_NO_RESULT[record.status],
+            extra={"task_status": record.status.value}
+            | ({"error_type": error.error_type, "error_code": error.code} if error else {}),
+        )
+
+    async def artifact(
+        self, principal: Principal, task_id: str, name: str, sha256: str | None
+    ) -> Artifact:
+        """The newest artifact of that name, or the one with that hash.
+
+        Raises `NotFound` when the task does not exist for this principal, `artifact_not_found`
+        when it has no such file.
+        """
+        await self.get(principal, task_id)
+        for event in reversed(await self._store.read_type(task_id, EventType.ARTIFACT)):
+            artifact = Artifact.model_validate(orjson.loads(event.body)["data"])
+            if artifact.name == name and sha256 in {None, artifact.sha256}:
+                return artifact
+        raise TaskPushError(f"no artifact named {name}", code="artifact_not_found")
+
+    async def events(
+        self, principal: Principal, task_id: str, after: Position, *, limit: int, wait_s: float
+    ) -> tuple[TaskRecord, LogPage]:
+        """A page of the log after a position.
+
+        With `wait_s`, an empty page waits that long for the next event of any type, unless the
+        task is over. Raises `NotFound` and `PositionGone`.
+        """
+        await self.get(principal, task_id)
+        stirred = _Stirred()
+        self._hub.attach(task_id, stirred)
+        try:
+            page = await self._store.read(task_id, after, limit)
+            if not page.events and not page.final and wait_s > 0:
+                await stirred.wait(wait_s)
+                page = await self._store.read(task_id, after, limit)
+            return await self.get(principal, task_id), page
+        finally:
+            self._hub.detach(task_id, stirred)
+
+
+class _Stirred:
+    """A watcher that only notes that something happened."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def on_logged(self, event: LoggedEvent) -> None:
+        self._event.set()
+
+    def on_volatile(self, event: VolatileEvent) -> None:
+        self._event.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Until something happened, or the time is up."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._event.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,50 @@
+"""Whether the server can do its work: the store commits, and the hub delivers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from taskpush.errors import TaskPushError
+from taskpush.models.events import EventType
+from taskpush.models.task import LoggedEvent, VolatileEvent
+from taskpush.push.hub import Hub
+from taskpush.store.base import Store
+
+_PROBE: Final = "readiness-probe"  # Not a UUID, so no task can have it.
+
+
+class Readiness:
+    """Checks by doing: nothing here is remembered from earlier."""
+
+    def __init__(self, store: Store, hub: Hub) -> None:
+        self._store = store
+        self._hub = hub
+
+    async def check(self) -> dict[str, str]:
+        """`ok` or what is wrong, for each part."""
+        return {"store": await self._check_store(), "push": self._check_push()}
+
+    async def _check_store(self) -> str:
+        try:
+            await self._store.probe()
+        except TaskPushError as error:
+            return error.detail
+        return "ok"
+
+    def _check_push(self) -> str:
+        witness = _Witness()
+        self._hub.attach(_PROBE, witness)
+        self._hub.announce([VolatileEvent(_PROBE, 1, 1, EventType.STATS, b"{}")])
+        self._hub.detach(_PROBE, witness)
+        return "ok" if witness.saw else "the hub does not deliver"
+
+
+class _Witness:
+    def __init__(self) -> None:
+        self.saw = False
+
+    def on_logged(self, event: LoggedEvent) -> None:
+        self.saw = True
+
+    def on_volatile(self, event: VolatileEvent) -> None:
+        self.saw = True

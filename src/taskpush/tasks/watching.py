@@ -1,0 +1,130 @@
+"""Subscribing a connection to a task, without a gap between the past and the live stream.
+
+The order is what makes it race-free: first note what is committed (`Channel.hold`), then read,
+then answer, then activate. Source: protocol section 2, "Subscribing to a task".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from taskpush.access.policy import may_create
+from taskpush.access.principal import Principal
+from taskpush.core.views import snapshot_body
+from taskpush.errors import NotFound, PositionGone, TaskPushError
+from taskpush.models.commands import Subscribe
+from taskpush.models.position import START, Position, WirePosition
+from taskpush.models.task import TaskRecord
+from taskpush.push.channel import Channel, error_payload, resync_payload
+from taskpush.push.subscription import Subscription
+from taskpush.store.base import Store
+from taskpush.tasks.queries import TaskQueries
+
+MAX_SUBSCRIPTIONS: Final = 128
+
+Mode = Literal["replay", "live", "resync", "pending"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    """Where a subscription begins."""
+
+    mode: Mode
+    position: Position
+    # Set when the position that was asked for is not valid (any more).
+    gone: PositionGone | None = None
+
+
+class Watching:
+    """Subscribes and unsubscribes connections, for a principal, by the policy."""
+
+    def __init__(self, store: Store, queries: TaskQueries) -> None:
+        self._store = store
+        self._queries = queries
+
+    async def subscribe(
+        self, channel: Channel, principal: Principal, command: Subscribe, reply_to: int | None
+    ) -> None:
+        """Answer, then send what follows the position the client named, then live.
+
+        What is wrong is answered too, with a code; the connection lives on.
+        """
+        task_id = command.task_id
+        if task_id not in channel and len(channel) >= MAX_SUBSCRIPTIONS:
+            limit = TaskPushError(
+                f"at most {MAX_SUBSCRIPTIONS} subscriptions", code="subscription_limit"
+            )
+            refuse(channel, limit, reply_to, task_id=task_id)
+            return
+        subscription = channel.hold(task_id)
+        record = await self._queries.find(principal, task_id)
+        if record is None:
+            self._await_creation(channel, principal, subscription, reply_to)
+            return
+        begin = await self._begin(record, command)
+        _accept(channel, record, begin, reply_to)
+        subscription.activate(begin.position.seq)
+
+    def unsubscribe(self, channel: Channel, task_id: str, reply_to: int | None) -> None:
+        """End a subscription; ending one that does not exist is no error."""
+        channel.drop(task_id)
+        channel.reply(reply_to, {"ok": True, "task_id": task_id})
+
+    async def _begin(self, record: TaskRecord, command: Subscribe) -> _Begin:
+        match command.after:
+            case None:
+                return _Begin("replay", START)
+            case "now":
+                return _Begin("live", record.head)
+            case WirePosition() as asked:
+                return await self._continue(record, asked.to_position())
+
+    async def _continue(self, record: TaskRecord, asked: Position) -> _Begin:
+        try:
+            page = await self._store.read(record.task_id, asked, 1)
+        except PositionGone as gone:
+            return _Begin("resync", record.head, gone)
+        return _Begin("replay" if page.events else "live", asked)
+
+    def _await_creation(
+        self,
+        channel: Channel,
+        principal: Principal,
+        subscription: Subscription,
+        reply_to: int | None,
+    ) -> None:
+        """Nobody learns whether the id is unknown or somebody else's."""
+        task_id = subscription.task_id
+        if not may_create(principal):
+            channel.drop(task_id)
+            refuse(channel, NotFound(), reply_to, task_id=task_id)
+            return
+        accepted = {"ok": True, "task_id": task_id, "mode": "pending"}
+        position = WirePosition.of(START).model_dump()
+        channel.reply(reply_to, accepted | {"position": position, "snapshot": None})
+        channel.say("subscribed", {"task_id": task_id})
+        channel.await_creation(subscription, lambda: self._queries.find(principal, task_id))
+
+
+def refuse(
+    channel: Channel, error: TaskPushError, reply_to: int | None, *, task_id: str | None = None
+) -> None:
+    """Say what is wrong with a client's event: in the answer, and as `error`."""
+    payload = error_payload(error, task_id=task_id)
+    channel.reply(reply_to, {"ok": False, **payload})
+    channel.say("error", payload)
+
+
+def _accept(channel: Channel, record: TaskRecord, begin: _Begin, reply_to: int | None) -> None:
+    answer: dict[str, Any] = {
+        "ok": True,
+        "task_id": record.task_id,
+        "mode": begin.mode,
+        "position": WirePosition.of(begin.position).model_dump(),
+        "snapshot": snapshot_body(record),
+    }
+    channel.reply(reply_to, answer)
+    channel.say("subscribed", {"task_id": record.task_id})
+    if begin.gone is not None:
+        channel.say("resync", resync_payload(record, begin.gone))

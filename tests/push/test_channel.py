@@ -1,0 +1,244 @@
+"""A connection's channel: order, cursors, bounds, and what happens to peers that don't keep up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from typing_extensions import override
+
+from taskpush.access.principal import LOCAL
+from taskpush.clock import SystemClock
+from taskpush.core import lifecycle
+from taskpush.errors import PositionGone
+from taskpush.models.commands import Subscribe
+from taskpush.models.events import EventType
+from taskpush.models.position import Position
+from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
+from taskpush.push.channel import Channel
+from taskpush.push.hub import Hub
+from taskpush.push.outbox import Message, Outgoing, Reply
+from taskpush.store.base import MAX_PAGE_BYTES, LogPage
+from taskpush.store.memory import MemoryStore
+from taskpush.tasks.queries import TaskQueries
+from taskpush.tasks.watching import Watching
+from taskpush.telemetry.bus import Telemetry
+
+TASK = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
+OTHER = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e40"
+
+
+class _Peer:
+    """A link whose peer can be stopped from reading."""
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+        self.aborted = asyncio.Event()
+        self.reading = asyncio.Event()
+        self.reading.set()
+        self._arrived = asyncio.Event()
+
+    async def send(self, batch: Sequence[Outgoing]) -> None:
+        await self.reading.wait()
+        self.sent += batch
+        self._arrived.set()
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+    def seqs(self, task_id: str = TASK) -> list[int]:
+        return [
+            item.seq
+            for item in self.sent
+            if isinstance(item, LoggedEvent) and item.task_id == task_id
+        ]
+
+    def messages(self) -> list[tuple[str, Any]]:
+        return [
+            (item.name, orjson.loads(item.body)) for item in self.sent if isinstance(item, Message)
+        ]
+
+    async def until_seq(self, seq: int, task_id: str = TASK) -> None:
+        async with asyncio.timeout(5):
+            while seq not in self.seqs(task_id):
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    async def until_message(self, name: str) -> Any:
+        async with asyncio.timeout(5):
+            while name not in dict(self.messages()):
+                self._arrived.clear()
+                await self._arrived.wait()
+        return dict(self.messages())[name]
+
+
+class _TrimmedStore(MemoryStore):
+    """A store whose retention has overtaken every reader below `oldest`."""
+
+    oldest = 0
+
+    @override
+    async def read(
+        self, task_id: str, after: Position, limit: int, *, max_bytes: int = MAX_PAGE_BYTES
+    ) -> LogPage:
+        if after.seq < self.oldest - 1:
+            raise PositionGone(oldest=self.oldest, reason="the log was trimmed")
+        return await super().read(task_id, after, limit, max_bytes=max_bytes)
+
+
+class _Scene:
+    def __init__(self, store: _TrimmedStore, channel: Channel, peer: _Peer, hub: Hub) -> None:
+        self.store = store
+        self.channel = channel
+        self.peer = peer
+        self._watching = Watching(store, TaskQueries(store, hub))
+
+    async def subscribe(self, after: Any = None, task_id: str = TASK) -> None:
+        command = Subscribe.model_validate({"task_id": task_id, "after": after})
+        await self._watching.subscribe(self.channel, LOCAL, command, 1)
+
+    def unsubscribe(self) -> None:
+        self._watching.unsubscribe(self.channel, TASK, 2)
+
+    def create(self, task_id: str = TASK, owner: str = LOCAL.owner) -> None:
+        now = datetime.now(UTC)
+        record = TaskRecord(task_id, "k", LOCAL.tenant, owner, {}, now)
+        self.store.write(task_id, lifecycle.create(record))
+        self.store.write(task_id, lifecycle.start(self.store.epoch, now))
+
+    async def say(self, count: int = 1, size: int = 10, task_id: str = TASK) -> list[LoggedEvent]:
+        line = NewEvent(EventType.LOG, {"level": "info", "message": "x" * size})
+        writes = [self.store.write(task_id, lifecycle.report(1, [line])) for _ in range(count)]
+        return [(await write).events[0] for write in writes]
+
+    def progress(self, percent: float) -> VolatileEvent:
+        data = {"progress_percent": percent, "elapsed_seconds": 1.0}
+        event = self.store.publish(TASK, 1, NewEvent(EventType.PROGRESS, data))
+        assert event is not None
+        return event
+
+
+@asynccontextmanager
+async def _scene(**limits: Any) -> AsyncIterator[_Scene]:
+    store = _TrimmedStore(clock=SystemClock(), telemetry=Telemetry())
+    hub, peer = Hub(), _Peer()
+    store.listen(hub.announce)
+    await store.open()
+    channel = Channel(store, hub, peer, **limits)
+    writer = asyncio.create_task(channel.run())
+    try:
+        yield _Scene(store, channel, peer, hub)
+    finally:
+        writer.cancel()
+        await asyncio.wait([writer])
+        await store.close()
+        assert len(channel) == 0
+        assert hub.watched(TASK) == 0
+
+
+async def test_subscribing_again_moves_the_cursor() -> None:
+    async with _scene() as scene:
+        scene.create()
+        first = (await scene.say(3))[0]
+        await scene.subscribe()
+        await scene.peer.until_seq(5)
+        await scene.subscribe({"epoch": first.epoch, "seq": first.seq})
+        await scene.say()
+        await scene.peer.until_seq(6)
+        assert scene.peer.seqs() == [1, 2, 3, 4, 5, 4, 5, 6]
+        assert len(scene.channel) == 1
+
+
+async def test_nothing_comes_after_unsubscribing() -> None:
+    async with _scene() as scene:
+        scene.create()
+        await scene.subscribe()
+        await scene.peer.until_seq(2)
+        scene.unsubscribe()
+        await scene.say()
+        scene.channel.say("last", {})
+        await scene.peer.until_message("last")
+        assert scene.peer.seqs() == [1, 2]
+        assert isinstance(scene.peer.sent[-2], Reply)
+
+
+async def test_a_task_that_is_created_after_its_subscription_is_followed() -> None:
+    async with _scene() as scene:
+        await scene.subscribe()
+        scene.create()
+        await scene.say()
+        await scene.peer.until_seq(3)
+        assert scene.peer.seqs() == [1, 2, 3]
+
+
+async def test_a_task_that_is_never_created_is_given_up() -> None:
+    async with _scene(pending_for_s=0.01) as scene:
+        await scene.subscribe()
+        error = await scene.peer.until_message("error")
+        assert (error["code"], error["task_id"]) == ("not_found", TASK)
+        assert len(scene.channel) == 0
+
+
+async def test_somebody_elses_task_is_answered_like_one_that_was_never_created() -> None:
+    async with _scene(pending_for_s=0.01) as scene:
+        await scene.subscribe()
+        scene.create(owner="somebody else")
+        error = await scene.peer.until_message("error")
+        assert (error["code"], error["task_id"]) == ("not_found", TASK)
+        assert scene.peer.seqs() == []
+
+
+async def test_a_reader_that_retention_overtook_is_told_and_goes_on() -> None:
+    async with _scene() as scene:
+        scene.create()
+        await scene.say(5)
+        scene.store.oldest = 6
+        await scene.subscribe()
+        resync = await scene.peer.until_message("resync")
+        await scene.say()
+        await scene.peer.until_seq(8)
+        assert (resync["task_id"], resync["oldest"]) == (TASK, 6)
+        assert resync["position"]["seq"] == resync["snapshot"]["position"]["seq"] == 7
+        assert scene.peer.seqs() == [8]
+
+
+async def test_a_slow_peer_costs_its_outbox_and_gets_everything_when_it_reads() -> None:
+    async with _scene(limit_bytes=20_000) as scene:
+        scene.create()
+        await scene.subscribe()
+        await scene.peer.until_seq(2)
+        scene.peer.reading.clear()
+        await scene.say(200, size=1000)
+        assert scene.channel._outbox.size_bytes < 25_000
+        newest = [scene.progress(percent) for percent in (1, 2, 3)][-1]
+        assert scene.channel._outbox.size_bytes < 25_000
+        scene.peer.reading.set()
+        await scene.peer.until_seq(202)
+        assert scene.peer.seqs() == list(range(1, 203))
+        volatile = [item for item in scene.peer.sent if isinstance(item, VolatileEvent)]
+        assert volatile[-1] == newest
+
+
+async def test_a_slow_subscription_does_not_hold_up_the_others_of_its_connection() -> None:
+    async with _scene(limit_bytes=20_000) as scene:
+        scene.create()
+        scene.create(OTHER)
+        await scene.say(500, size=1000)
+        await scene.subscribe()
+        await scene.subscribe(task_id=OTHER)
+        await scene.peer.until_seq(2, OTHER)
+        assert 502 not in scene.peer.seqs()
+        await scene.peer.until_seq(502)
+        assert scene.peer.seqs() == list(range(1, 503))
+
+
+async def test_a_peer_that_takes_nothing_is_cut_off() -> None:
+    async with _scene(stalled_after_s=0.01) as scene:
+        scene.create()
+        scene.peer.reading.clear()
+        await scene.subscribe()
+        await asyncio.wait_for(scene.peer.aborted.wait(), 5)

@@ -1,0 +1,198 @@
+"""An event that comes at any await point of subscribing is neither lost nor doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from taskpush.access.principal import LOCAL
+from taskpush.clock import SystemClock
+from taskpush.core import lifecycle
+from taskpush.models.commands import Subscribe
+from taskpush.models.events import EventType
+from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord
+from taskpush.push.channel import Channel
+from taskpush.push.hub import Hub
+from taskpush.push.outbox import Message, Outgoing, Reply
+from taskpush.store.base import Store
+from taskpush.store.memory import MemoryStore
+from taskpush.store.sqlite import SqliteStore
+from taskpush.tasks.queries import TaskQueries
+from taskpush.tasks.watching import Watching
+from taskpush.telemetry.bus import Telemetry
+
+TASK = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
+LINES_BEFORE = 3
+
+
+class _Stepped:
+    """Awaits a coroutine, and calls back at each point where it gives way."""
+
+    def __init__(self, inner: Coroutine[Any, Any, None], at: Callable[[], None]) -> None:
+        self._inner = inner
+        self._at = at
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        while True:
+            try:
+                waits_for = self._inner.send(None)
+            except StopIteration:
+                return
+            self._at()
+            yield waits_for
+
+    async def run(self) -> None:
+        await self
+
+
+class _Link:
+    """A peer that takes everything, a turn of the loop later."""
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+
+    async def send(self, batch: Sequence[Outgoing]) -> None:
+        await asyncio.sleep(0)
+        self.sent += batch
+
+    def abort(self) -> None:
+        raise AssertionError("aborted")
+
+    @property
+    def seqs(self) -> list[int]:
+        return [item.seq for item in self.sent if isinstance(item, LoggedEvent)]
+
+    @property
+    def reached(self) -> int:
+        """How far the peer is: by the events, or by the position it was answered."""
+        answers = [orjson.loads(item.body) for item in self.sent if isinstance(item, Reply)]
+        positions: list[int] = [answer["position"]["seq"] for answer in answers]
+        return max([0, *self.seqs, *positions])
+
+
+class _Injection:
+    """Acts at the n-th await point, counted over everything that is stepped."""
+
+    def __init__(self, at: int, act: Callable[[], None]) -> None:
+        self.points = 0
+        self.done = False
+        self._at = at
+        self._act = act
+
+    def __call__(self) -> None:
+        if self.points == self._at:
+            self.done = True
+            self._act()
+        self.points += 1
+
+
+def _create(store: Store) -> None:
+    now = datetime.now(UTC)
+    record = TaskRecord(TASK, "k", LOCAL.tenant, LOCAL.owner, {}, now)
+    store.write(TASK, lifecycle.create(record))
+    store.write(TASK, lifecycle.start(store.epoch, now))
+
+
+def _say(store: Store, text: str) -> asyncio.Future[Any]:
+    line = NewEvent(EventType.LOG, {"level": "info", "message": text})
+    return store.write(TASK, lifecycle.report(1, [line]))
+
+
+async def _subscribe(
+    store: Store, inject_at: int, after: Callable[[LoggedEvent], Any], *, exists: bool
+) -> tuple[_Injection, _Link]:
+    """Subscribe with two events committed at one await point; returns what the peer got."""
+    hub, link = Hub(), _Link()
+    store.listen(hub.announce)
+    await store.open()
+    command = {"task_id": TASK, "after": None}
+    if exists:
+        _create(store)
+        commits = await asyncio.gather(*(_say(store, f"early {n}") for n in range(LINES_BEFORE)))
+        command["after"] = after(commits[0].events[0])
+
+    def act() -> None:
+        if not exists:
+            _create(store)
+        _say(store, "one")
+        _say(store, "two")
+
+    injection = _Injection(inject_at, act)
+    channel = Channel(store, hub, link)
+    writer = asyncio.create_task(_Stepped(channel.run(), injection).run())
+    watching = Watching(store, TaskQueries(store, hub))
+    subscribing = watching.subscribe(channel, LOCAL, Subscribe.model_validate(command), 7)
+    await _Stepped(subscribing, injection)
+    await _settle(store, link, expected=5 + 2 * injection.done if exists else 4 * injection.done)
+    # Whatever comes twice would come now.
+    for _ in range(20):
+        await asyncio.sleep(0)
+    writer.cancel()
+    await asyncio.wait([writer])
+    await store.close()
+    return injection, link
+
+
+async def _settle(store: Store, link: _Link, *, expected: int) -> None:
+    """Until the peer has the log's head, as far as it was written."""
+    async with asyncio.timeout(10):
+        while link.reached < expected:
+            record = await store.get(TASK)
+            expected = record.head.seq if record is not None else expected
+            await asyncio.sleep(0)
+
+
+def _position(event: LoggedEvent) -> dict[str, Any]:
+    return {"epoch": event.epoch, "seq": event.seq}
+
+
+CASES = {
+    "from the start": (lambda _: None, True, 1),
+    "from a position": (_position, True, 4),
+    "from now": (lambda _: "now", True, None),
+    "before the task exists": (lambda _: None, False, 1),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("adapter", ["memory", "sqlite"])
+async def test_an_event_at_any_await_point_is_neither_lost_nor_doubled(
+    adapter: str, case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    after, exists, first = CASES[case]
+    points = 0
+    while True:
+        store = _store(adapter, tmp_path / f"{points}.db")
+        injection, link = await _subscribe(store, points, after, exists=exists)
+        _check(link, exists=exists, first=first)
+        if not injection.done:
+            break
+        points += 1
+    assert points >= 3
+    with capsys.disabled():
+        print(f"\n  {adapter}, {case}: an event injected at each of {points} await points")
+
+
+def _check(link: _Link, *, exists: bool, first: int | None) -> None:
+    reply, subscribed = link.sent[:2]
+    assert isinstance(reply, Reply)
+    assert isinstance(subscribed, Message)
+    ack = orjson.loads(reply.body)
+    assert (reply.to, ack["ok"], subscribed.name) == (7, True, "subscribed")
+    start = first if first is not None else ack["position"]["seq"] + 1
+    assert ack["position"]["seq"] == start - 1
+    assert link.seqs == list(range(start, start + len(link.seqs)))
+    assert (ack["mode"] == "pending") is (not exists and ack["snapshot"] is None)
+
+
+def _store(adapter: str, path: Path) -> Store:
+    telemetry, clock = Telemetry(), SystemClock()
+    if adapter == "memory":
+        return MemoryStore(clock=clock, telemetry=telemetry)
+    return SqliteStore(path, clock=clock, telemetry=telemetry)
