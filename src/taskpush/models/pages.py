@@ -17,7 +17,7 @@ class Page(BaseModel, Generic[Item]):
     """A part of a list; follow `next` until it is null."""
 
     items: list[Item]
-    next: str | None = None
+    next: str | None = Field(default=None, description="Address of the next page.")
 
 
 class EventPage(BaseModel):

@@ -1,0 +1,169 @@
+"""The commands. Each says in its help what it takes, and all share the exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Final
+
+import typer
+
+from taskpush.cli.exits import EXIT_CODES_HELP, ExitCode, errors_told, exit_code_of
+from taskpush.cli.listing import show_kinds, show_tasks
+from taskpush.cli.render import Renderer, follow, print_json_line, renderer_for
+from taskpush.cli.values import params_of
+from taskpush.client import Client
+
+DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
+
+Server = Annotated[
+    str,
+    typer.Option("--server", envvar="TASKPUSH_SERVER", help="Address of the server."),
+]
+JsonLinesOption = Annotated[
+    bool, typer.Option("--json-lines", help="One JSON object per line, and nothing else.")
+]
+TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="The task's id.")]
+
+app = typer.Typer(
+    help="Run long jobs and watch every step of them live.",
+    epilog=EXIT_CODES_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    }
+)
+def serve(context: typer.Context) -> None:
+    """Serve the tasks of a Python module: `taskpush serve module:push`."""
+    # The server's half of the package is loaded by those who serve.
+    from taskpush.cli.serve import serve as command
+
+    server = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    server.command()(command)
+    server(context.args, prog_name="taskpush serve")
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def submit(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="What to run: see `kinds`.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=VALUE]...", help="Params; a value is JSON or else text."),
+    ] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Params as JSON; - reads stdin.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Watch it until it is over.")] = False,
+    title: Annotated[str | None, typer.Option(help="What people call it.")] = None,
+    server: Server = DEFAULT_SERVER,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Create a task; prints its id, or watches it with --watch."""
+    params = params_of(words or (), json_file)
+    renderer = renderer_for(sys.stdout, json_lines=json_lines)
+    with errors_told(), client_for(server, renderer) as client:
+        task = client.create_task(kind, params, title=title)
+        if watch:
+            raise typer.Exit(_watched(client, task.task_id, renderer))
+        if json_lines:
+            print_json_line(sys.stdout, dict(task))
+        else:
+            typer.echo(task.task_id)
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def watch(
+    task_id: TaskId,
+    after: Annotated[
+        str | None,
+        typer.Option(help="Start after this position, epoch:seq or seq, or `now`."),
+    ] = None,
+    server: Server = DEFAULT_SERVER,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Show a task live until it is over. Ctrl-C stops the watching, not the task."""
+    renderer = renderer_for(sys.stdout, json_lines=json_lines)
+    with errors_told(), client_for(server, renderer) as client:
+        # A watch waits for a task that does not exist yet; here that is a mistake.
+        client.get_task(task_id)
+        raise typer.Exit(_watched(client, task_id, renderer, after=after))
+
+
+@app.command("list", epilog=EXIT_CODES_HELP)
+def list_tasks(
+    status: Annotated[str | None, typer.Option(help="Only tasks with this status.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    server: Server = DEFAULT_SERVER,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """List tasks, newest first."""
+    with errors_told(), client_for(server) as client:
+        tasks = client.list_tasks(status=status, kind=kind, limit=limit)
+        show_tasks(tasks, json_lines=json_lines)
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def cancel(
+    task_id: TaskId, server: Server = DEFAULT_SERVER, json_lines: JsonLinesOption = False
+) -> None:
+    """Ask a task to end; a running one ends when its handler has stopped."""
+    with errors_told(), client_for(server) as client:
+        task = client.cancel(task_id)
+        if json_lines:
+            print_json_line(sys.stdout, dict(task))
+        else:
+            typer.echo("cancelled" if task.final else f"{task.status}, asked to stop")
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def result(
+    task_id: TaskId, server: Server = DEFAULT_SERVER, json_lines: JsonLinesOption = False
+) -> None:
+    """Print what a completed task returned, as JSON."""
+    with errors_told(), client_for(server) as client:
+        value = client.get_task_result(task_id)
+        typer.echo(json.dumps(value, ensure_ascii=False, indent=None if json_lines else 2))
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def kinds(server: Server = DEFAULT_SERVER, json_lines: JsonLinesOption = False) -> None:
+    """List what the server can run."""
+    with errors_told(), client_for(server) as client:
+        show_kinds(client.kinds(), json_lines=json_lines)
+
+
+@contextmanager
+def client_for(server: str, renderer: Renderer | None = None) -> Iterator[Client]:
+    """A client of that server, closed in the end; a usage error when it is no address."""
+    on_change = None if renderer is None else renderer.connection
+    try:
+        client = Client(server, on_connection_change=on_change)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--server") from None
+    with client:
+        yield client
+
+
+def _watched(
+    client: Client, task_id: str, renderer: Renderer, *, after: str | None = None
+) -> ExitCode:
+    try:
+        with renderer:
+            status = follow(client, task_id, renderer, after=after)
+    except KeyboardInterrupt:
+        typer.echo(
+            f"\nNo longer watching; the task goes on. Again: taskpush watch {task_id}", err=True
+        )
+        return ExitCode.STOPPED
+    return exit_code_of(status)

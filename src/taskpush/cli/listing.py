@@ -1,0 +1,74 @@
+"""Lists on stdout: a table on a terminal, tab-separated elsewhere, or JSON lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from taskpush.cli.render import print_json_line
+from taskpush.cli.text import one_line
+
+
+def show_tasks(tasks: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
+    """Tasks, one per line, in the order given."""
+    if json_lines:
+        _show_json(tasks)
+    else:
+        names = ("task", "kind", "status", "progress", "created", "title")
+        _show(names, (_task_cells(task) for task in tasks))
+
+
+def show_kinds(kinds: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
+    """Kinds with the names of their params; those without a default end in `*`."""
+    if json_lines:
+        _show_json(kinds)
+    else:
+        _show(("kind", "params", "description"), (_kind_cells(kind) for kind in kinds))
+
+
+def _task_cells(task: Mapping[str, Any]) -> list[str]:
+    progress = (task.get("latest") or {}).get("progress") or {}
+    percent = progress.get("progress_percent")
+    created = datetime.fromisoformat(str(task["created_at"])).astimezone()
+    return [
+        str(task["task_id"]),
+        str(task.get("kind", "")),
+        str(task.get("status", "")),
+        "" if percent is None else f"{percent:.0f} %",
+        created.strftime("%Y-%m-%d %H:%M:%S"),
+        str(task.get("title") or ""),
+    ]
+
+
+def _kind_cells(kind: Mapping[str, Any]) -> list[str]:
+    schema = kind.get("params_schema") or {}
+    required = schema.get("required", ())
+    names = [f"{name}{'*' if name in required else ''}" for name in schema.get("properties", {})]
+    mark = " (default)" if kind.get("default") else ""
+    return [f"{kind['name']}{mark}", " ".join(names), str(kind.get("description") or "")]
+
+
+def _show_json(values: Iterable[Mapping[str, Any]]) -> None:
+    for value in values:
+        print_json_line(sys.stdout, dict(value))
+
+
+def _show(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        for row in rows:
+            typer.echo("\t".join(one_line(cell) for cell in row))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for position, name in enumerate(names):
+        table.add_column(name, no_wrap=position == 0)
+    for row in rows:
+        table.add_row(*(Text(one_line(cell)) for cell in row))
+    console.print(table)

@@ -1,0 +1,44 @@
+"""Clients of a taskpush server: create tasks, watch them live, get their results.
+
+`AsyncClient` is for asyncio programs, `Client` for all others; both do the same.
+"""
+
+from taskpush.client.asynchronous import After, AsyncClient
+from taskpush.client.callbacks import Callback
+from taskpush.client.errors import (
+    BadAnswer,
+    ClientError,
+    RequestRefused,
+    ServerUnreachable,
+    TaskCancelled,
+    TaskFailed,
+    TaskInterrupted,
+    TaskNotCompleted,
+)
+from taskpush.client.events import Resync, WatchEvent, WatchItem
+from taskpush.client.patience import Patience
+from taskpush.client.synchronous import Client, TaskWebSocketClient
+from taskpush.client.task import Task
+from taskpush.models.position import Position
+
+__all__ = [
+    "After",
+    "AsyncClient",
+    "BadAnswer",
+    "Callback",
+    "Client",
+    "ClientError",
+    "Patience",
+    "Position",
+    "RequestRefused",
+    "Resync",
+    "ServerUnreachable",
+    "Task",
+    "TaskCancelled",
+    "TaskFailed",
+    "TaskInterrupted",
+    "TaskNotCompleted",
+    "TaskWebSocketClient",
+    "WatchEvent",
+    "WatchItem",
+]

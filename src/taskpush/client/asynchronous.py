@@ -1,0 +1,295 @@
+"""The client for asyncio programs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+from urllib.parse import quote, urlsplit
+
+from taskpush.client.connection import Connection, OnChange
+from taskpush.client.errors import (
+    BadAnswer,
+    RequestRefused,
+    TaskCancelled,
+    TaskFailed,
+    TaskInterrupted,
+)
+from taskpush.client.events import WatchEvent, WatchItem
+from taskpush.client.patience import Contact, Patience
+from taskpush.client.rest import Answer, Rest
+from taskpush.client.session import WatchSession
+from taskpush.client.task import Task
+from taskpush.errors import TaskPushError
+from taskpush.ids import new_task_id
+from taskpush.models.position import START, Position
+
+After = Position | str | int | None
+"""Where a watch starts: None is the log's start, "now" the present; else a position, or its text
+`epoch:seq`, or a bare seq."""
+
+
+_PAGE: Final = 200
+"""Tasks asked for at once; the server gives no more."""
+
+
+class AsyncClient:
+    """Creates tasks on a taskpush server and watches them.
+
+    `server_url` is where taskpush is mounted, such as `http://127.0.0.1:8000` or
+    `https://example.org/jobs`. All watches of a client share a connection, which is opened by
+    the first of them. Use it as an asynchronous context manager, or call `close`; it belongs to
+    one event loop.
+
+    Any call may raise `ServerUnreachable`, `BadAnswer` and `RequestRefused`.
+    """
+
+    def __init__(
+        self,
+        server_url: str,
+        *,
+        patience: Patience = Patience(),
+        on_connection_change: OnChange | None = None,
+    ) -> None:
+        parts = urlsplit(server_url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise ValueError(f"a server is named as http://host:port, not {server_url!r}")
+        self.server_url = server_url.rstrip("/")
+        self._patience = patience
+        self._contact = Contact()
+        self._on_change = on_connection_change or _ignore
+        self._rest = Rest(self.server_url, patience, self._contact)
+        # A second one only for a task that is watched twice, or beyond a connection's limit.
+        self._connections: list[Connection] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def connect(self) -> None:
+        """Open the connection for watches now, to learn early whether there is a server."""
+        await self._connection_for(None).open()
+
+    async def close(self) -> None:
+        """End the watches and close all connections."""
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            await connection.close()
+        await self._rest.close()
+
+    # ------------------------------------------------------------ tasks
+
+    async def create_task(
+        self,
+        /,
+        kind: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        task_id: str | None = None,
+        title: str | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        **flat: Any,
+    ) -> Task:
+        """Create a task: `create_task("layout", {"bom_file": "config/bom_example.json"})`.
+
+        Without a kind, keywords are the params of the server's default kind:
+        `create_task(bom_file="config/bom_example.json", max_iterations=20)`. With a kind the
+        call survives a lost answer, since the task's id is chosen here; without one it is not
+        repeated, and `ServerUnreachable` may then mean that the task was created.
+
+        Raises `RequestRefused` with `unknown_kind`, `invalid_params` (see its `errors`), ….
+        """
+        named = {"task_id": task_id, "title": title, "tags": tags, "metadata": metadata}
+        given = {name: value for name, value in named.items() if value is not None}
+        if kind is None:
+            if params is not None or given:
+                raise TypeError("a task without a kind takes nothing but keywords, its params")
+            return Task(await self._post("/tasks", flat, repeatable=False))
+        if flat:
+            raise TypeError(f"params of a {kind} task go into a dict, not {', '.join(flat)}=…")
+        chosen = task_id or new_task_id()
+        body = {"kind": kind, "params": dict(params or {}), **given, "task_id": chosen}
+        return await self._create(chosen, body)
+
+    async def get_task(self, task_id: str) -> Task:
+        """The task as it stands."""
+        return Task(await self._get(_path(task_id)))
+
+    async def get_task_result(self, task_id: str) -> Any:
+        """What the completed task returned.
+
+        Raises `TaskFailed`, `TaskCancelled` or `TaskInterrupted` when it ended otherwise, and
+        `RequestRefused` with `task_not_finished` while it goes on.
+        """
+        answer = await self._rest.call("GET", f"{_path(task_id)}/result")
+        if answer.status < 400:
+            return answer.problem.get("result")
+        raise _no_result(task_id, answer) or answer.refusal()
+
+    async def list_tasks(
+        self,
+        *,
+        status: str | None = None,
+        kind: str | None = None,
+        tag: str | None = None,
+        q: str | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[Task]:
+        """The tasks that fit, newest first; `limit` is how many at most, None means all."""
+        named = {"status": status, "kind": kind, "tag": tag, "q": q}
+        query = {name: value for name, value in named.items() if value is not None}
+        query["limit"] = str(max(1, min(limit or _PAGE, _PAGE)))
+        left = limit
+        async for fields in self._items("/tasks", query):
+            if left is not None:
+                if left <= 0:
+                    return
+                left -= 1
+            yield Task(fields)
+
+    async def cancel(self, task_id: str, *, attempt: int | None = None) -> Task:
+        """Ask for the task's end; a running one goes on until it has stopped.
+
+        Raises `RequestRefused` with `illegal_transition` when it is over already.
+        """
+        body = {} if attempt is None else {"attempt": attempt}
+        return Task(await self._post(f"{_path(task_id)}/cancel", body, repeatable=False))
+
+    async def kinds(self) -> list[dict[str, Any]]:
+        """What tasks the server runs, with JSON Schema of their params and results."""
+        return [fields async for fields in self._items("/kinds", {})]
+
+    async def events(self, task_id: str, after: After = None) -> AsyncIterator[WatchEvent]:
+        """The logged events after a position that there are now, without waiting for more.
+
+        Raises `RequestRefused` with `position_gone` when the log does not reach back that far.
+        """
+        if after == "now":
+            return
+        position = _position(after) or START
+        async for envelope in self._items(f"{_path(task_id)}/events", {"after": str(position)}):
+            yield WatchEvent.parse(envelope)
+
+    async def watch(
+        self, task_id: str, after: After = None, *, past_interruption: bool = False
+    ) -> AsyncGenerator[WatchItem, None]:
+        """The task's events, live, until it is over; lost connections are restored unnoticed.
+
+        Logged events come without a gap, a duplicate or a change of order; volatile ones
+        (`progress`, …) as the newest state of their type. A `Resync` among them says that the
+        history was cut. The last item is the event with `final`, or the one that says
+        `interrupted`, unless `past_interruption`: nothing executes an interrupted task, but it
+        may be resumed. A task that is over already gives its log and ends.
+
+        A task that does not exist yet is waited for, a minute at most; then, and when it is
+        deleted, this raises `RequestRefused` with `not_found`.
+        """
+        session = WatchSession(
+            task_id.lower(),
+            after=await self._start(task_id, after),
+            past_interruption=past_interruption,
+        )
+        watch = self._connection_for(session.task_id).add(session)
+        try:
+            async for item in watch:
+                yield item
+        finally:
+            watch.close()
+
+    # ------------------------------------------------------------ how
+
+    async def _create(self, task_id: str, body: Mapping[str, Any]) -> Task:
+        answer = await self._rest.call("POST", "/tasks", body=body)
+        taken = answer.status == 409 and answer.problem.get("code") == "task_id_taken"
+        if answer.repeated and taken:
+            # An earlier try created it, and its answer was lost.
+            task = await self.get_task(task_id)
+            if task.kind == body["kind"]:
+                return task
+        return Task(answer.accepted())
+
+    async def _get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        return (await self._rest.call("GET", path, query=query)).accepted()
+
+    async def _post(self, path: str, body: Mapping[str, Any], *, repeatable: bool) -> Any:
+        answer = await self._rest.call("POST", path, body=body, repeatable=repeatable)
+        return answer.accepted()
+
+    async def _items(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+        """The items of all pages."""
+        page = await self._get(path, query)
+        while True:
+            if not isinstance(page, dict) or not isinstance(page.get("items"), list):
+                raise BadAnswer(f"the server sent a page of {path} that is none")
+            for item in page["items"]:
+                yield item
+            following = page.get("next")
+            if not following:
+                return
+            page = await self._get(str(following).removeprefix("/api"))
+
+    async def _start(self, task_id: str, after: After) -> Position | Literal["now"] | None:
+        if after == "now":
+            return "now"
+        position = _position(after)
+        if position is None or position.seq == 0 or position.epoch:
+            return position
+        # A subscription's position needs the epoch, which a bare seq leaves out.
+        async for event in self.events(task_id, position.seq - 1):
+            return event.position
+        raise RequestRefused("position_gone", detail=f"the log does not reach {position} yet")
+
+    def _connection_for(self, task_id: str | None) -> Connection:
+        for connection in self._connections:
+            if task_id is None or connection.has_room_for(task_id):
+                return connection
+        connection = Connection(self.server_url, self._patience, self._contact, self._on_change)
+        self._connections.append(connection)
+        return connection
+
+
+def _path(task_id: str) -> str:
+    return f"/tasks/{quote(task_id, safe='')}"
+
+
+def _position(after: After) -> Position | None:
+    match after:
+        case None | Position():
+            return after
+        case int():
+            return Position(seq=after)
+        case str():
+            try:
+                return Position.parse(after)
+            except TaskPushError as error:
+                raise RequestRefused(error.code, detail=error.detail) from None
+
+
+def _no_result(task_id: str, answer: Answer) -> TaskFailed | TaskCancelled | TaskInterrupted | None:
+    problem = answer.problem
+    detail = str(problem.get("detail") or "")
+    match problem.get("code"):
+        case "task_failed":
+            return TaskFailed(
+                task_id,
+                error=detail,
+                error_type=str(problem.get("error_type") or ""),
+                code=str(problem.get("error_code") or "task_failed"),
+            )
+        case "task_cancelled":
+            return TaskCancelled(task_id, detail or "the task was cancelled")
+        case "task_interrupted":
+            return TaskInterrupted(task_id, detail or "the task was interrupted")
+    return None
+
+
+def _ignore(connected: bool) -> None:
+    del connected

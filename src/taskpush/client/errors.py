@@ -1,0 +1,66 @@
+"""What can go wrong for a client of a taskpush server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from taskpush.errors import CODES, FieldProblem
+
+
+class ClientError(Exception):
+    """Base of everything that `taskpush.client` raises on purpose."""
+
+
+class ServerUnreachable(ClientError):
+    """No server answers at the address, or none has for longer than the client waits."""
+
+
+class BadAnswer(ClientError):
+    """What answers at the address does not speak taskpush's protocol, or breaks it."""
+
+
+class RequestRefused(ClientError):
+    """The server understood and said no."""
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        status: int | None = None,
+        detail: str | None = None,
+        errors: Sequence[FieldProblem] = (),
+    ) -> None:
+        known = CODES.get(code)
+        self.code = code
+        # HTTP status; None for a code that came over a socket and is newer than this client.
+        self.status = status if status is not None else known and known.status
+        self.detail = detail or (known.title if known else code)
+        # What is wrong with which field; empty unless the request's content was at fault.
+        self.errors = tuple(errors)
+        super().__init__(f"{self.detail} ({code})")
+
+
+class TaskNotCompleted(ClientError):
+    """Base: the task is over, and has no result."""
+
+    def __init__(self, task_id: str, message: str) -> None:
+        self.task_id = task_id
+        super().__init__(message)
+
+
+class TaskFailed(TaskNotCompleted):
+    """The task failed: `error` says why, `error_type` names the exception, `code` is stable."""
+
+    def __init__(self, task_id: str, *, error: str, error_type: str, code: str) -> None:
+        self.error = error
+        self.error_type = error_type
+        self.code = code
+        super().__init__(task_id, f"{error_type}: {error}" if error_type else error)
+
+
+class TaskCancelled(TaskNotCompleted):
+    """The task was cancelled."""
+
+
+class TaskInterrupted(TaskNotCompleted):
+    """The task lost its server or worker; it may be resumed."""

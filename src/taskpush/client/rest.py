@@ -1,0 +1,154 @@
+"""The REST door, over aiohttp: requests, retries where they are safe, errors."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+from yarl import URL
+
+from taskpush.client.backoff import full_jitter_s
+from taskpush.client.errors import BadAnswer, RequestRefused, ServerUnreachable
+from taskpush.client.patience import Contact, Patience
+from taskpush.errors import FieldProblem
+
+_NOTHING_DONE: Final = 503
+"""The server, or a proxy that finds none, takes no requests: nothing took effect."""
+_FOR_THE_MOMENT: Final = frozenset({502, _NOTHING_DONE, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server answered."""
+
+    status: int
+    # The JSON value; None when an error came without one.
+    body: Any
+    # Whether an earlier try of the same call may have taken effect.
+    repeated: bool = False
+
+    def accepted(self) -> Any:
+        """The body; raises `RequestRefused` when the answer is an error."""
+        if self.status >= 400:
+            raise self.refusal()
+        return self.body
+
+    def refusal(self) -> RequestRefused:
+        """The error that the answer is: a problem as RFC 9457 has it, with a code."""
+        problem = self.problem
+        return RequestRefused(
+            str(problem.get("code") or f"http_{self.status}"),
+            status=self.status,
+            detail=problem.get("detail") or problem.get("title"),
+            errors=[
+                FieldProblem(str(found.get("loc", "")), str(found.get("message", "")))
+                for found in problem.get("errors") or ()
+                if isinstance(found, dict)
+            ],
+        )
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        """The body when it is an object, else an empty one."""
+        return self.body if isinstance(self.body, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _NoAnswer:
+    why: str
+    # Whether the server may have acted all the same.
+    maybe_done: bool
+
+
+class Rest:
+    """Calls below `<server_url>/api`, over one pool of connections."""
+
+    def __init__(self, server_url: str, patience: Patience, contact: Contact) -> None:
+        self._server_url = server_url
+        self._patience = patience
+        self._contact = contact
+        # None until the first call, since a session belongs to a running loop.
+        self._http: aiohttp.ClientSession | None = None
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        repeatable: bool = True,
+    ) -> Answer:
+        """Make a call; `path` starts below `/api`.
+
+        It is tried again for `patience.retry_for_s` when it certainly did not take effect, or
+        when it is `repeatable`. Raises `ServerUnreachable` when nothing answers, `BadAnswer`
+        when what answers is no taskpush server.
+        """
+        url = URL(f"{self._server_url}/api{path}").update_query(query or {})
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience.retry_for_s
+        outcome = await self._try(method, url, body, repeated=False)
+        repeated = False
+        for failures in itertools.count(1):
+            pause_s = full_jitter_s(failures, random.random)
+            if not self._try_again(outcome, repeatable) or loop.time() + pause_s > deadline:
+                break
+            repeated = repeated or _maybe_done(outcome)
+            await asyncio.sleep(pause_s)
+            outcome = await self._try(method, url, body, repeated=repeated)
+        if isinstance(outcome, _NoAnswer):
+            raise ServerUnreachable(f"no answer from {self._server_url}: {outcome.why}")
+        return outcome
+
+    async def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    def _try_again(self, outcome: Answer | _NoAnswer, repeatable: bool) -> bool:
+        if isinstance(outcome, Answer) and outcome.status not in _FOR_THE_MOMENT:
+            return False
+        return self._contact.made and (repeatable or not _maybe_done(outcome))
+
+    async def _try(
+        self, method: str, url: URL, body: Mapping[str, Any] | None, *, repeated: bool
+    ) -> Answer | _NoAnswer:
+        if self._http is None:
+            self._http = aiohttp.ClientSession()
+        timeout = aiohttp.ClientTimeout(total=self._patience.request_timeout_s)
+        try:
+            async with self._http.request(method, url, json=body, timeout=timeout) as response:
+                raw = await response.read()
+        except aiohttp.ClientConnectorError as error:
+            return _NoAnswer(str(error), maybe_done=False)
+        except TimeoutError:
+            return _NoAnswer(f"none within {timeout.total:g} s", maybe_done=True)
+        except aiohttp.ClientError as error:
+            return _NoAnswer(str(error) or type(error).__name__, maybe_done=True)
+        self._contact.made = True
+        return Answer(response.status, _parsed(raw, response), repeated)
+
+
+def _maybe_done(outcome: Answer | _NoAnswer) -> bool:
+    if isinstance(outcome, Answer):
+        return outcome.status != _NOTHING_DONE
+    return outcome.maybe_done
+
+
+def _parsed(raw: bytes, response: aiohttp.ClientResponse) -> Any:
+    if "json" in response.content_type:
+        try:
+            return json.loads(raw)
+        except ValueError:
+            pass
+    if response.status >= 400 or not raw:
+        return None
+    raise BadAnswer(f"{response.url} answered {response.content_type}, not JSON")

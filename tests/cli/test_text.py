@@ -1,0 +1,37 @@
+"""Numbers and foreign text as terminals show them."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskpush.cli.text import clean, duration, metrics, one_line, size
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(-1, "0 s"), (0.4, "0 s"), (59.4, "59 s"), (60, "1:00"), (125, "2:05"), (3725, "1:02:05")],
+)
+def test_durations_read_like_a_clock(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 20, "3.0 MiB"), (5 << 40, "5.0 TiB")],
+)
+def test_sizes_have_binary_units(count: int, shown: str) -> None:
+    assert size(count) == shown
+
+
+def test_a_job_cannot_drive_the_terminal() -> None:
+    assert clean("hot \x1b[2J\x07\r gone\x9b31m") == "hot \ufffd[2J\ufffd\ufffd gone\ufffd31m"
+    assert clean("two\nlines\t[bold]") == "two\nlines\t[bold]"
+
+
+def test_one_line_is_one_line() -> None:
+    assert one_line(" a\n  b\tc ") == "a b c"
+
+
+def test_figures_are_short() -> None:
+    values = {"max_temp": 45.512345, "count": 3, "big": 123456.789}
+    assert metrics(values) == "max_temp 45.512, count 3, big 1.2346e+05"

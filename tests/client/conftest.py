@@ -1,0 +1,33 @@
+"""A fake server per test, and a real one that the folder shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from taskpush.client import Patience
+from tests.client.fake_server import FakeServer, fake_server
+from tests.support.server import ServerProcess
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeServer]:
+    with fake_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    process = ServerProcess(tmp_path_factory.mktemp("client") / "data")
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+@pytest.fixture
+def impatient() -> Patience:
+    """Gives a lost server up soon, so that tests of giving up are short."""
+    return Patience(request_timeout_s=5, retry_for_s=0.4, reconnect_for_s=0.4)
