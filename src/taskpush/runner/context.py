@@ -1,0 +1,300 @@
+"""What a handler holds: one class for `async def`, plain and process handlers.
+
+A method makes a report and hands it to the channel; the channel knows where the handler runs, and
+so what the call waits for. Imports no asyncio: worker processes start with this module.
+"""
+
+from __future__ import annotations
+
+import logging
+import operator
+import traceback
+from collections.abc import Awaitable, Generator, Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from pydantic import JsonValue
+
+from taskpush.core.progress import ITERATION, BadReport, ProgressReport, ProgressState
+from taskpush.models.events import EventType
+from taskpush.models.values import is_safe_number, joined
+from taskpush.runner import reports
+
+Item = TypeVar("Item")
+
+
+class TaskCancelled(BaseException):
+    """The task is to stop: raised in a plain handler by its next call after a cancel.
+
+    Like `asyncio.CancelledError` it is no `Exception`, so that `except Exception` lets it pass.
+    """
+
+
+class Done:
+    """What a call gives back that has nothing to wait for. Awaiting it returns at once."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+DONE: Final = Done()
+
+
+class Channel(Protocol):
+    """The way from a handler to the recorder of its attempt."""
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether the attempt is to stop."""
+        ...
+
+    def send(self, report: reports.Report) -> Awaitable[None]:
+        """Hand over a report, in call order with those before it.
+
+        On the event loop it takes effect at once, and what it gives back is done when the caller
+        may go on. Elsewhere it blocks until then, and raises `TaskCancelled` instead when the
+        attempt is to stop.
+        """
+        ...
+
+    def pulse(self) -> Awaitable[None]:
+        """As `send`, with nothing to hand over."""
+        ...
+
+
+@dataclass(slots=True)
+class _Loop:
+    """The `track` loop that drives progress."""
+
+    total: float | None
+    done: int = 0
+
+    def report(self) -> ProgressReport:
+        return ProgressReport(done=self.done, total=self.total, unit=ITERATION)
+
+
+class TaskContext:
+    """What a handler knows of its task, and how it reports.
+
+    In an `async def` handler every reporting method is awaited; in a plain one it is called. What
+    a call waits for is the same: `iteration` and `artifact` return when they are committed, `log`
+    waits only when too much is under way, the others never wait. A call that is not awaited takes
+    effect all the same.
+
+    Reporting never breaks a job: what cannot travel (NaN, an unserialisable object, progress that
+    goes back) is left out, and one error-level `log` event says which and where. With
+    `strict_reporting` such a call raises `BadReport` instead.
+    """
+
+    resumed_from: JsonValue = None
+    """The newest checkpoint's content; None on a fresh start."""
+
+    def __init__(
+        self, *, task_id: str, attempt: int, channel: Channel, strict_reporting: bool = False
+    ) -> None:
+        self.task_id = task_id
+        self.attempt = attempt
+        self._channel = channel
+        self._strict = strict_reporting
+        # Replaced as a whole, never changed: another thread may be reading it.
+        self._progress = ProgressState()
+        self._stats: Mapping[str, Any] = {}
+        # None unless a `track` loop runs.
+        self._loop: _Loop | None = None
+        # The types whose newest state the channel will still read.
+        self._offered: set[EventType] = set()
+        # None until somebody asks for it.
+        self._logger: logging.Logger | None = None
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether somebody asked the task to stop, or the server is stopping."""
+        return self._channel.cancel_requested
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A logger whose records become `log` events of this task, and go nowhere else."""
+        if self._logger is None:
+            # Not from getLogger: a registered logger would live on after the task.
+            self._logger = logging.Logger(f"taskpush.task.{self.task_id}")  # noqa: LOG001
+            self._logger.addHandler(_ToTask(self))
+        return self._logger
+
+    def progress(
+        self,
+        done: float | None = None,
+        total: float | None = None,
+        *,
+        fraction: float | None = None,
+        message: str | None = None,
+        stage: str | None = None,
+        stage_description: str | None = None,
+        unit: str | None = None,
+    ) -> Awaitable[None]:
+        """Say how far the job is: `done` of `total`, or a `fraction` between 0 and 1.
+
+        What is left out stays as it was. With `unit="iteration"` the numbers are also shown as
+        the current and the last iteration.
+        """
+        report, problems = reports.progress_report(
+            {"done": done, "total": total, "fraction": fraction},
+            {
+                "message": message,
+                "stage": stage,
+                "stage_description": stage_description,
+                "unit": unit,
+            },
+        )
+        before = self._shown()
+        try:
+            state = before.advance(report)
+        except BadReport as error:
+            problems.append(str(error))
+            state = before.advance(replace(report, done=None, total=None, fraction=None))
+        self._leave_out("progress", problems)
+        self._progress = state
+        return self._offer(EventType.PROGRESS)
+
+    def iteration(self, i: int, metrics: Mapping[str, float] | None = None) -> Awaitable[None]:
+        """Say that iteration `i` is complete, with its figures; waits until that is committed."""
+        report, problems = reports.iteration(i, metrics)
+        self._leave_out("iteration" if report is None else f"iteration {i}", problems)
+        return self._channel.pulse() if report is None else self._channel.send(report)
+
+    def log(self, message: str, level: str = "info", **fields: object) -> Awaitable[None]:
+        """Write one line (`debug`, `info`, `warning` or `error`) into the task's log."""
+        report, problems = reports.log_line(message, level, fields)
+        self._leave_out("log", problems)
+        return self._channel.send(report)
+
+    def stats(self, **values: object) -> Awaitable[None]:
+        """Set named counters and gauges; those not named keep their values."""
+        merged, problems = reports.merged_stats(self._stats, values)
+        self._leave_out("stats", problems)
+        self._stats = merged
+        return self._offer(EventType.STATS)
+
+    def artifact(
+        self, name: str, content_or_path: Path | bytes | str, media_type: str | None = None
+    ) -> Awaitable[None]:
+        """Keep a file the job made: a `Path` is a file, `str` and `bytes` are content.
+
+        It is copied, and can be fetched once the call returns. Without `media_type` the name
+        decides. Its place in the log is where its content was complete.
+        """
+        try:
+            report = reports.new_artifact(name, content_or_path, media_type)
+        except BadReport as error:
+            self._leave_out("artifact", [str(error)])
+            return self._channel.pulse()
+        return self._channel.send(report)
+
+    def track(
+        self,
+        iterable: Iterable[Item],
+        total: float | None = None,
+        description: str | None = None,
+    ) -> Iterator[Item]:
+        """Go through `iterable`, and show how far that is; needs no await, also in `async def`.
+
+        `total` is needed only where `iterable` has no length. Progress never falls, so a loop
+        that starts below what was shown before is seen when it has caught up, and a loop inside
+        another one leaves progress to the outer.
+        """
+        if self._loop is not None:
+            for item in iterable:
+                self._channel.pulse()
+                yield item
+            return
+        loop = self._loop = _Loop(self._total(iterable, total))
+        try:
+            self.progress(message=description)
+            for item in iterable:
+                yield item
+                loop.done += 1
+                self._offer(EventType.PROGRESS)
+        finally:
+            self._progress = self._shown()
+            self._loop = None
+
+    def _total(self, iterable: Iterable[object], total: float | None) -> float | None:
+        if total is None:
+            length = len(iterable) if isinstance(iterable, Sized) else 0
+            return length or operator.length_hint(iterable) or None
+        number = reports.plain(total)
+        if isinstance(number, int | float) and is_safe_number(number) and number >= 0:
+            return number
+        self._leave_out("track", [f"total: {reports.glimpse(total)} is no number of at least 0"])
+        return None
+
+    def _shown(self) -> ProgressState:
+        """The state with the running loop in it."""
+        state, loop = self._progress, self._loop
+        if loop is None:
+            return state
+        try:
+            return state.advance(loop.report())
+        except BadReport:  # the loop is still below what was shown before it
+            return state
+
+    def _offer(self, event_type: EventType) -> Awaitable[None]:
+        """Have the channel read the newest state, unless it is going to anyway.
+
+        So a flood of progress ends here. The state is set before the mark is looked at, and
+        `_read` lifts the mark before it reads: no thread can slip a state in between.
+        """
+        if event_type in self._offered:
+            return self._channel.pulse()
+        self._offered.add(event_type)
+        read = self._read_progress if event_type is EventType.PROGRESS else self._read_stats
+        return self._channel.send(reports.Newest(event_type, read))
+
+    def _read_progress(self, elapsed_s: float) -> Mapping[str, Any]:
+        self._offered.discard(EventType.PROGRESS)
+        return self._shown().payload(elapsed_s).to_data()
+
+    def _read_stats(self, elapsed_s: float) -> Mapping[str, Any]:
+        self._offered.discard(EventType.STATS)
+        return {"elapsed_seconds": round(elapsed_s, 3), **self._stats}
+
+    def _leave_out(self, call: str, problems: list[str]) -> None:
+        """Say what a call had to leave out, in one record; raises `BadReport` when strict."""
+        if not problems:
+            return
+        said = reports.without_surrogates(f"{call}: {joined(problems)}")
+        if self._strict:
+            raise BadReport(said)
+        line, _ = reports.log_line(f"{said}; left out", "error", {})
+        self._channel.send(line)
+
+
+class _ToTask(logging.Handler):
+    """Turns log records into `log` events of one task."""
+
+    def __init__(self, context: TaskContext) -> None:
+        super().__init__()
+        self._context = context
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._context.log(_message(record), _level(record.levelno))
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        message = record.getMessage()
+    except Exception as error:  # noqa: BLE001 - a wrong format string must not end the job
+        message = f"{record.msg} [arguments do not fit: {type(error).__name__}]"
+    if record.exc_info and record.exc_info[1] is not None:
+        # The traceback is for operators; readers of the log get what was raised.
+        return f"{message}: {traceback.format_exception_only(record.exc_info[1])[-1].strip()}"
+    return message
+
+
+def _level(number: int) -> str:
+    if number >= logging.ERROR:
+        return "error"
+    if number >= logging.WARNING:
+        return "warning"
+    return "info" if number >= logging.INFO else "debug"

@@ -1,0 +1,86 @@
+"""How a handler ended, as values; the same for the loop, threads and worker processes."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import JsonValue
+
+from taskpush.errors import TaskPushError
+from taskpush.models.task import TaskError
+from taskpush.models.values import joined
+from taskpush.runner.context import TaskCancelled, TaskContext
+from taskpush.runner.registry import InvalidResult, KindSpec
+from taskpush.runner.reports import cut, shown, without_surrogates
+
+MAX_ERROR_BYTES: Final = 4 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """It returned a result that can travel."""
+
+    result: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """It ended in an exception, or its params or result are invalid."""
+
+    error: TaskError
+    # For operators; None when the exception was not the handler's.
+    traceback: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """It gave way to a cancel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Its worker process is gone, and it said nothing."""
+
+    message: str
+
+
+Ending = Returned | Raised | Stopped | Lost
+
+
+def call(spec: KindSpec, context: TaskContext, params: Any) -> Ending:
+    """Run a plain handler to its end, whatever that is."""
+    try:
+        return Returned(spec.dump_result(spec.invoke(context, params)))
+    except TaskCancelled:
+        return Stopped()
+    except BaseException as error:  # noqa: BLE001 - sys.exit() in a job must not end the server
+        return raised(error)
+
+
+def raised(error: BaseException) -> Raised:
+    """The ending that an exception makes."""
+    if isinstance(error, InvalidResult):
+        return Raised(_task_error(error, "invalid_result"), None)
+    text = "".join(traceback.format_exception(error))
+    return Raised(_task_error(error, "handler_error"), without_surrogates(text))
+
+
+def refused(error: TaskPushError) -> Raised:
+    """The ending of an attempt whose params do not fit."""
+    problems = joined(f"{each.loc}: {each.message}" for each in error.problems)
+    return Raised(_error(problems or error.detail, "InvalidParams", error.code), None)
+
+
+def _task_error(error: BaseException, code: str) -> TaskError:
+    name = type(error).__name__
+    return _error(shown(error) or name, name, code)
+
+
+def _error(message: str, error_type: str, code: str) -> TaskError:
+    return TaskError(
+        error=cut(without_surrogates(message), MAX_ERROR_BYTES),
+        error_type=cut(without_surrogates(error_type), MAX_ERROR_BYTES),
+        code=code,
+    )

@@ -1,0 +1,55 @@
+"""What travels between a server and its worker processes: JSON texts with their length in front.
+
+From the server, first the `job`, then any number of:
+    {"cancel": true}
+    {"done": [id, ...], "error": [type, message] or absent}
+From the worker, `id` only where it wants to know when that is committed:
+    {"log": data, "size_bytes": n, "id": n}         {"iteration": data, "id": n}
+    {"volatile": event type, "data": data}
+    {"artifact": name, "path": path, "media_type": type, "id": n}
+and last one of:
+    {"returned": result}    {"raised": [message, type, code, traceback or null]}
+    {"stopped": true}
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+MAX_FRAME_BYTES: Final = 256 * 1024 * 1024
+"""Longest frame; a result is the only thing that can come near."""
+
+_LENGTH: Final = struct.Struct("!I")
+HEAD_BYTES: Final = _LENGTH.size
+
+
+class BadFrame(ValueError):
+    """What arrived is no frame."""
+
+
+def pack(message: Mapping[str, Any]) -> bytes:
+    """One frame; raises `BadFrame` when it would be too long."""
+    body = orjson.dumps(message)
+    if len(body) > MAX_FRAME_BYTES:
+        raise BadFrame(f"{len(body)} bytes exceed {MAX_FRAME_BYTES}")
+    return _LENGTH.pack(len(body)) + body
+
+
+def body_bytes(head: bytes) -> int:
+    """How long the body is that follows `head`."""
+    length: int = _LENGTH.unpack(head)[0]
+    if length > MAX_FRAME_BYTES:
+        raise BadFrame(f"a frame of {length} bytes")
+    return length
+
+
+def unpack(body: bytes) -> dict[str, Any]:
+    """The message of one frame."""
+    message = orjson.loads(body)
+    if not isinstance(message, dict):
+        raise BadFrame("a frame that is no object")
+    return message

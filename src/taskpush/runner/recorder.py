@@ -1,0 +1,307 @@
+"""The recorder of one attempt: the only writer of execution events.
+
+It lives on the event loop. Logged events are handed to the store in call order, volatile ones are
+merged at the source, and nothing comes after the outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future, TimerHandle
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from taskpush.clock import Clock
+from taskpush.core import lifecycle
+from taskpush.core.conflation import DEFAULT_RATE_PER_S, Throttle
+from taskpush.core.lifecycle import Decide
+from taskpush.core.progress import BadReport
+from taskpush.errors import StoreUnavailable, TaskPushError
+from taskpush.models.events import Artifact, EventType
+from taskpush.models.task import NewEvent
+from taskpush.runner.reports import (
+    LOGS_IN_FLIGHT,
+    Iteration,
+    LogLine,
+    NewArtifact,
+    Newest,
+    Report,
+    log_line,
+)
+from taskpush.store.base import Commit, Store
+from taskpush.store.blobs import BadBlob, Blobs
+
+LOGS_IN_FLIGHT_UNWAITED: Final = 10_000
+"""So many log events may be uncommitted before those that cannot wait are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogBudget:
+    """How much one attempt may write into its log."""
+
+    records: int = 100_000
+    size_bytes: int = 64 * 1024 * 1024
+
+
+DEFAULT_LOG_BUDGET: Final = LogBudget()
+
+
+class Recorder:
+    """Takes the reports of one attempt, on the event loop, until the outcome is written.
+
+    `on_fenced` is called once when the store refuses a report because the attempt is not the
+    task's present one or is over.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: Blobs,
+        clock: Clock,
+        *,
+        task_id: str,
+        attempt: int,
+        on_fenced: Callable[[], None],
+        log_budget: LogBudget = DEFAULT_LOG_BUDGET,
+        rate_per_s: float = DEFAULT_RATE_PER_S,
+        strict_reporting: bool = False,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._clock = clock
+        self._task_id = task_id
+        self._attempt = attempt
+        self._on_fenced = on_fenced
+        self._budget = log_budget
+        self._interval_s = 1 / rate_per_s
+        self._strict = strict_reporting
+        self._loop = asyncio.get_running_loop()
+        self._started = clock.monotonic()
+        self._closed = False
+        self._throttles: dict[EventType, Throttle[Newest]] = {}
+        self._timers: dict[EventType, TimerHandle] = {}
+        self._logs_in_flight = 0
+        self._roomless: deque[Future[None]] = deque()
+        self._records = 0
+        self._size_bytes = 0
+        # Left out: past the budget, and because the store was too slow or could not write.
+        self._over_budget = 0
+        self._unstored = 0
+        # Whether log events are left out until the store has caught up.
+        self._overrun = False
+        self._puts: set[asyncio.Task[None]] = set()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the attempt began."""
+        return self._clock.monotonic() - self._started
+
+    def take(self, report: Report) -> Future[Any] | None:
+        """Take the next report.
+
+        What it gives back is done when the report is committed; then it raises what kept it from
+        that. None: there is nothing to wait for. After the outcome reports are ignored.
+        """
+        if self._closed:
+            return None
+        match report:
+            case Newest():
+                self._offer(report)
+                return None
+            case LogLine():
+                return self._log(report)
+            case Iteration():
+                return self._write(EventType.ITERATION_COMPLETE, report.data)
+            case NewArtifact():
+                return self._begin_put(report)
+
+    def room(self) -> Future[None] | None:
+        """Done when few enough log events are in flight; None when they are now."""
+        if self._logs_in_flight <= LOGS_IN_FLIGHT:
+            return None
+        waiting: Future[None] = self._loop.create_future()
+        self._roomless.append(waiting)
+        return waiting
+
+    async def drain(self) -> None:
+        """Wait until the artifacts under way are kept. Reports are still taken meanwhile."""
+        while self._puts:
+            await asyncio.wait(self._puts)
+
+    def finish(self, outcome: Decide) -> Future[Commit]:
+        """Write what waits, then the outcome, synced; takes no report from now on.
+
+        To be called again when the store could not write.
+        """
+        if not self._closed:
+            self._flush_all()
+            self._own_up()
+            self.close()
+        return self._store.write(self._task_id, outcome, synced=True)
+
+    def close(self) -> None:
+        """Take no report from now on, and let go of timers and of who waits."""
+        self._closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        for put in self._puts:
+            put.cancel()
+        self._let_in()
+
+    # -- logged ---------------------------------------------------------------
+
+    def _write(self, event_type: EventType, data: Mapping[str, Any]) -> Future[Commit]:
+        report = lifecycle.report(self._attempt, [NewEvent(event_type, data)])
+        try:
+            written = self._store.write(self._task_id, report)
+        except StoreUnavailable as error:  # closed
+            written = self._loop.create_future()
+            written.set_exception(error)
+        written.add_done_callback(self._written)
+        return written
+
+    def _written(self, written: Future[Commit]) -> None:
+        """Notice what went wrong, also for reports that nobody waits for."""
+        if written.cancelled():
+            return
+        match written.exception():
+            case None:
+                return
+            case StoreUnavailable():
+                self._unstored += 1
+            case TaskPushError(code="stale_attempt" | "illegal_transition" | "not_found"):
+                if not self._closed:
+                    self.close()
+                    self._on_fenced()
+            case _:
+                self._unstored += 1
+
+    # -- log ------------------------------------------------------------------
+
+    def _log(self, line: LogLine) -> Future[Commit] | None:
+        if not self._fits_budget(line):
+            self._over_budget += 1
+            return None
+        if self._logs_in_flight >= LOGS_IN_FLIGHT_UNWAITED:
+            self._overrun = True
+        if self._overrun:
+            self._unstored += 1
+            return None
+        if self._unstored:
+            self._say_unstored()
+        self._records += 1
+        self._size_bytes += line.size_bytes
+        return self._write_log(line.data)
+
+    def _write_log(self, data: Mapping[str, Any]) -> Future[Commit]:
+        self._logs_in_flight += 1
+        written = self._write(EventType.LOG, data)
+        written.add_done_callback(self._log_written)
+        return written
+
+    def _log_written(self, _: Future[Commit]) -> None:
+        self._logs_in_flight -= 1
+        if self._logs_in_flight <= LOGS_IN_FLIGHT:
+            self._overrun = False
+            self._let_in()
+
+    def _let_in(self) -> None:
+        while self._roomless:
+            waiting = self._roomless.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+
+    def _fits_budget(self, line: LogLine) -> bool:
+        # Once over, always over: what follows must not slip in because it is shorter.
+        return (
+            not self._over_budget
+            and self._records < self._budget.records
+            and self._size_bytes + line.size_bytes <= self._budget.size_bytes
+        )
+
+    def _own_up(self) -> None:
+        """The last log records: how many were left out. Outside the budget, so that they fit."""
+        if self._unstored:
+            self._say_unstored()
+        if self._over_budget:
+            budget = f"{self._budget.records} records or {self._budget.size_bytes} bytes"
+            self._say_left_out(self._over_budget, f"the log budget of {budget} is used up")
+
+    def _say_unstored(self) -> None:
+        left_out, self._unstored = self._unstored, 0
+        self._say_left_out(left_out, "they could not be stored in time")
+
+    def _say_left_out(self, count: int, why: str) -> None:
+        message = f"{count} log records were left out: {why}"
+        line, _ = log_line(message, "warning", {"left_out": count})
+        self._write_log(line.data)
+
+    # -- volatile -------------------------------------------------------------
+
+    def _offer(self, newest: Newest) -> None:
+        event_type = newest.event_type
+        throttle = self._throttles.get(event_type) or Throttle(interval_s=self._interval_s)
+        self._throttles[event_type], due = throttle.offer(newest, self._clock.monotonic())
+        if due is not None:
+            self._publish(due)
+        elif event_type not in self._timers:
+            wait_s = self._throttles[event_type].due_in(self._clock.monotonic()) or 0.0
+            self._timers[event_type] = self._loop.call_later(wait_s, self._flush, event_type)
+
+    def _flush(self, event_type: EventType) -> None:
+        timer = self._timers.pop(event_type, None)
+        if timer is not None:
+            timer.cancel()
+        throttle = self._throttles[event_type]
+        self._throttles[event_type], due = throttle.flush(self._clock.monotonic())
+        if due is not None:
+            self._publish(due)
+
+    def _flush_all(self) -> None:
+        for event_type in list(self._throttles):
+            self._flush(event_type)
+
+    def _publish(self, newest: Newest) -> None:
+        event = NewEvent(newest.event_type, newest.read(self.elapsed_s))
+        # A closed store misses a state that nobody could be told of.
+        with suppress(StoreUnavailable):
+            self._store.publish(self._task_id, self._attempt, event)
+
+    # -- artifacts ------------------------------------------------------------
+
+    def _begin_put(self, report: NewArtifact) -> asyncio.Task[None]:
+        put = self._loop.create_task(self._put(report), name=f"artifact of {self._task_id}")
+        self._puts.add(put)
+        put.add_done_callback(self._put_ended)
+        return put
+
+    def _put_ended(self, put: asyncio.Task[None]) -> None:
+        self._puts.discard(put)
+        if not put.cancelled() and isinstance(put.exception(), StoreUnavailable):
+            self._unstored += 1
+
+    async def _put(self, report: NewArtifact) -> None:
+        try:
+            blob = await self._blobs.put(self._task_id, report.source)
+        except BadBlob as error:
+            said = f"artifact {report.name}: {error}"
+            line, _ = log_line(f"{said}; left out", "error", {})
+            self.take(line)
+            if self._strict:
+                raise BadReport(said) from None
+            return
+        if self._closed:
+            return
+        artifact = Artifact(
+            name=report.name,
+            media_type=report.media_type,
+            size_bytes=blob.size_bytes,
+            sha256=blob.sha256,
+            url=f"/api/tasks/{self._task_id}/artifacts/{quote(report.name)}?sha256={blob.sha256}",
+        )
+        await self._write(EventType.ARTIFACT, artifact.to_data())

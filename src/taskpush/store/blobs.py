@@ -1,0 +1,138 @@
+"""Artifacts: written aside, synced, renamed, and only then spoken of.
+
+A file is named after its hash, so a retry never overwrites what a URL pins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import os
+import shutil
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+from uuid import uuid4
+
+from taskpush.errors import StoreUnavailable
+
+MAX_BLOB_BYTES: Final = 1024**3
+_PIECE_BYTES: Final = 1024 * 1024
+
+
+class BadBlob(ValueError):
+    """The source cannot be kept: it is too large, or cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """What was kept."""
+
+    sha256: str
+    size_bytes: int
+
+
+class Blobs:
+    """The files of one data folder; used by one process at a time, as the store is."""
+
+    def __init__(self, root: Path, *, max_bytes: int = MAX_BLOB_BYTES) -> None:
+        self._root = root
+        self._max_bytes = max_bytes
+
+    async def put(self, task_id: str, source: Path | bytes) -> Blob:
+        """Keep a copy of `source`; when it returns, the copy survives power loss.
+
+        Raises `BadBlob` when the source is too large or cannot be read, and `StoreUnavailable`
+        when the copy cannot be written; then nothing is left behind. Who is cancelled while
+        waiting leaves the copying to end by itself.
+        """
+        return await asyncio.to_thread(self._put, task_id, source)
+
+    def path(self, task_id: str, sha256: str) -> Path:
+        """Where the content is, if it was kept."""
+        return self._root / "artifacts" / task_id / sha256
+
+    def spool(self, name: str) -> Path:
+        """A folder for what a worker process hands over; whoever asks removes it."""
+        return (self._root / "spool" / name).absolute()
+
+    async def sweep(self) -> None:
+        """Remove what a killed server left half-written. To be called before the first `put`."""
+        await asyncio.to_thread(shutil.rmtree, self._root / "spool", ignore_errors=True)
+
+    def _put(self, task_id: str, source: Path | bytes) -> Blob:
+        with _opened(source) as content:
+            try:
+                return self._keep(task_id, content)
+            except OSError as error:
+                raise StoreUnavailable(
+                    f"the artifact cannot be written: {error.strerror}"
+                ) from error
+
+    def _keep(self, task_id: str, content: BinaryIO) -> Blob:
+        folder, spool = self.path(task_id, "").absolute(), self.spool("")
+        _make_folder(folder)
+        _make_folder(spool)
+        part = spool / f"part-{uuid4().hex}"
+        try:
+            blob = self._copy(content, part)
+            part.rename(folder / blob.sha256)
+        finally:
+            part.unlink(missing_ok=True)
+        _sync_folder(folder)
+        return blob
+
+    def _copy(self, content: BinaryIO, part: Path) -> Blob:
+        digest, size_bytes = hashlib.sha256(), 0
+        with part.open("xb") as out:
+            while piece := _read(content):
+                size_bytes += len(piece)
+                if size_bytes > self._max_bytes:
+                    raise BadBlob(f"larger than {self._max_bytes} bytes")
+                digest.update(piece)
+                out.write(piece)
+            out.flush()
+            os.fsync(out.fileno())
+        return Blob(digest.hexdigest(), size_bytes)
+
+
+def _opened(source: Path | bytes) -> BinaryIO:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    try:
+        # Not to wait for the other end of a pipe.
+        handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise BadBlob(getattr(error, "strerror", None) or "not a path") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise BadBlob("not a regular file")
+    return os.fdopen(handle, "rb")
+
+
+def _read(content: BinaryIO) -> bytes:
+    try:
+        return content.read(_PIECE_BYTES)
+    except OSError as error:
+        raise BadBlob(error.strerror or "cannot be read") from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make `folder` and what is above it, each entry synced."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir()
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,337 @@
+"""Handlers for tests, at the top of a module so that worker processes can import them.
+
+A plain one is run in a thread and in a process; `a_` before the name is the same for the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from taskpush.runner.context import TaskCancelled, TaskContext
+from taskpush.runner.registry import Handler
+
+
+class Style(StrEnum):
+    """Where a test has its handler run."""
+
+    LOOP = "loop"
+    THREAD = "thread"
+    PROCESS = "process"
+
+
+def handler_for(name: str, style: Style) -> Handler:
+    """The handler called `name`, as the style needs it."""
+    handler: Handler = globals()[f"a_{name}" if style is Style.LOOP else name]
+    return handler
+
+
+class Params(BaseModel):
+    """How many rounds."""
+
+    rounds: int = Field(default=3, ge=0)
+
+
+class Result(BaseModel):
+    """How many rounds there were."""
+
+    rounds: int
+
+
+class OddError(Exception):
+    """Something only these handlers raise."""
+
+
+async def a_everything(ctx: TaskContext, params: Params) -> Result:
+    """Uses every way to report."""
+    for i in ctx.track(range(1, params.rounds + 1), description="rounds"):
+        await ctx.iteration(i, metrics={"half": i / 2})
+        await ctx.log(f"round {i}", round=i)
+        await ctx.stats(rounds=i)
+    ctx.logger.warning("nearly %s", "done")
+    await ctx.artifact("notes.txt", "content")
+    return Result(rounds=params.rounds)
+
+
+def everything(ctx: TaskContext, params: Params) -> Result:
+    """Uses every way to report."""
+    for i in ctx.track(range(1, params.rounds + 1), description="rounds"):
+        ctx.iteration(i, metrics={"half": i / 2})
+        ctx.log(f"round {i}", round=i)
+        ctx.stats(rounds=i)
+    ctx.logger.warning("nearly %s", "done")
+    ctx.artifact("notes.txt", "content")
+    return Result(rounds=params.rounds)
+
+
+async def a_fail(ctx: TaskContext) -> None:
+    """Raises."""
+    raise OddError("the oven is cold")
+
+
+def fail(ctx: TaskContext) -> None:
+    """Raises."""
+    raise OddError("the oven is cold")
+
+
+async def a_leave(ctx: TaskContext) -> None:
+    """Calls sys.exit()."""
+    sys.exit("bye")
+
+
+def leave(ctx: TaskContext) -> None:
+    """Calls sys.exit()."""
+    sys.exit("bye")
+
+
+async def a_shout(ctx: TaskContext) -> None:
+    """Raises with a message that is long and has no UTF-8 form."""
+    raise OddError("\ud800" + "x" * 100_000)
+
+
+def shout(ctx: TaskContext) -> None:
+    """Raises with a message that is long and has no UTF-8 form."""
+    raise OddError("\ud800" + "x" * 100_000)
+
+
+async def a_nan(ctx: TaskContext) -> dict[str, float]:
+    """Returns what is not JSON."""
+    return {"loss": float("nan")}
+
+
+def nan(ctx: TaskContext) -> dict[str, float]:
+    """Returns what is not JSON."""
+    return {"loss": float("nan")}
+
+
+async def a_large(ctx: TaskContext) -> str:
+    """Returns more than an event holds."""
+    return "x" * 100_000
+
+
+def large(ctx: TaskContext) -> str:
+    """Returns more than an event holds."""
+    return "x" * 100_000
+
+
+async def a_until_cancelled(ctx: TaskContext) -> None:
+    """Works until it is cancelled."""
+    await ctx.log("begun")
+    await asyncio.Event().wait()
+
+
+def until_cancelled(ctx: TaskContext) -> None:
+    """Works until it is cancelled."""
+    ctx.log("begun")
+    while True:
+        ctx.progress(message="on it")
+        time.sleep(0.001)
+
+
+async def a_finish_anyway(ctx: TaskContext) -> str:
+    """Notices the cancel, and completes all the same."""
+    await ctx.log("begun")
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        return "done anyway"
+    return "never"
+
+
+def finish_anyway(ctx: TaskContext) -> str:
+    """Notices the cancel, and completes all the same."""
+    ctx.log("begun")
+    while not ctx.cancel_requested:
+        time.sleep(0.001)
+    return "done anyway"
+
+
+async def a_stumble(ctx: TaskContext) -> None:
+    """Fails while it cleans up after a cancel."""
+    await ctx.log("begun")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        raise OddError("cleaning up failed")
+
+
+def stumble(ctx: TaskContext) -> None:
+    """Fails while it cleans up after a cancel."""
+    ctx.log("begun")
+    try:
+        while True:
+            ctx.progress(message="on it")
+            time.sleep(0.001)
+    except TaskCancelled:
+        raise OddError("cleaning up failed") from None
+
+
+async def a_bad_values(ctx: TaskContext) -> str:
+    """Reports what cannot travel, and completes."""
+    await ctx.iteration(1, {"loss": float("nan"), "good": 1.5, "huge": 2**60})
+    await ctx.progress(5, 10)
+    await ctx.progress(4, 10, message="further")
+    await ctx.log("with fields", bad=object(), fine=1)
+    await ctx.log("a \ud800 surrogate")
+    await ctx.stats(worst=float("inf"), best=2)
+    return "unharmed"
+
+
+def bad_values(ctx: TaskContext) -> str:
+    """Reports what cannot travel, and completes."""
+    ctx.iteration(1, {"loss": float("nan"), "good": 1.5, "huge": 2**60})
+    ctx.progress(5, 10)
+    ctx.progress(4, 10, message="further")
+    ctx.log("with fields", bad=object(), fine=1)
+    ctx.log("a \ud800 surrogate")
+    ctx.stats(worst=float("inf"), best=2)
+    return "unharmed"
+
+
+async def a_bad_artifact(ctx: TaskContext) -> str:
+    """Keeps a file that is not there."""
+    await ctx.artifact("gone.bin", Path("/nowhere/gone.bin"))
+    return "unharmed"
+
+
+def bad_artifact(ctx: TaskContext) -> str:
+    """Keeps a file that is not there."""
+    ctx.artifact("gone.bin", Path("/nowhere/gone.bin"))
+    return "unharmed"
+
+
+class Flood(BaseModel):
+    """How many reports to send as fast as possible."""
+
+    count: int
+
+
+async def a_flood(ctx: TaskContext, params: Flood) -> None:
+    """Sends progress and stats without a pause."""
+    for i in range(1, params.count + 1):
+        await ctx.progress(i, params.count)
+        await ctx.stats(turns=i)
+
+
+def flood(ctx: TaskContext, params: Flood) -> None:
+    """Sends progress and stats without a pause."""
+    for i in range(1, params.count + 1):
+        ctx.progress(i, params.count)
+        ctx.stats(turns=i)
+
+
+async def a_chatter(ctx: TaskContext, params: Flood) -> None:
+    """Writes log lines without a pause."""
+    for i in range(params.count):
+        await ctx.log(f"line {i}")
+
+
+def chatter(ctx: TaskContext, params: Flood) -> None:
+    """Writes log lines without a pause."""
+    for i in range(params.count):
+        ctx.log(f"line {i}")
+
+
+# -- only for processes ---------------------------------------------------------
+
+
+def crash(ctx: TaskContext) -> None:
+    """Dies as a segmentation fault would have it."""
+    ctx.log("begun")
+    os.kill(os.getpid(), signal.SIGSEGV)
+    time.sleep(60)
+
+
+def vanish(ctx: TaskContext) -> None:
+    """Ends its process without a word."""
+    os._exit(7)
+
+
+class Beat(BaseModel):
+    """A file to write into while alive."""
+
+    file: str
+
+
+def stubborn(ctx: TaskContext, params: Beat) -> None:
+    """Ignores cancels and SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Path(params.file).write_text(str(os.getpid()), encoding="utf-8")
+    ctx.log("begun")
+    while True:
+        with contextlib.suppress(TaskCancelled):
+            ctx.progress(message="still here")
+        time.sleep(0.001)
+
+
+def burn(ctx: TaskContext, params: Beat) -> None:
+    """Computes without a pause, and never reports."""
+    Path(params.file).write_text(str(os.getpid()), encoding="utf-8")
+    while True:
+        sum(i * i for i in range(10_000))
+
+
+def hold_the_lock(ctx: TaskContext, params: Beat) -> None:
+    """Never gives up the interpreter's lock, so that no other thread of the worker runs."""
+    Path(params.file).write_text(str(os.getpid()), encoding="utf-8")
+    re.match("(a+)+$", "a" * 60 + "b")
+
+
+def parent_of_another(ctx: TaskContext, params: Beat) -> None:
+    """Starts a process of its own, and ignores cancels."""
+    other = subprocess.Popen(["sleep", "600"])
+    Path(params.file).write_text(str(other.pid), encoding="utf-8")
+    ctx.log("begun")
+    while True:
+        time.sleep(0.001)
+
+
+def leave_something_running(ctx: TaskContext) -> int:
+    """Completes, and leaves a process of its own behind."""
+    return subprocess.Popen(["sleep", "600"]).pid
+
+
+def hold_on_to_socket(ctx: TaskContext) -> None:
+    """Dies, but leaves a forked child behind that has the socket open."""
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(5)
+        os._exit(0)
+    os._exit(9)
+
+
+def surroundings(ctx: TaskContext) -> dict[str, Any]:
+    """What its process looks like."""
+    return {
+        "pid": os.getpid(),
+        "cwd": os.getcwd(),
+        "path": sys.path,
+        "pythonpath": os.environ.get("PYTHONPATH"),
+        "mark": os.environ.get("TASKPUSH_TEST_MARK"),
+        "modules": sorted(sys.modules),
+    }
+
+
+async def a_chatter_on(ctx: TaskContext) -> None:
+    """Writes log lines until it is stopped."""
+    while True:
+        await ctx.log("and another thing")
+        await asyncio.sleep(0.001)
+
+
+def chatter_on(ctx: TaskContext) -> None:
+    """Writes log lines until it is stopped."""
+    while True:
+        ctx.log("and another thing")
+        time.sleep(0.001)

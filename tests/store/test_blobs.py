@@ -1,0 +1,93 @@
+"""Artifacts on disk: complete or not there, and never overwritten."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from taskpush.errors import StoreUnavailable
+from taskpush.store.blobs import BadBlob, Blobs
+
+
+def files(root: Path) -> list[str]:
+    return sorted(str(each.relative_to(root)) for each in root.rglob("*") if each.is_file())
+
+
+async def test_content_is_kept_under_its_hash(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    blob = await blobs.put("t1", b"content")
+    assert blob.sha256 == hashlib.sha256(b"content").hexdigest()
+    assert blob.size_bytes == 7
+    assert blobs.path("t1", blob.sha256).read_bytes() == b"content"
+    assert files(tmp_path) == [f"artifacts/t1/{blob.sha256}"]
+
+
+async def test_a_file_is_copied_and_left_alone(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * 3_000_000)
+    blobs = Blobs(tmp_path / "data")
+    blob = await blobs.put("t1", source)
+    source.write_bytes(b"changed")
+    assert blob.size_bytes == 3_000_000
+    assert blobs.path("t1", blob.sha256).stat().st_size == 3_000_000
+
+
+async def test_the_same_content_is_kept_once_and_other_content_beside_it(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    same = {(await blobs.put("t1", b"a")).sha256 for _ in range(3)}
+    other = await blobs.put("t1", b"b")
+    assert len(same) == 1
+    assert len(files(tmp_path)) == 2
+    assert other.sha256 not in same
+
+
+async def test_the_same_content_can_be_put_at_once(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    kept = await asyncio.gather(*(blobs.put("t1", b"a" * 100_000) for _ in range(8)))
+    assert len(set(kept)) == 1
+    assert len(files(tmp_path)) == 1
+
+
+async def test_what_is_too_large_leaves_nothing_behind(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path, max_bytes=10)
+    await blobs.put("t1", b"x" * 10)
+    with pytest.raises(BadBlob, match="larger than 10 bytes"):
+        await blobs.put("t2", b"x" * 11)
+    assert len(files(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "null byte"])
+async def test_what_is_no_readable_file_is_refused_without_its_path(
+    tmp_path: Path, kind: str
+) -> None:
+    source = tmp_path / "source"
+    match kind:
+        case "folder":
+            source.mkdir()
+        case "pipe":
+            os.mkfifo(source)
+        case "null byte":
+            source = Path("a\0b")
+    with pytest.raises(BadBlob) as caught:
+        await Blobs(tmp_path / "data").put("t1", source)
+    assert str(tmp_path) not in str(caught.value)
+
+
+async def test_a_folder_that_cannot_be_written_is_the_stores_failure(tmp_path: Path) -> None:
+    (tmp_path / "artifacts").write_text("in the way", encoding="utf-8")
+    with pytest.raises(StoreUnavailable):
+        await Blobs(tmp_path).put("t1", b"x")
+
+
+async def test_sweeping_removes_what_a_killed_server_left_and_nothing_else(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    blob = await blobs.put("t1", b"kept")
+    blobs.spool("t1-1").mkdir(parents=True)
+    (blobs.spool("part-1")).write_bytes(b"half")
+    (blobs.spool("t1-1") / "1").write_bytes(b"spooled")
+    await blobs.sweep()
+    assert files(tmp_path) == [f"artifacts/t1/{blob.sha256}"]
