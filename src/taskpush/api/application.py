@@ -1,0 +1,61 @@
+"""The FastAPI application: routes, errors, limits, and the socket mounted beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from taskpush.api import artifacts, meta, pages, problems, tasks
+from taskpush.api.body import BodyLimit
+from taskpush.api.services import Services
+
+DESCRIPTION: Final = """
+Create tasks, read them, and follow every step of them live.
+
+Watch over Socket.IO (path `/socket.io`, namespace `/tasks`) or by long poll
+(`GET /api/tasks/{task_id}/events?wait_s=30`). Errors are `application/problem+json` with a stable
+`code`.
+"""
+
+
+def build(
+    services: Services,
+    socket: ASGIApp,
+    *,
+    version: str,
+    allow_origins: Sequence[str],
+) -> FastAPI:
+    """Put the HTTP door together; `socket` is mounted at `/socket.io`."""
+    app = FastAPI(
+        title="taskpush",
+        version=version,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_tags=[
+            {"name": "tasks", "description": "The life of a task."},
+            {"name": "artifacts", "description": "Files that jobs made."},
+            {"name": "kinds", "description": "What can be run here."},
+            {"name": "health", "description": "For load balancers and people."},
+        ],
+    )
+    app.state.services = services
+    problems.install(app)
+    app.add_middleware(BodyLimit)
+    if allow_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(allow_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Content-Type", "Authorization", "Idempotency-Key"],
+            expose_headers=["Location", "Retry-After"],
+        )
+    for router in (tasks.router, artifacts.router, meta.router, pages.router):
+        app.include_router(router)
+    app.mount("/static", pages.assets(), name="static")
+    app.mount("/socket.io", socket, name="socket")
+    return app

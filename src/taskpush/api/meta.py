@@ -1,0 +1,47 @@
+"""Kinds and health: what the server offers, and whether it can."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from taskpush.api.problems import responses
+from taskpush.api.services import ServicesDep
+from taskpush.errors import TaskPushError
+from taskpush.models.pages import Health, Kind, Page
+
+router = APIRouter()
+
+
+@router.get("/api/kinds", tags=["kinds"], summary="List kinds")
+async def list_kinds(services: ServicesDep) -> Page[Kind]:
+    """The registered kinds, with JSON Schema of their params and results."""
+    kinds = [
+        Kind(
+            name=spec.name,
+            description=spec.description,
+            default=spec.name == services.default_kind,
+            params_schema=spec.params_schema,
+            result_schema=spec.result_schema,
+            concurrency=spec.concurrency,
+        )
+        for spec in services.registry.kinds()
+    ]
+    return Page(items=kinds, next=None)
+
+
+@router.get("/healthz", tags=["health"], summary="Whether the process runs")
+async def healthz() -> Health:
+    """Answers as long as the event loop turns."""
+    return Health(status="ok")
+
+
+@router.get(
+    "/readyz", tags=["health"], responses=responses(503), summary="Whether it can do its work"
+)
+async def readyz(services: ServicesDep) -> Health:
+    """Commits to the store, and sees an announcement pass the hub."""
+    checks = await services.readiness.check()
+    if any(result != "ok" for result in checks.values()):
+        failed = "; ".join(f"{name}: {result}" for name, result in checks.items() if result != "ok")
+        raise TaskPushError(failed, code="store_unavailable", extra={"checks": checks})
+    return Health(status="ok", checks=checks)

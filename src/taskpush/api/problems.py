@@ -1,0 +1,98 @@
+"""Errors as `application/problem+json` (RFC 9457), each with its stable code."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from taskpush.errors import FieldProblem, InvalidRequest, TaskPushError
+from taskpush.models.pages import Problem
+
+logger: Final = logging.getLogger("taskpush.api")
+
+_HEADERS: Final = {
+    # What is still on its way is not read, so the connection cannot be used again.
+    413: {"Connection": "close"},
+    503: {"Retry-After": "1"},
+}
+_BY_STATUS: Final = {
+    400: "invalid_request",
+    404: "no_such_page",
+    405: "method_not_allowed",
+}
+
+
+class ProblemResponse(JSONResponse):
+    """A JSON response with the media type of problems."""
+
+    media_type = "application/problem+json"
+
+
+def problem_response(error: TaskPushError) -> Response:
+    """The problem document of an error."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": error.spec.title,
+        "status": error.spec.status,
+        "code": error.code,
+        "detail": error.detail,
+        **error.extra,
+    }
+    if error.problems:
+        body["errors"] = [{"loc": p.loc, "message": p.message} for p in error.problems]
+    return ProblemResponse(
+        body, status_code=error.spec.status, headers=_HEADERS.get(error.spec.status)
+    )
+
+
+def responses(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI declarations of the problems that a call may answer with."""
+    return {code: {"model": Problem, "content": {"application/problem+json": {}}} for code in codes}
+
+
+def install(app: FastAPI) -> None:
+    """Turn every error of `app` into a problem document."""
+    app.add_exception_handler(TaskPushError, _coded)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _plain)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _coded(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TaskPushError)
+    return problem_response(error)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    problems = [
+        FieldProblem(".".join(str(part) for part in found["loc"]), found["msg"])
+        for found in error.errors()
+    ]
+    return problem_response(InvalidRequest(problems=problems))
+
+
+async def _plain(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, TaskPushError):
+        # FastAPI wraps what goes wrong while it reads a body.
+        return problem_response(error.__cause__)
+    code = _BY_STATUS.get(error.status_code)
+    if code is None:
+        return ProblemResponse(
+            {"type": "about:blank", "title": str(error.detail), "status": error.status_code},
+            status_code=error.status_code,
+        )
+    response = problem_response(TaskPushError(code=code))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _unexpected(_: Request, error: Exception) -> Response:
+    logger.error("api.unexpected_error", exc_info=error)
+    return problem_response(TaskPushError(code="internal_error"))

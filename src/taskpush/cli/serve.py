@@ -1,0 +1,132 @@
+"""`taskpush serve`: one command from a module to a running server."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, Final, Never
+
+import typer
+import uvicorn
+from rich.console import Console
+from uvicorn.importer import ImportFromStringError, import_from_string
+
+from taskpush.app import VERSION, TaskPush
+
+USAGE_ERROR: Final = 2
+GRACEFUL_S: Final = 5
+
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def serve(
+    app: Annotated[str, typer.Argument(metavar="APP", help="module:push, the TaskPush to serve.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder for the database and artifacts.", show_default=False)
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Origin of a page elsewhere that may use this server; repeatable."),
+    ] = None,
+    insecure_public: Annotated[
+        bool, typer.Option(help="Listen beyond loopback although everybody may do everything.")
+    ] = False,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Serve a TaskPush application until Ctrl-C."""
+    if not insecure_public and not _is_loopback(host):
+        _refuse(
+            f"{host} is reachable from other machines, and no access is configured: anybody could"
+            " run and read tasks. Listen on 127.0.0.1, or say --insecure-public."
+        )
+    push = _load(app)
+    _configure(push, data, allow_origin)
+    listener = _listen(host, port)
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    # It tells of every connection at level info.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    _announce(push, listener, public=not _is_loopback(host))
+    config = uvicorn.Config(
+        push,
+        log_config=None,
+        access_log=False,
+        ws="websockets-sansio",
+        ws_max_size=64 * 1024,
+        ws_per_message_deflate=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACEFUL_S,
+        lifespan="on",
+    )
+    server = uvicorn.Server(config)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise typer.Exit(1)
+
+
+def _load(target: str) -> TaskPush:
+    sys.path.insert(0, os.getcwd())
+    try:
+        push = import_from_string(target)
+    except ImportFromStringError as error:
+        _refuse(str(error))
+    if not isinstance(push, TaskPush):
+        _refuse(f"{target} is a {type(push).__name__}, not a TaskPush")
+    return push
+
+
+def _configure(push: TaskPush, data: Path | None, allow_origin: list[str] | None) -> None:
+    changes: dict[str, object] = {}
+    if data is not None:
+        changes["data"] = data
+    if allow_origin:
+        changes["allow_origins"] = tuple(allow_origin)
+    try:
+        push.configure(**changes)
+    except ValueError as error:
+        _refuse(str(error))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        _refuse(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port")
+    return listener
+
+
+def _announce(push: TaskPush, listener: socket.socket, *, public: bool) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    err.print(f"[bold]taskpush {VERSION}[/bold] on http://{shown}:{port}  (API: /docs)")
+    where = "in memory" if push.settings.store == "memory" else str(push.settings.data.resolve())
+    err.print(f"  kinds  {', '.join(push.kinds) or 'none registered'}")
+    err.print(f"  data   {where}")
+    if public:
+        err.print("  access [bold red]everybody who reaches this address may do everything[/]")
+    else:
+        err.print("  access this machine only, without login")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse(message: str) -> Never:
+    err.print(f"[bold red]taskpush serve:[/] {message}", markup=True)
+    raise typer.Exit(USAGE_ERROR)

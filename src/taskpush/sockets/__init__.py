@@ -1,0 +1,1 @@
+"""The Socket.IO door: guard, namespace, and the one module that knows the library's inside."""

@@ -1,0 +1,122 @@
+"""The `/tasks` namespace: what clients' events do. Protocol section 2."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from taskpush.access.principal import Principal
+from taskpush.core.views import snapshot_body
+from taskpush.errors import InvalidRequest, TaskPushError
+from taskpush.models.commands import CancelTask, SocketCancel, Subscribe, Unsubscribe
+from taskpush.models.events import MAX_EVENT_BYTES
+from taskpush.push.channel import Channel
+from taskpush.push.outbox import DEFAULT_LIMIT_BYTES
+from taskpush.sockets.guard import Event
+from taskpush.tasks.service import TaskService, problems_of
+from taskpush.tasks.watching import MAX_SUBSCRIPTIONS, Watching, refuse
+
+NAMESPACE: Final = "/tasks"
+PROTOCOL: Final = 1
+
+Payload = TypeVar("Payload", bound=BaseModel)
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One client in the namespace; `writer` delivers what its channel holds."""
+
+    connection_id: str
+    principal: Principal
+    channel: Channel
+    writer: asyncio.Task[None]
+
+
+class TasksNamespace:
+    """Answers the events of connected clients."""
+
+    def __init__(self, service: TaskService, watching: Watching, *, server_version: str) -> None:
+        self._service = service
+        self._watching = watching
+        self._server_version = server_version
+        self._handlers: Mapping[str, Callable[[Connection, Event], Awaitable[None]]] = {
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "cancel": self._cancel,
+        }
+
+    def welcome(self, connection: Connection) -> None:
+        """Greet a client that has just connected."""
+        connection.channel.say(
+            "connected",
+            {
+                "message": "Connected to task updates",
+                "protocol": PROTOCOL,
+                "server_version": self._server_version,
+                "connection_id": connection.connection_id,
+                "limits": {
+                    "subscriptions": MAX_SUBSCRIPTIONS,
+                    "event_bytes": MAX_EVENT_BYTES,
+                    "outbox_bytes": DEFAULT_LIMIT_BYTES,
+                },
+            },
+        )
+
+    async def handle(self, connection: Connection, event: Event) -> None:
+        """Do what the event asks; whatever is wrong is answered with its code."""
+        try:
+            handler = self._handlers.get(event.name)
+            if handler is None:
+                raise TaskPushError(f"no event named {event.name[:64]}", code="unknown_event")
+            await handler(connection, event)
+        except TaskPushError as error:
+            refuse(connection.channel, error, event.ack, task_id=_task_id(event))
+
+    async def _subscribe(self, connection: Connection, event: Event) -> None:
+        command = _payload(Subscribe, event)
+        try:
+            await self._watching.subscribe(
+                connection.channel, connection.principal, command, event.ack
+            )
+        except TaskPushError:
+            connection.channel.drop(command.task_id)
+            raise
+
+    async def _unsubscribe(self, connection: Connection, event: Event) -> None:
+        command = _payload(Unsubscribe, event)
+        self._watching.unsubscribe(connection.channel, command.task_id, event.ack)
+
+    async def _cancel(self, connection: Connection, event: Event) -> None:
+        command = _payload(SocketCancel, event)
+        record = await self._service.cancel(
+            connection.principal, command.task_id, CancelTask(attempt=command.attempt)
+        )
+        answer: dict[str, Any] = {"ok": True, "task_id": record.task_id}
+        connection.channel.reply(event.ack, answer | {"snapshot": snapshot_body(record)})
+
+
+def _payload(model: type[Payload], event: Event) -> Payload:
+    """The event's one argument as `model`; raises `InvalidRequest` or `invalid_position`."""
+    argument: JsonValue = event.args[0] if event.args else None
+    try:
+        return model.model_validate(argument)
+    except ValidationError as error:
+        problems = problems_of(error)
+        if problems and all(problem.loc.startswith("after") for problem in problems):
+            raise TaskPushError(
+                'after takes {"epoch": text, "seq": integer of at least 0} or "now"',
+                code="invalid_position",
+            ) from None
+        first = f"{problems[0].loc}: {problems[0].message}"
+        raise InvalidRequest(first, problems=problems) from None
+
+
+def _task_id(event: Event) -> str | None:
+    """The task the event names, for the answer; None when it names none."""
+    argument = event.args[0] if event.args else None
+    named = argument.get("task_id") if isinstance(argument, dict) else None
+    return named[:64] if isinstance(named, str) else None

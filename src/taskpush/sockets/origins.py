@@ -1,0 +1,24 @@
+"""Which pages may connect: those of this server, and those of an allow list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class OriginPolicy:
+    """Decides by the `Origin` header, which browsers always send with a WebSocket handshake.
+
+    CORS does not protect WebSockets, so this is the only thing between a visited page and the
+    visitor's server on loopback.
+    """
+
+    def __init__(self, allow_origins: Sequence[str]) -> None:
+        self._allowed = frozenset(allow_origins)
+
+    def __call__(self, origin: str, environ: Mapping[str, Any]) -> bool:
+        """Whether a page of `origin` may connect; same host and port always may."""
+        if "*" in self._allowed or origin in self._allowed:
+            return True
+        return urlsplit(origin).netloc == environ.get("HTTP_HOST")

@@ -1,0 +1,150 @@
+"""A real server process, to be talked to, killed and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+ROOT = Path(__file__).parents[2]
+START_WITHIN_S = 30.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class ServerProcess:
+    """`taskpush serve` in a process of its own, always on the same port and data folder."""
+
+    def __init__(
+        self, data: Path, *, app: str = "tests.support.kinds:push", args: tuple[str, ...] = ()
+    ) -> None:
+        self.data = data
+        self.port = free_port()
+        self.log_path = data.parent / f"{data.name}.log"
+        self._app = app
+        self._args = args
+        # None while it does not run.
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """What the server has said so far."""
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
+
+    def start(self) -> None:
+        """Start it, and return when it is ready."""
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "taskpush", "serve", self._app),
+                    *("--port", str(self.port), "--data", str(self.data)),
+                    *self._args,
+                ],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+        deadline = time.monotonic() + START_WITHIN_S
+        while not self._is_ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the server did not start:\n{self.log}")
+            time.sleep(0.02)  # Another process: there is nothing to await but its answer.
+
+    def kill(self) -> None:
+        """kill -9, of the server's process alone."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code. Does nothing when it does not run."""
+        if self._process is None:
+            return 0
+        self._process.terminate()
+        try:
+            code = self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the server did not stop:\n{self.log[-5000:]}") from None
+        self._process = None
+        return code
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, raw: bytes | None = None
+    ) -> tuple[int, Any]:
+        """One REST call: status and JSON body."""
+        data = raw if raw is not None else orjson.dumps(body) if body is not None else None
+        request = urllib.request.Request(
+            self.url + path,
+            data=data,
+            method=method,
+            headers={"Content-Type": "application/json"} if data is not None else {},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, orjson.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, orjson.loads(error.read())
+
+    def create(self, kind: str, **params: Any) -> str:
+        """Create a task; returns its id."""
+        status, snapshot = self.call("POST", "/api/tasks", {"kind": kind, "params": params})
+        assert status == 201, snapshot
+        task_id: str = snapshot["task_id"]
+        return task_id
+
+    def log_of(self, task_id: str) -> list[dict[str, Any]]:
+        """All logged events of a task, by following the pages."""
+        events: list[dict[str, Any]] = []
+        path = f"/api/tasks/{task_id}/events?limit=1000"
+        while path:
+            status, page = self.call("GET", path)
+            assert status == 200, page
+            events += page["items"]
+            path = page["next"]
+        return events
+
+    def wait_over(self, task_id: str, timeout_s: float = 60) -> dict[str, Any]:
+        """Until nothing executes the task; returns its snapshot."""
+        deadline = time.monotonic() + timeout_s
+        path = f"/api/tasks/{task_id}/events?limit=1000"
+        while True:
+            snapshot: dict[str, Any] = self.call("GET", f"/api/tasks/{task_id}")[1]
+            if snapshot["final"] or snapshot["status"] == "interrupted":
+                return snapshot
+            position = snapshot["position"]
+            at = f"&after={position['epoch']}:{position['seq']}" if position["seq"] else ""
+            assert time.monotonic() < deadline, f"not over after {timeout_s} s: {snapshot}"
+            self.call("GET", f"{path}{at}&wait_s=5")
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.call("GET", "/readyz")[0] == 200
+        except (OSError, urllib.error.URLError):
+            return False
