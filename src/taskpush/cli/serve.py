@@ -15,7 +15,8 @@ import uvicorn
 from rich.console import Console
 from uvicorn.importer import ImportFromStringError, import_from_string
 
-from taskpush.app import VERSION, TaskPush
+from taskpush.app import TaskPush
+from taskpush.composition import VERSION
 
 USAGE_ERROR: Final = 2
 GRACEFUL_S: Final = 5

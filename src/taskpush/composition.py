@@ -1,0 +1,129 @@
+"""The composition root: the only place that picks adapters and wires them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from starlette.types import ASGIApp
+
+from taskpush.api.application import build
+from taskpush.api.services import Services
+from taskpush.clock import SystemClock
+from taskpush.push.hub import Hub
+from taskpush.runner.base import Runner
+from taskpush.runner.inprocess import InProcessRunner
+from taskpush.runner.registry import Registry
+from taskpush.runner.watchdog import Watchdog
+from taskpush.settings import Settings
+from taskpush.sockets.lane import SocketServer
+from taskpush.sockets.namespace import TasksNamespace
+from taskpush.sockets.origins import OriginPolicy
+from taskpush.store.base import Store
+from taskpush.store.blobs import Blobs
+from taskpush.store.memory import MemoryStore
+from taskpush.store.sqlite import SqliteStore
+from taskpush.tasks.queries import TaskQueries
+from taskpush.tasks.readiness import Readiness
+from taskpush.tasks.recovery import settle_abandoned
+from taskpush.tasks.service import TaskService
+from taskpush.tasks.watching import Watching
+from taskpush.telemetry.bus import Telemetry, log_to
+from taskpush.telemetry.events import ServerStarted, ServerStopped
+
+VERSION: Final = version("taskpush")
+SWITCH_INTERVAL_S: Final = 0.0005
+"""How long a busy Python thread may keep the interpreter's lock from the event loop.
+
+With the default of 5 ms each wake-up of the loop waits that long for every thread that computes;
+an event passes several wake-ups on its way out. Measured: docs/adr/0003-switch-interval.md.
+"""
+
+
+async def start(
+    settings: Settings, registry: Registry, default_kind: str | None, stack: AsyncExitStack
+) -> ASGIApp:
+    """Wire everything, and start it in order; `stack` stops it in the reverse order."""
+    telemetry = Telemetry(log_to(logging.getLogger("taskpush")))
+    clock = SystemClock()
+    store, blobs = _stores(settings, clock, telemetry, stack)
+    hub = Hub()
+    store.listen(hub.announce)
+    await store.open()
+    stack.push_async_callback(store.close)
+
+    watchdog = Watchdog(telemetry)
+    runner = InProcessRunner(
+        store,
+        registry,
+        blobs,
+        telemetry,
+        clock,
+        strict_reporting=settings.strict_reporting,
+        grace_s=settings.process_grace_s,
+    )
+    queries = TaskQueries(store, hub)
+    service = TaskService(store, registry, runner, clock, default_kind=default_kind)
+    socket = SocketServer(
+        TasksNamespace(service, Watching(store, queries), server_version=VERSION),
+        store,
+        hub,
+        telemetry,
+        origin_allowed=OriginPolicy(settings.allow_origins),
+    )
+    stack.push_async_callback(socket.shutdown)
+
+    await _take_up_work(store, runner, telemetry, settings, clock, stack)
+    watchdog.start()
+    stack.callback(watchdog.stop)
+    sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
+
+    services = Services(
+        tasks=service,
+        queries=queries,
+        readiness=Readiness(store, hub),
+        registry=registry,
+        blobs=blobs,
+        default_kind=default_kind,
+    )
+    return build(services, socket.asgi(), version=VERSION, allow_origins=settings.allow_origins)
+
+
+def _stores(
+    settings: Settings, clock: SystemClock, telemetry: Telemetry, stack: AsyncExitStack
+) -> tuple[Store, Blobs]:
+    if settings.store == "memory":
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="taskpush-"))
+        return MemoryStore(clock=clock, telemetry=telemetry), Blobs(Path(folder))
+    settings.data.mkdir(parents=True, exist_ok=True)
+    database = settings.data / "taskpush.db"
+    return SqliteStore(database, clock=clock, telemetry=telemetry), Blobs(settings.data)
+
+
+async def _take_up_work(
+    store: Store,
+    runner: Runner,
+    telemetry: Telemetry,
+    settings: Settings,
+    clock: SystemClock,
+    stack: AsyncExitStack,
+) -> None:
+    """Settle what an earlier server left running, then start what waits, in its old order."""
+    interrupted = await settle_abandoned(store, clock)
+    waiting = await store.waiting()
+    await runner.start(waiting)
+
+    async def stop() -> None:
+        interrupted = await runner.stop(settings.shutdown_grace_s)
+        telemetry.emit(ServerStopped(interrupted=interrupted))
+
+    stack.push_async_callback(stop)
+    data = "memory" if settings.store == "memory" else str(settings.data)
+    telemetry.emit(
+        ServerStarted(epoch=store.epoch, data=data, interrupted=interrupted, pending=len(waiting))
+    )
