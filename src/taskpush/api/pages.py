@@ -49,6 +49,8 @@ async def docs(request: Request) -> HTMLResponse:
         swagger_js_url=f"{base}/static/vendor/swagger-ui-bundle.js",
         swagger_css_url=f"{base}/static/vendor/swagger-ui.css",
         swagger_favicon_url=f"{base}/static/demo/icon.svg",
+        # By default it asks a host of its makers whether the document is valid.
+        swagger_ui_parameters={"validatorUrl": None},
     )
     page.headers.update(_DOCS_HEADERS)
     return page

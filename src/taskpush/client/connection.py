@@ -8,12 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from taskpush.client.backoff import full_jitter_s
 from taskpush.client.errors import ClientError, RequestRefused, ServerUnreachable
 from taskpush.client.events import WatchItem
 from taskpush.client.link import Link, LinkFailed, open_link
 from taskpush.client.patience import Contact, Patience
 from taskpush.client.session import Subscribe, Unsubscribe, WatchSession
+from taskpush.core.backoff import full_jitter_s
 
 MAX_WATCHES: Final = 100
 """Watches per connection; below the server's limit of subscriptions."""

@@ -13,9 +13,9 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
-from taskpush.client.backoff import full_jitter_s
 from taskpush.client.errors import BadAnswer, RequestRefused, ServerUnreachable
 from taskpush.client.patience import Contact, Patience
+from taskpush.core.backoff import full_jitter_s
 from taskpush.errors import FieldProblem
 
 _NOTHING_DONE: Final = 503

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from taskpush.client.backoff import full_jitter_s
+from taskpush.core.backoff import full_jitter_s
 
 
 @pytest.mark.parametrize(
