@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskpush.models.events import Status
-from taskpush.models.task import TaskError, TaskRecord
+from taskpush.models.task import CheckpointRef, TaskError, TaskRecord
 from taskpush.models.values import MAX_SAFE_INTEGER
 from taskpush.store.rows import decode_record, encode_record, from_microseconds, to_microseconds
 
@@ -45,8 +45,21 @@ RECORDS = st.builds(
     reason=st.none() | TEXTS,
     error=st.none() | st.builds(TaskError, error=TEXTS, error_type=TEXTS, code=TEXTS),
     result=VALUES,
-    resumable=st.booleans(),
     cancel_requested=st.booleans(),
+    keep_requested=st.booleans(),
+    run_at=st.none() | MOMENTS,
+    timeout_s=st.none() | st.floats(0, 1e6),
+    max_attempts=st.integers(1, 100),
+    failures=st.integers(0, 100),
+    interruptions=st.integers(0, 100),
+    checkpoint=st.none()
+    | st.builds(
+        CheckpointRef,
+        sha256=TEXTS,
+        size_bytes=INTEGERS,
+        attempt=st.integers(1, 1000),
+        label=st.none() | TEXTS,
+    ),
     runner=st.none() | TEXTS,
     head=st.just(TaskRecord.__dataclass_fields__["head"].default),
     last_event_at=st.none(),

@@ -38,7 +38,8 @@ def seal_volatile(
     record: TaskRecord, event: NewEvent, *, rev: int, now: datetime
 ) -> tuple[TaskRecord, VolatileEvent]:
     """Encode the newest state of one type, and keep it in the record's `latest`."""
-    body = _encoded(record, event, max(now, record.last_event_at or now), seq=None, rev=rev)
+    timestamp = max(now, record.last_event_at or now)
+    body = _encoded(record, event, timestamp, attempt=record.attempt, seq=None, rev=rev)
     volatile = VolatileEvent(
         task_id=record.task_id,
         attempt=record.attempt,
@@ -62,26 +63,26 @@ def first_rev(last_rev: int, now: datetime) -> int:
 def _sealed(
     record: TaskRecord, event: NewEvent, seq: int, epoch: str, timestamp: datetime
 ) -> LoggedEvent:
+    attempt = record.attempt if event.attempt is None else event.attempt
     return LoggedEvent(
         task_id=record.task_id,
-        attempt=record.attempt,
+        attempt=attempt,
         seq=seq,
         epoch=epoch,
         event_type=event.event_type,
-        body=_encoded(record, event, timestamp, seq=seq, epoch=epoch),
+        body=_encoded(record, event, timestamp, attempt=attempt, seq=seq, epoch=epoch),
         final=event.data.get("final") is True and event.event_type is EventType.STATUS_CHANGE,
     )
 
 
-def _encoded(record: TaskRecord, event: NewEvent, timestamp: datetime, **position: Any) -> bytes:
+def _encoded(record: TaskRecord, event: NewEvent, timestamp: datetime, **numbers: Any) -> bytes:
     body = orjson.dumps(
         {
             "task_id": record.task_id,
             "event_type": event.event_type.value,
             "data": event.data,
             "timestamp": timestamp.isoformat(timespec="microseconds"),
-            "attempt": record.attempt,
-            **position,
+            **numbers,
         }
     )
     if len(body) > MAX_EVENT_BYTES:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,8 +16,12 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from taskpush.errors import IllegalTransition, NotFound, StaleAttempt, TaskPushError
-from taskpush.models.events import ErrorReport, EventType, Status, StatusChange
-from taskpush.models.task import NewEvent, TaskError, TaskRecord
+from taskpush.models.events import Checkpoint, ErrorReport, EventType, Status, StatusChange
+from taskpush.models.task import CheckpointRef, NewEvent, TaskError, TaskRecord
+
+MAX_INTERRUPTIONS: Final = 3
+"""So often in a row, without a new checkpoint, before a task is failed: it may be what kills its
+server."""
 
 
 class Command(StrEnum):
@@ -27,22 +31,36 @@ class Command(StrEnum):
     REPORT = "report on"
     COMPLETE = "complete"
     FAIL = "fail"
+    TRY_AGAIN = "try again"
     CANCEL = "cancel"
+    KEEP = "cancel and keep"
     STOP = "end as cancelled"
     INTERRUPT = "interrupt"
+    RETRY = "retry"
+    DELETE = "delete"
 
 
 TRANSITIONS: Final[Mapping[tuple[Status, Command], Status]] = MappingProxyType(
     {
         (Status.PENDING, Command.START): Status.RUNNING,
         (Status.PENDING, Command.CANCEL): Status.CANCELLED,
+        (Status.PENDING, Command.KEEP): Status.INTERRUPTED,
         (Status.PENDING, Command.FAIL): Status.FAILED,
         (Status.RUNNING, Command.REPORT): Status.RUNNING,
         (Status.RUNNING, Command.CANCEL): Status.RUNNING,
+        (Status.RUNNING, Command.KEEP): Status.RUNNING,
         (Status.RUNNING, Command.COMPLETE): Status.COMPLETED,
         (Status.RUNNING, Command.FAIL): Status.FAILED,
+        (Status.RUNNING, Command.TRY_AGAIN): Status.PENDING,
         (Status.RUNNING, Command.STOP): Status.CANCELLED,
         (Status.RUNNING, Command.INTERRUPT): Status.INTERRUPTED,
+        (Status.FAILED, Command.RETRY): Status.PENDING,
+        (Status.CANCELLED, Command.RETRY): Status.PENDING,
+        (Status.INTERRUPTED, Command.RETRY): Status.PENDING,
+        (Status.COMPLETED, Command.DELETE): Status.COMPLETED,
+        (Status.FAILED, Command.DELETE): Status.FAILED,
+        (Status.CANCELLED, Command.DELETE): Status.CANCELLED,
+        (Status.INTERRUPTED, Command.DELETE): Status.INTERRUPTED,
     }
 )
 """The one table of legal moves; a running task that is asked to cancel runs until it stops."""
@@ -75,17 +93,22 @@ def create(new: TaskRecord) -> Decide:
     def decide(record: TaskRecord | None) -> Decision:
         if record is not None:
             raise TaskPushError(code="task_id_taken")
-        return Decision(new, (_status_event(new.status, message="Task created"),))
+        return Decision(new, (_status_event(StatusChange(status=new.status, message=new.message)),))
 
     return decide
 
 
 def start(runner: str, now: datetime) -> Decide:
-    """Take the pending task: from here on `runner` executes its attempt."""
+    """Take the pending task: from here on `runner` executes its attempt.
+
+    Raises `IllegalTransition` too while its `run_at` has not come.
+    """
 
     def decide(record: TaskRecord | None) -> Decision:
         present = _existing(record)
         status = next_status(present.status, Command.START)
+        if present.run_at is not None and now < present.run_at:
+            raise IllegalTransition(Command.START, "delayed", expected=["due"])
         message = "Task started"
         return Decision(
             replace(
@@ -93,12 +116,10 @@ def start(runner: str, now: datetime) -> Decide:
                 status=status,
                 runner=runner,
                 started_at=now,
-                finished_at=None,
                 message=message,
                 reason=None,
-                error=None,
             ),
-            (_status_event(status, message=message),),
+            (_status_event(StatusChange(status=status, message=message)),),
         )
 
     return decide
@@ -111,6 +132,23 @@ def report(attempt: int, events: Sequence[NewEvent]) -> Decide:
         present = _fenced(record, attempt)
         next_status(present.status, Command.REPORT)
         return Decision(present, tuple(events))
+
+    return decide
+
+
+def checkpoint(
+    attempt: int, content: CheckpointRef, *, progress_percent: float | None = None
+) -> Decide:
+    """Remember that the attempt can be gone on with from `content`, which is stored already."""
+
+    def decide(record: TaskRecord | None) -> Decision:
+        present = _fenced(record, attempt)
+        next_status(present.status, Command.REPORT)
+        said = Checkpoint(label=content.label, progress_percent=progress_percent)
+        return Decision(
+            replace(present, checkpoint=content, interruptions=0),
+            (NewEvent(EventType.CHECKPOINT, said.to_data()),),
+        )
 
     return decide
 
@@ -134,37 +172,63 @@ def complete(
     return decide
 
 
-def fail(attempt: int, now: datetime, error: TaskError, *, reason: str | None = None) -> Decide:
-    """End the attempt with an `error` event and the final `failed`."""
+def fail(
+    attempt: int,
+    now: datetime,
+    error: TaskError,
+    *,
+    reason: str | None = None,
+    retry_in_s: Callable[[int], float] | None = None,
+) -> Decide:
+    """End the attempt with an `error` event: with the final `failed`, or with another attempt.
+
+    Another follows while the task has failed less often than its `max_attempts`, after
+    `retry_in_s(failures)` seconds; None means that this failure is not worth another try.
+    """
 
     def decide(record: TaskRecord | None) -> Decision:
         present = _fenced(record, attempt)
+        failures = present.failures + 1
+        if retry_in_s is not None and failures < present.max_attempts:
+            later = now + timedelta(seconds=retry_in_s(failures))
+            return _tried_again(present, error, failures, later)
         event = StatusChange(
             status=next_status(present.status, Command.FAIL),
             final=True,
             message=error.error,
             reason=reason,
+            resumable=True if present.resumable else None,
         )
         said = ErrorReport(error=error.error, error_type=error.error_type, code=error.code)
-        ended = _ended(present, event, now, error=error)
+        ended = _ended(present, event, now, error=error, failures=failures)
         return replace(ended, events=(NewEvent(EventType.ERROR, said.to_data()), *ended.events))
 
     return decide
 
 
-def cancel(attempt: int | None, now: datetime, *, reason: str = "cancelled_by") -> Decide:
-    """Ask for the end: a pending task is cancelled at once, a running one is told.
+def cancel(
+    attempt: int | None, now: datetime, *, keep: bool = False, reason: str = "cancelled_by"
+) -> Decide:
+    """Ask for the end: a pending task is ended at once, a running one is told.
 
-    With `attempt`, only that attempt is meant: raises `StaleAttempt` for another.
+    With `keep` it ends `interrupted`, to be gone on with, and not `cancelled`. With `attempt`,
+    only that attempt is meant: raises `StaleAttempt` for another.
     """
 
     def decide(record: TaskRecord | None) -> Decision:
         present = _existing(record) if attempt is None else _fenced(record, attempt)
-        status = next_status(present.status, Command.CANCEL)
+        status = next_status(present.status, Command.KEEP if keep else Command.CANCEL)
         if status is Status.RUNNING:
-            return Decision(replace(present, cancel_requested=True, reason=reason))
+            # Whoever wants it gone for good has the last word.
+            keeping = keep and (present.keep_requested or not present.cancel_requested)
+            asked = replace(present, cancel_requested=True, keep_requested=keeping, reason=reason)
+            return Decision(asked)
         event = StatusChange(
-            status=status, final=True, message="Cancelled before it started", reason=reason
+            status=status,
+            final=status.is_final,
+            message="Cancelled before it started",
+            reason=reason,
+            resumable=None if status.is_final else present.resumable,
         )
         return _ended(present, event, now)
 
@@ -172,15 +236,18 @@ def cancel(attempt: int | None, now: datetime, *, reason: str = "cancelled_by") 
 
 
 def stop(attempt: int, now: datetime, *, message: str = "Task cancelled") -> Decide:
-    """The running attempt has stopped because it was asked to."""
+    """The running attempt has stopped because it was asked to: cancelled, or kept."""
 
     def decide(record: TaskRecord | None) -> Decision:
         present = _fenced(record, attempt)
+        kept = present.keep_requested
+        status = next_status(present.status, Command.INTERRUPT if kept else Command.STOP)
         event = StatusChange(
-            status=next_status(present.status, Command.STOP),
-            final=True,
-            message=message,
+            status=status,
+            final=status.is_final,
+            message="Stopped, to be gone on with" if kept else message,
             reason=present.reason,
+            resumable=present.resumable if kept else None,
         )
         return _ended(present, event, now)
 
@@ -188,17 +255,74 @@ def stop(attempt: int, now: datetime, *, message: str = "Task cancelled") -> Dec
 
 
 def interrupt(attempt: int, now: datetime, *, reason: str, message: str) -> Decide:
-    """The attempt ended without an outcome: its server or worker is gone."""
+    """The attempt ended without an outcome: its server or worker is gone.
+
+    The third time in a row without a new checkpoint it is failed.
+    """
 
     def decide(record: TaskRecord | None) -> Decision:
         present = _fenced(record, attempt)
+        interruptions = present.interruptions + 1
+        if interruptions >= MAX_INTERRUPTIONS:
+            error = TaskError(
+                error=f"Interrupted {interruptions} times without a new checkpoint: {message}",
+                error_type="Interrupted",
+                code="interrupted_too_often",
+            )
+            return fail(attempt, now, error, reason=reason)(present)
         event = StatusChange(
             status=next_status(present.status, Command.INTERRUPT),
             message=message,
             reason=reason,
             resumable=present.resumable,
         )
-        return _ended(present, event, now)
+        return _ended(present, event, now, interruptions=interruptions)
+
+    return decide
+
+
+def retry(
+    attempt: int | None,
+    *,
+    from_start: bool = False,
+    by_hand: bool = True,
+    message: str = "Retry requested",
+) -> Decide:
+    """Give the task another attempt, from its newest checkpoint unless `from_start`.
+
+    By hand, failures and interruptions are counted anew.
+    """
+
+    def decide(record: TaskRecord | None) -> Decision:
+        present = _existing(record) if attempt is None else _fenced(record, attempt)
+        status = next_status(present.status, Command.RETRY)
+        again = replace(
+            present,
+            status=status,
+            attempt=present.attempt + 1,
+            message=message,
+            reason="retry",
+            error=None,
+            run_at=None,
+            started_at=None,
+            finished_at=None,
+            failures=0 if by_hand else present.failures,
+            interruptions=0 if by_hand else present.interruptions,
+            checkpoint=None if from_start else present.checkpoint,
+        )
+        event = StatusChange(status=status, message=message, reason="retry")
+        return Decision(again, (_status_event(event),))
+
+    return decide
+
+
+def delete(attempt: int | None = None) -> Decide:
+    """Check that the task may be deleted: it is over. Changes nothing."""
+
+    def decide(record: TaskRecord | None) -> Decision:
+        present = _existing(record) if attempt is None else _fenced(record, attempt)
+        next_status(present.status, Command.DELETE)
+        return Decision(present)
 
     return decide
 
@@ -212,12 +336,47 @@ def _existing(record: TaskRecord | None) -> TaskRecord:
 def _fenced(record: TaskRecord | None, attempt: int) -> TaskRecord:
     present = _existing(record)
     if present.attempt != attempt:
-        raise StaleAttempt(f"attempt {attempt} was replaced by attempt {present.attempt}")
+        raise StaleAttempt(f"attempt {attempt} is not the present one, {present.attempt}")
     return present
 
 
-def _status_event(status: Status, *, message: str) -> NewEvent:
-    return NewEvent(EventType.STATUS_CHANGE, StatusChange(status=status, message=message).to_data())
+def _status_event(change: StatusChange) -> NewEvent:
+    return NewEvent(EventType.STATUS_CHANGE, change.to_data())
+
+
+def _tried_again(
+    present: TaskRecord, error: TaskError, failures: int, run_at: datetime
+) -> Decision:
+    """The attempt failed, and the next one waits for `run_at`."""
+    status = next_status(present.status, Command.TRY_AGAIN)
+    message = f"Attempt {failures} of {present.max_attempts} failed: {error.error}"
+    said = ErrorReport(
+        error=error.error,
+        error_type=error.error_type,
+        code=error.code,
+        status="pending",
+        will_retry=True,
+        retry_at=run_at,
+    )
+    again = replace(
+        present,
+        status=status,
+        attempt=present.attempt + 1,
+        failures=failures,
+        run_at=run_at,
+        runner=None,
+        cancel_requested=False,
+        keep_requested=False,
+        started_at=None,
+        message=message,
+        reason="retry",
+        error=error,
+    )
+    change = StatusChange(status=status, message=message, reason="retry")
+    return Decision(
+        again,
+        (NewEvent(EventType.ERROR, said.to_data(), attempt=present.attempt), _status_event(change)),
+    )
 
 
 def _ended(present: TaskRecord, event: StatusChange, now: datetime, **outcome: Any) -> Decision:
@@ -229,6 +388,7 @@ def _ended(present: TaskRecord, event: StatusChange, now: datetime, **outcome: A
         finished_at=now,
         runner=None,
         cancel_requested=False,
-        **outcome,
+        keep_requested=False,
+        **{"error": None, **outcome},
     )
-    return Decision(record, (NewEvent(EventType.STATUS_CHANGE, event.to_data()),))
+    return Decision(record, (_status_event(event),))

@@ -47,7 +47,7 @@ def latest_of(record: TaskRecord) -> Latest:
         **{
             event_type.value: _data(record.latest[event_type])
             for event_type in _IN_SNAPSHOTS
-            if event_type in record.latest
+            if event_type in record.latest and record.latest[event_type].attempt == record.attempt
         }
     )
 
@@ -56,7 +56,11 @@ def links_of(task_id: str) -> Links:
     """Addresses below the place where taskpush is mounted."""
     base = f"/api/tasks/{task_id}"
     return Links(
-        self_=base, events=f"{base}/events", result=f"{base}/result", cancel=f"{base}/cancel"
+        self_=base,
+        events=f"{base}/events",
+        result=f"{base}/result",
+        cancel=f"{base}/cancel",
+        retry=f"{base}/retry",
     )
 
 
@@ -74,6 +78,9 @@ def _shared(record: TaskRecord) -> dict[str, Any]:
         "started_at": record.started_at,
         "finished_at": record.finished_at,
         "priority": record.priority,
+        "run_at": record.run_at,
+        "timeout_s": record.timeout_s,
+        "max_attempts": record.max_attempts,
         "tags": list(record.tags),
         "owner": record.owner,
         "message": record.message,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from taskpush.models.position import WirePosition
 from taskpush.models.values import SafeInt, Text
 
 MAX_METADATA_BYTES: Final = 16 * 1024
+MAX_TIMEOUT_S: Final = 30 * 24 * 3600.0
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
 """Name of a kind or a tag: letters, digits, `_`, `.` and `-`, at most 64."""
@@ -36,14 +37,38 @@ class CreateTask(Command):
     params: dict[str, Any] = Field(default_factory=dict)
     task_id: TaskId | None = None
     title: Annotated[Text, Field(max_length=200)] | None = None
+    priority: Annotated[SafeInt, Field(ge=-1000, le=1000)] = Field(
+        default=0, description="Higher goes first among the waiting tasks of its kind."
+    )
+    run_at: AwareDatetime | None = Field(default=None, description="Not before this time.")
+    timeout_s: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S, allow_inf_nan=False)] | None = Field(
+        default=None, description="How long an attempt may take; by default what the kind says."
+    )
+    max_attempts: Annotated[SafeInt, Field(ge=1, le=100)] | None = Field(
+        default=None, description="How often it is tried; by default what the kind says."
+    )
     tags: Annotated[list[Name], Field(max_length=20)] = Field(default_factory=list)
     metadata: dict[Text, Any] = Field(default_factory=dict)
 
 
+class CreateBatch(Command):
+    """Body of `POST /api/tasks/batch`: all are created, or none."""
+
+    tasks: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1000)]
+
+
 class CancelTask(Command):
-    """Body of `POST /api/tasks/{id}/cancel`."""
+    """Body of `POST /api/tasks/{id}/cancel`; `keep` ends it interrupted, to be gone on with."""
 
     attempt: Annotated[SafeInt, Field(ge=1)] | None = None
+    keep: bool = False
+
+
+class RetryTask(Command):
+    """Body of `POST /api/tasks/{id}/retry`; from the newest checkpoint unless `from_start`."""
+
+    attempt: Annotated[SafeInt, Field(ge=1)] | None = None
+    from_start: bool = False
 
 
 class SocketCancel(CancelTask):

@@ -23,11 +23,25 @@ class TaskError:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointRef:
+    """Where the newest checkpoint's content lies, and what its event said."""
+
+    sha256: str
+    size_bytes: int
+    # The attempt that made it.
+    attempt: int
+    # None when the handler gave none.
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NewEvent:
     """A logged event on its way to the store, which gives it its seq, epoch and timestamp."""
 
     event_type: EventType
     data: Mapping[str, Any]
+    # None means the attempt of the record it comes with; set where a decision raises the attempt.
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +105,22 @@ class TaskRecord:
     error: TaskError | None = None
     # None unless completed; a handler may also return None.
     result: JsonValue = None
-    resumable: bool = False
     # Somebody asked the running attempt to stop.
     cancel_requested: bool = False
+    # Whether that was a cancel with `keep`: the attempt ends interrupted, to be gone on with.
+    keep_requested: bool = False
+    # Not before this time; None means at once.
+    run_at: datetime | None = None
+    # How long an attempt may take; None means as long as it likes.
+    timeout_s: float | None = None
+    # How often the task is tried by itself before it is failed.
+    max_attempts: int = 1
+    # Attempts that failed since the task was created or retried by hand.
+    failures: int = 0
+    # Interruptions since the last checkpoint, or since it was retried by hand.
+    interruptions: int = 0
+    # None while the task has none to go on from.
+    checkpoint: CheckpointRef | None = None
     # Epoch of the writer process that executes it; None unless running.
     runner: str | None = None
     head: Position = START
@@ -105,6 +132,11 @@ class TaskRecord:
     def final(self) -> bool:
         return self.status.is_final
 
+    @property
+    def resumable(self) -> bool:
+        """Whether a retry goes on from a checkpoint."""
+        return self.checkpoint is not None and self.status is not Status.COMPLETED
+
 
 class Links(BaseModel):
     """Addresses of what belongs to a task, relative to the server's root."""
@@ -115,6 +147,7 @@ class Links(BaseModel):
     events: str
     result: str
     cancel: str
+    retry: str
 
 
 class Latest(BaseModel):
@@ -147,6 +180,9 @@ class Summary(BaseModel):
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
     priority: int
+    run_at: AwareDatetime | None = None
+    timeout_s: float | None = None
+    max_attempts: int = 1
     tags: list[str]
     owner: str
     message: str | None = None

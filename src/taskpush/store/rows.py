@@ -10,7 +10,7 @@ import orjson
 
 from taskpush.models.events import EventType, Status
 from taskpush.models.position import START, Position
-from taskpush.models.task import TaskError, TaskRecord, VolatileEvent
+from taskpush.models.task import CheckpointRef, TaskError, TaskRecord, VolatileEvent
 
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -52,8 +52,14 @@ def encode_record(record: TaskRecord) -> bytes:
             "reason": record.reason,
             "error": record.error and _error_document(record.error),
             "result": record.result,
-            "resumable": record.resumable,
             "cancel_requested": record.cancel_requested,
+            "keep_requested": record.keep_requested,
+            "run_at": _isoformat(record.run_at),
+            "timeout_s": record.timeout_s,
+            "max_attempts": record.max_attempts,
+            "failures": record.failures,
+            "interruptions": record.interruptions,
+            "checkpoint": record.checkpoint and _checkpoint_document(record.checkpoint),
             "runner": record.runner,
         }
     )
@@ -86,8 +92,14 @@ def decode_record(
         reason=doc["reason"],
         error=TaskError(**doc["error"]) if doc["error"] else None,
         result=doc["result"],
-        resumable=doc["resumable"],
         cancel_requested=doc["cancel_requested"],
+        keep_requested=doc["keep_requested"],
+        run_at=_moment(doc["run_at"]),
+        timeout_s=doc["timeout_s"],
+        max_attempts=doc["max_attempts"],
+        failures=doc["failures"],
+        interruptions=doc["interruptions"],
+        checkpoint=CheckpointRef(**doc["checkpoint"]) if doc["checkpoint"] else None,
         runner=doc["runner"],
         head=head,
         last_event_at=last_event_at,
@@ -97,6 +109,15 @@ def decode_record(
 
 def _error_document(error: TaskError) -> dict[str, str]:
     return {"error": error.error, "error_type": error.error_type, "code": error.code}
+
+
+def _checkpoint_document(checkpoint: CheckpointRef) -> dict[str, Any]:
+    return {
+        "sha256": checkpoint.sha256,
+        "size_bytes": checkpoint.size_bytes,
+        "attempt": checkpoint.attempt,
+        "label": checkpoint.label,
+    }
 
 
 def _isoformat(moment: datetime | None) -> str | None:
