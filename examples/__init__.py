@@ -1,0 +1,1 @@
+"""Example kinds, written only with the public API of taskpush."""
