@@ -75,11 +75,11 @@ def steady_state_k(network: NodalNetwork, guess_k: FloatArray) -> FloatArray:
     Iterative Methods for Linear and Nonlinear Equations, 1995, ch. 5): a factorisation costs as
     much as many steps.
     """
-    temperature = guess_k.astype(np.float64)
+    temperature: FloatArray = guess_k.astype(np.float64)
     factors = _factorise(network, temperature)
     previous = np.inf
     for _ in range(_MAX_STEPS):
-        step = factors.solve(_imbalance_w(network, temperature))
+        step: FloatArray = factors.solve(_imbalance_w(network, temperature))
         # T^4 is convex: an overshoot downwards would throw the next step far up.
         temperature = np.maximum(temperature - step, 0.5 * temperature)
         size = float(np.abs(step).max())
