@@ -9,8 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskpush.client.errors import BadAnswer
 from taskpush.client.events import Resync, WatchItem
-from taskpush.client.session import Subscribe, Unsubscribe, WatchSession
+from taskpush.client.session import MAX_TRIES, Subscribe, Unsubscribe, WatchSession
 from tests.client.wire import TASK, accepted, logged, position, resync, status, volatile
 
 EVENTS = 12
@@ -133,10 +134,19 @@ steps = st.lists(st.tuples(st.sampled_from(MISCHIEF), st.integers(0, 5)), max_si
 capacities = st.sampled_from([1, 3, 1000])
 
 
+def bearable(
+    script: list[tuple[Callable[[Server, int], None], int]],
+) -> list[tuple[Callable[[Server, int], None], int]]:
+    """The script without those holes that would make the session give the server up."""
+    holes = [at for at, (act, _) in enumerate(script) if act in {Server.swap, Server.lose}]
+    unbearable = set(holes[MAX_TRIES - 1 :])
+    return [step for at, step in enumerate(script) if at not in unbearable]
+
+
 def watched(script: list[tuple[Callable[[Server, int], None], int]], capacity: int) -> Server:
     server = Server(WatchSession(TASK, capacity=capacity), log_of("e1", 1))
     server.session.link_up()
-    for act, size in script:
+    for act, size in bearable(script):
         server.serve()
         act(server, size)
         if server.session.over:
@@ -162,6 +172,16 @@ def test_the_application_sees_exactly_the_log(
     assert server.session.failure is None
     assert seqs_of(server.seen) == server.log
     assert revs_rise(server.seen)
+
+
+def test_a_server_that_leaves_a_hole_again_and_again_is_given_up() -> None:
+    server = Server(WatchSession(TASK, capacity=10), log_of("e1", 1))
+    server.session.link_up()
+    for _ in range(MAX_TRIES):
+        assert server.session.failure is None
+        server.serve()
+        server.swap(0)
+    assert isinstance(server.session.failure, BadAnswer)
 
 
 @given(before=steps, keep=st.integers(1, EVENTS - 2), after=steps, capacity=capacities)
