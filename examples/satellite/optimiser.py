@@ -26,7 +26,7 @@ from examples.satellite.thermal import ThermalModel, ThermalState
 _MOVES_PER_ITERATION = 50  # each costs a thermal solution
 _MOVES_PER_UNIT_AND_ITERATION = 7
 _PROPOSALS_PER_MOVE = 60  # geometry only; after that many infeasible ones the move is given up
-_HOT_K, _COLD_K = 1.0, 0.005  # annealing temperature: first, last
+_HOT_K, _COLD_K = 3.0, 0.005  # annealing temperature: first, last
 _WIDE, _NARROW = 0.5, 0.03  # length of a shift as a share of the free play: first, last
 _MEAN_WEIGHT = 0.05
 

@@ -61,7 +61,7 @@ class PanelMesh:
 
     @property
     def sheet_conductance_w_k(self) -> float:
-        """Of a square piece: both facesheets, the core neglected (Gilmore, ch. 6)."""
+        """Of a square piece: both facesheets, the core neglected."""
         panel = self.panel
         return 2 * panel.facesheet_conductivity_w_mk * panel.facesheet_thickness_mm * _MM
 

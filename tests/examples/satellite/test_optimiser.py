@@ -26,7 +26,7 @@ def assert_worth_its_time(bom: Bom, steps: list[Step], seed: int) -> None:
     """Cooler than the start and than the best of 1,000 random layouts, with every limit kept."""
     final = steps[-1]
     assert final.max_temp_c < final.state.initial_max_temp_c
-    assert final.max_temp_c < best_of_random(bom, RANDOM_LAYOUTS, seed)
+    assert final.max_temp_c < best_of_random(bom, RANDOM_LAYOUTS, seed).working
     bay = Problem(bom).bay
     for step in steps:
         assert bay.violations(step.state.best) == []
@@ -43,7 +43,7 @@ def test_the_example_ends_cooler_than_the_best_of_a_thousand_random_layouts() ->
 def test_the_large_bom_ends_cooler_than_the_best_of_a_thousand_random_layouts() -> None:
     """Fewer iterations than usual keep this quick; they must do already."""
     bom = load_bom(LARGE)
-    assert_worth_its_time(bom, run(bom, 6, seed=0), seed=1_000_003)
+    assert_worth_its_time(bom, run(bom, 4, seed=0), seed=1_000_003)
 
 
 @pytest.mark.full
@@ -62,22 +62,22 @@ def test_the_same_seed_gives_the_same_steps_to_the_last_bit(bom_file: str) -> No
 
 
 def test_another_seed_gives_another_layout(tiny: Bom) -> None:
-    finals = [run(tiny, 2, seed)[-1].state.best for seed in range(4)]
+    finals = [run(tiny, 1, seed)[-1].state.best for seed in range(4)]
     assert len(set(finals)) == 4
 
 
 def test_the_hottest_temperature_never_rises_from_one_step_to_the_next(tiny: Bom) -> None:
-    steps = run(tiny, 8, seed=0)
+    steps = run(tiny, 5, seed=0)
     temperatures = [steps[0].state.initial_max_temp_c, *(step.max_temp_c for step in steps)]
     assert temperatures == sorted(temperatures, reverse=True)
-    assert [step.iteration for step in steps] == list(range(1, 9))
+    assert [step.iteration for step in steps] == list(range(1, 6))
 
 
 def test_a_run_continued_from_json_ends_where_an_unbroken_one_does(tiny: Bom) -> None:
-    unbroken = run(tiny, 6, seed=5)
-    text = json.dumps(unbroken[2].state.model_dump(mode="json"))
+    unbroken = run(tiny, 4, seed=5)
+    text = json.dumps(unbroken[1].state.model_dump(mode="json"))
     state = OptimiserState.model_validate_json(text)
-    assert list(optimise(tiny, 6, 5, resume_from=state)) == unbroken[3:]
+    assert list(optimise(tiny, 4, 5, resume_from=state)) == unbroken[2:]
 
 
 def test_the_state_holds_no_number_that_json_parsers_lose(tiny: Bom) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,17 @@ from taskpush import TaskCancelled
 from tests.examples.satellite.recording import Recording
 
 
-@pytest.fixture(autouse=True)
-def experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(autouse=True, scope="module")
+def experiments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where these runs write instead of into the example's own folder."""
-    monkeypatch.setattr(task, "EXPERIMENTS_DIR", tmp_path)
-    return tmp_path
+    folder = tmp_path_factory.mktemp("experiments")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task, "EXPERIMENTS_DIR", folder)
+        yield folder
 
 
-@pytest.fixture
-def finished() -> tuple[Recording, LayoutResult]:
+@pytest.fixture(scope="module")
+def finished(experiments: Path) -> tuple[Recording, LayoutResult]:
     recording = Recording()
     return recording, layout(recording.as_context(), LayoutParams(max_iterations=3))
 
@@ -65,18 +68,19 @@ def test_layout_and_picture_are_artifacts_and_lie_in_the_experiments_folder(
 
 
 def test_a_cancelled_run_stops_at_once_and_writes_nothing(experiments: Path) -> None:
-    recording = Recording(cancel_after_iteration=1)
+    recording = Recording(task_id="cancelled", cancel_after_iteration=1)
     with pytest.raises(TaskCancelled):
         layout(recording.as_context(), LayoutParams(max_iterations=2000))
     assert len(recording.named("iteration")) == 1
-    assert list(experiments.iterdir()) == []
+    assert not (experiments / "run_cancelled").exists()
 
 
 @pytest.mark.parametrize("task_id", ["../up", "a/b", "", ".", "..", "a\x00b", "-" * 3, "a" * 200])
 def test_a_task_id_that_is_no_plain_name_makes_no_folder(task_id: str, experiments: Path) -> None:
+    before = sorted(experiments.rglob("*"))
     with pytest.raises(ValueError, match="cannot name a folder"):
         layout(Recording(task_id=task_id).as_context(), LayoutParams(max_iterations=1))
-    assert list(experiments.iterdir()) == []
+    assert sorted(experiments.rglob("*")) == before
 
 
 def test_params_and_result_travel_as_json(finished: tuple[Recording, LayoutResult]) -> None:
