@@ -27,8 +27,21 @@ from taskpush.errors import (
 from taskpush.ids import new_task_id
 from taskpush.models.events import MAX_EVENT_BYTES, EventType, Status
 from taskpush.models.position import START, Position
-from taskpush.models.task import LoggedEvent, NewEvent, TaskError, TaskRecord, VolatileEvent
-from taskpush.store.base import Commit, LogPage, TaskFilter, TaskPage
+from taskpush.models.task import LoggedEvent, NewEvent, TaskError, TaskRecord
+from taskpush.store.base import (
+    KEY_LIFETIME,
+    Announcement,
+    Commit,
+    Created,
+    DayStats,
+    FinishedTask,
+    IdempotencyKey,
+    LogPage,
+    TaskDeleted,
+    TaskFilter,
+    TaskPage,
+    Waiting,
+)
 from tests.store.harness import (
     Harness,
     body_of,
@@ -40,8 +53,9 @@ from tests.store.harness import (
     texts_of,
 )
 
-Told = Sequence[LoggedEvent | VolatileEvent]
+Told = Sequence[Announcement]
 LOCAL = TaskFilter(tenant="local")
+KEY = IdempotencyKey("local", "ann", "order-1", "hash-1")
 
 
 class WriteContract:
@@ -279,6 +293,274 @@ class WriteContract:
         assert stamps == sorted(stamps)
 
 
+class CreateContract:
+    """All or none, and keys."""
+
+    async def test_a_creation_gives_its_tasks_in_the_order_of_the_call(
+        self, harness: Harness
+    ) -> None:
+        records = [harness.new_record(title=str(number), tags=("x",)) for number in range(3)]
+        created = await harness.store.create(records)
+        assert created.fresh
+        assert [record.title for record in created.records] == ["0", "1", "2"]
+        assert [event.task_id for event in created.events] == [r.task_id for r in records]
+        for record in created.records:
+            assert record.head == Position(1, harness.store.epoch)
+            assert await harness.store.get(record.task_id) == record
+        assert await _listed(harness, replace(LOCAL, tag="x")) == [
+            record.task_id for record in records[::-1]
+        ]
+
+    async def test_a_thousand_tasks_are_created_at_once_and_no_more(self, harness: Harness) -> None:
+        records = [harness.new_record() for _ in range(1001)]
+        created = await harness.store.create(records[:1000])
+        assert len(created.records) == len(created.events) == 1000
+        assert len(await harness.store.waiting()) == 1000
+        for refused in (records, []):
+            with pytest.raises(ValueError, match="1 to 1000"):
+                harness.store.create(refused)
+
+    async def test_a_taken_id_fails_the_whole(self, harness: Harness) -> None:
+        taken = await harness.create()
+        fresh = [harness.new_record() for _ in range(2)]
+        twice = harness.new_record()
+        for records in ((*fresh, taken), (twice, fresh[0], twice)):
+            with pytest.raises(TaskPushError) as caught:
+                await harness.store.create(records, key=KEY)
+            assert caught.value.code == "task_id_taken"
+        assert await _listed(harness, LOCAL) == [taken.task_id]
+        # A creation that failed leaves no key either.
+        assert (await harness.store.create(fresh, key=KEY)).fresh
+
+    async def test_what_cannot_be_stored_fails_the_whole(self, harness: Harness) -> None:
+        told: list[Told] = []
+        harness.store.listen(told.append)
+        records = [harness.new_record(), harness.new_record(params={"x": object()})]
+        with pytest.raises(TypeError):
+            await harness.store.create(records)
+        assert told == []
+        assert await _listed(harness, LOCAL) == []
+
+    async def test_texts_without_a_utf_8_form_are_refused_at_once(self, harness: Harness) -> None:
+        record = harness.new_record()
+        with pytest.raises(ValueError, match="UTF-8"):
+            harness.store.create([record], key=replace(KEY, key="\ud800"))
+        with pytest.raises(ValueError, match="UTF-8"):
+            harness.store.create([replace(record, task_id="\ud800")])
+
+    async def test_creations_take_their_place_among_the_writes(self, harness: Harness) -> None:
+        record = harness.new_record()
+        results = await asyncio.gather(
+            harness.store.write(record.task_id, harness.start()),
+            harness.store.create([record]),
+            harness.store.write(record.task_id, harness.start()),
+            harness.store.create([record]),
+            return_exceptions=True,
+        )
+        assert isinstance(results[0], NotFound)
+        assert isinstance(results[1], Created)
+        assert isinstance(results[2], Commit)
+        assert isinstance(results[3], TaskPushError)
+
+    async def test_a_repeated_key_gives_the_tasks_as_they_are_now(self, harness: Harness) -> None:
+        first, second = harness.new_record(), harness.new_record()
+        await harness.store.create([first, second], key=KEY)
+        await harness.store.write(second.task_id, harness.start())
+        harness.store.publish(second.task_id, 1, progress(10))
+        again = await harness.store.create([harness.new_record()], key=KEY)
+        now = [await harness.store.get(record.task_id) for record in (first, second)]
+        assert again == Created(records=tuple(filter(None, now)), events=(), fresh=False)
+        assert [record.status for record in again.records] == [Status.PENDING, Status.RUNNING]
+        assert len(await _listed(harness, LOCAL)) == 2
+
+    async def test_a_repeated_key_leaves_out_what_was_deleted(self, harness: Harness) -> None:
+        first, second = harness.new_record(), harness.new_record()
+        await harness.store.create([first, second], key=KEY)
+        await harness.store.delete(first.task_id, _anyway)
+        again = await harness.store.create([harness.new_record()], key=KEY)
+        assert [record.task_id for record in again.records] == [second.task_id]
+
+    async def test_a_key_with_another_body_is_a_conflict(self, harness: Harness) -> None:
+        await harness.store.create([harness.new_record()], key=KEY)
+        with pytest.raises(TaskPushError) as caught:
+            await harness.store.create([harness.new_record()], key=replace(KEY, body_hash="hash-2"))
+        assert caught.value.code == "idempotency_conflict"
+        assert len(await _listed(harness, LOCAL)) == 1
+
+    async def test_keys_belong_to_tenant_and_owner(self, harness: Harness) -> None:
+        for key in (KEY, replace(KEY, owner="bob"), replace(KEY, tenant="other")):
+            record = harness.new_record(owner=key.owner, tenant=key.tenant)
+            assert (await harness.store.create([record], key=key)).fresh
+
+    async def test_creations_at_once_with_one_key_make_one_task(self, harness: Harness) -> None:
+        results = await asyncio.gather(
+            *(harness.store.create([harness.new_record()], key=KEY) for _ in range(50))
+        )
+        assert [result.fresh for result in results] == [True] + [False] * 49
+        assert all(result.records == results[0].records for result in results)
+        assert len(await _listed(harness, LOCAL)) == 1
+
+    async def test_a_key_is_remembered_over_a_restart(self, harness: Harness) -> None:
+        created = await harness.store.create([harness.new_record()], key=KEY)
+        await harness.reopen()
+        again = await harness.store.create([harness.new_record()], key=KEY)
+        assert again == Created(created.records, (), fresh=False)
+
+    async def test_a_key_is_forgotten_when_its_time_is_over(self, harness: Harness) -> None:
+        await harness.store.create([harness.new_record()], key=KEY)
+        harness.clock.wind(KEY_LIFETIME.total_seconds() - 1)
+        assert not (await harness.store.create([harness.new_record()], key=KEY)).fresh
+        harness.clock.wind(1)
+        other = replace(KEY, body_hash="hash-2")
+        assert (await harness.store.create([harness.new_record()], key=other)).fresh
+        harness.clock.wind(KEY_LIFETIME.total_seconds() - 1)
+        assert not (await harness.store.create([harness.new_record()], key=other)).fresh
+
+
+class DeleteContract:
+    """Gone wholly, in order, and for good."""
+
+    async def test_a_deleted_task_does_not_exist(self, harness: Harness) -> None:
+        before = await harness.create_completed(tags=("x", "y"))
+        kept = await harness.create_completed(tags=("x",))
+        harness.store.publish(kept.task_id, 1, progress(1))
+        assert await harness.store.delete(before.task_id, lifecycle.delete()) == before
+        for _ in range(2):
+            assert await harness.store.get(before.task_id) is None
+            assert await _listed(harness, LOCAL) == [kept.task_id]
+            assert await _listed(harness, replace(LOCAL, tag="x")) == [kept.task_id]
+            for read in (
+                harness.store.read(before.task_id, START, 10),
+                harness.store.read(before.task_id, before.head, 10),
+                harness.store.read_type(before.task_id, EventType.LOG),
+            ):
+                with pytest.raises(NotFound):
+                    await read
+            with pytest.raises(NotFound):
+                await harness.store.write(before.task_id, say("late"))
+            assert harness.store.publish(before.task_id, 1, progress(1)) is None
+            assert await harness.store.get(kept.task_id) == kept
+            await harness.reopen()
+
+    async def test_a_decision_keeps_a_task_from_being_deleted(self, harness: Harness) -> None:
+        running = await harness.create_running()
+        with pytest.raises(IllegalTransition):
+            await harness.store.delete(running.task_id, lifecycle.delete())
+        assert await harness.store.get(running.task_id) == running
+
+    async def test_what_the_decision_returns_is_ignored(self, harness: Harness) -> None:
+        before = await harness.create_completed()
+        told: list[Announcement] = []
+        harness.store.listen(told.extend)
+
+        def decide(record: TaskRecord | None) -> Decision:
+            assert record is not None
+            return Decision(replace(record, message="x"), (log_line("never"),))
+
+        assert await harness.store.delete(before.task_id, decide) == before
+        assert told == [TaskDeleted(before.task_id)]
+
+    async def test_an_unknown_task_cannot_be_deleted(self, harness: Harness) -> None:
+        for decide in (lifecycle.delete(), _anyway):
+            with pytest.raises(NotFound):
+                await harness.store.delete(new_task_id(), decide)
+        with pytest.raises(ValueError, match="UTF-8"):
+            harness.store.delete("\ud800", _anyway)
+
+    async def test_an_id_is_never_given_again(self, harness: Harness) -> None:
+        record = await harness.create_completed()
+        await harness.store.delete(record.task_id, lifecycle.delete())
+        again = harness.new_record(task_id=record.task_id)
+        for _ in range(2):
+            for creating in (
+                harness.store.create([harness.new_record(), again]),
+                harness.store.write(again.task_id, lifecycle.create(again)),
+            ):
+                with pytest.raises(TaskPushError) as caught:
+                    await creating
+                assert caught.value.code == "task_id_taken"
+            assert await _listed(harness, LOCAL) == []
+            await harness.reopen()
+
+    async def test_a_place_in_the_lists_is_never_given_again(self, harness: Harness) -> None:
+        kept = (await harness.create()).task_id
+        newest = [(await harness.create()).task_id for _ in range(2)]
+        page = await harness.store.tasks(LOCAL, limit=1)
+        for task_id in newest:
+            await harness.store.delete(task_id, _anyway)
+        await harness.reopen()
+        await harness.create()
+        rest = await harness.store.tasks(LOCAL, limit=5, after=page.next)
+        assert [record.task_id for record in rest.records] == [kept]
+
+    async def test_deletions_take_their_place_among_the_writes(self, harness: Harness) -> None:
+        record = harness.new_record()
+        told: list[Announcement] = []
+        harness.store.listen(told.extend)
+        other = await harness.create_running()
+        told.clear()
+        results = await asyncio.gather(
+            harness.store.write(other.task_id, say("before")),
+            harness.store.create([record]),
+            harness.store.delete(record.task_id, lifecycle.delete()),
+            harness.store.write(record.task_id, harness.start()),
+            harness.store.write(record.task_id, harness.complete(7)),
+            harness.store.delete(record.task_id, lifecycle.delete()),
+            harness.store.delete(record.task_id, _anyway),
+            harness.store.write(record.task_id, retry),
+            harness.store.create([record]),
+            harness.store.write(other.task_id, say("after")),
+            return_exceptions=True,
+        )
+        kinds = [type(result).__name__ for result in results]
+        assert kinds == [
+            *("Commit", "Created", "IllegalTransition", "Commit", "Commit"),
+            *("TaskRecord", "NotFound", "AssertionError", "TaskPushError", "Commit"),
+        ]
+        assert [
+            event.seq if isinstance(event, LoggedEvent) else type(event).__name__ for event in told
+        ] == [3, 1, 2, 3, "TaskDeleted", 4]
+        assert await harness.store.get(record.task_id) is None
+
+    async def test_a_deletion_is_told_after_its_commit_and_before_its_future_is_done(
+        self, harness: Harness
+    ) -> None:
+        record = await harness.create_completed()
+        seen: list[bool] = []
+        reads: list[asyncio.Task[TaskRecord | None]] = []
+
+        def listener(events: Told) -> None:
+            if events == [TaskDeleted(record.task_id)]:
+                seen.append(deleting.done())
+                reads.append(asyncio.create_task(harness.store.get(record.task_id)))
+
+        harness.store.listen(listener)
+        deleting = harness.store.delete(record.task_id, lifecycle.delete())
+        await deleting
+        assert seen == [False]
+        assert [await read for read in reads] == [None]
+
+    async def test_a_task_that_reports_can_be_deleted(self, harness: Harness) -> None:
+        task_id = (await harness.create_running()).task_id
+        harness.store.publish(task_id, 1, progress(1))
+        deleting = harness.store.delete(task_id, _anyway)
+        while not deleting.done():
+            harness.store.publish(task_id, 1, progress(2))
+            await asyncio.sleep(0)
+        assert harness.store.publish(task_id, 1, progress(3)) is None
+        await harness.store.probe()
+        assert await harness.store.get(task_id) is None
+
+    async def test_many_logs_are_deleted_at_once(self, harness: Harness) -> None:
+        task_ids = [(await harness.create_running()).task_id for _ in range(30)]
+        for task_id in task_ids:
+            await harness.store.write(task_id, say(*["x" * 50] * 700))
+        kept = task_ids.pop()
+        await asyncio.gather(*(harness.store.delete(task_id, _anyway) for task_id in task_ids))
+        assert await _listed(harness, LOCAL) == [kept]
+        assert len(await harness.log(kept)) == 702
+
+
 class ListenContract:
     """Who is told what, and when."""
 
@@ -393,7 +675,7 @@ class PublishContract:
     async def test_nothing_is_published_after_the_final_event(self, harness: Harness) -> None:
         task_id = (await harness.create_running()).task_id
         kept = harness.store.publish(task_id, 1, progress(50))
-        told: list[LoggedEvent | VolatileEvent] = []
+        told: list[Announcement] = []
         harness.store.listen(told.extend)
         ending = harness.store.write(task_id, harness.complete())
         while not ending.done():
@@ -425,6 +707,47 @@ class PublishContract:
         before = [await harness.store.get(task_id) for task_id in (running, ending)]
         await harness.reopen()
         assert [await harness.store.get(task_id) for task_id in (running, ending)] == before
+
+    async def test_those_of_older_attempts_are_dropped(self, harness: Harness) -> None:
+        task_id = (await harness.create_running()).task_id
+        harness.store.publish(task_id, 1, progress(10))
+        harness.store.publish(task_id, 1, stats(files=1))
+        await harness.store.write(task_id, harness.complete())
+        harness.store.publish(task_id, 1, stats(files=2))
+        raised = await harness.store.write(task_id, retry)
+        assert raised.record.latest == {}
+        assert await _latest_everywhere(harness, task_id) == [{}] * 3
+        event = harness.store.publish(task_id, 2, progress(1))
+        assert event is not None
+        for _ in range(2):
+            kept = {EventType.PROGRESS: event}
+            assert await _latest_everywhere(harness, task_id) == [kept] * 3
+            await harness.reopen()
+
+    async def test_those_published_while_the_attempt_is_raised_are_dropped_too(
+        self, harness: Harness
+    ) -> None:
+        task_id = (await harness.create_running()).task_id
+        harness.store.publish(task_id, 1, progress(10))
+        raising = harness.store.write(task_id, retry, synced=True)
+        while not raising.done():
+            harness.store.publish(task_id, 1, progress(70))
+            await asyncio.sleep(0)
+        assert await _latest_everywhere(harness, task_id) == [{}] * 3
+        assert harness.store.publish(task_id, 1, progress(80)) is None
+        await harness.reopen()
+        assert await _latest_everywhere(harness, task_id) == [{}] * 3
+
+    async def test_a_read_during_the_change_gives_those_of_one_attempt(
+        self, harness: Harness
+    ) -> None:
+        task_id = (await harness.create_running()).task_id
+        harness.store.publish(task_id, 1, progress(10))
+        raising = harness.store.write(task_id, retry, synced=True)
+        while not raising.done():
+            page = await harness.store.read(task_id, START, 10)
+            attempts = {event.attempt for event in page.latest.values()}
+            assert attempts <= {page.events[-1].attempt}
 
     async def test_what_is_published_during_a_write_is_not_lost_by_it(
         self, harness: Harness
@@ -709,6 +1032,32 @@ class ListContract:
         await harness.reopen()
         assert await harness.store.waiting() == waiting
 
+    async def test_a_waiting_task_says_whose_it_is_and_when_it_is_due(
+        self, harness: Harness
+    ) -> None:
+        due = harness.clock.now() + timedelta(hours=1)
+        delayed = await harness.create(owner="bob", run_at=due, priority=1)
+        plain = await harness.create(kind="train")
+        await harness.reopen()
+        assert await harness.store.waiting() == [
+            Waiting(delayed.task_id, "layout", 1, run_at=due, owner="bob"),
+            Waiting(plain.task_id, "train", 0, run_at=None, owner="ann"),
+        ]
+
+    async def test_interrupted_tasks_are_listed_by_kind_and_age(self, harness: Harness) -> None:
+        lost = [await harness.create_running(kind=kind) for kind in ("a", "b", "c", "a")]
+        await harness.create_running(kind="a")
+        await harness.create(kind="a")
+        for record in reversed(lost):
+            await harness.store.write(
+                record.task_id,
+                lifecycle.interrupt(1, harness.clock.now(), reason="worker_lost", message="gone"),
+            )
+        found = await harness.store.interrupted(["a", "b"])
+        now = [await harness.store.get(lost[index].task_id) for index in (0, 1, 3)]
+        assert list(found) == now
+        assert list(await harness.store.interrupted([])) == []
+
     async def test_running_tasks_of_an_earlier_server_are_abandoned(self, harness: Harness) -> None:
         lost = [await harness.create_running() for _ in range(3)]
         await harness.create()
@@ -722,6 +1071,220 @@ class ListContract:
             lifecycle.interrupt(1, harness.clock.now(), reason="server_stopped", message="gone"),
         )
         assert await harness.store.abandoned() == lost[1:]
+
+
+class RetentionContract:
+    """What may go, what went, what is left."""
+
+    async def test_finished_tasks_are_listed_oldest_end_first(self, harness: Harness) -> None:
+        late = await harness.create_running(kind="train")
+        early = await harness.create_completed()
+        await harness.create()
+        await harness.create_running()
+        kept = await harness.create_running()
+        await harness.store.write(
+            kept.task_id,
+            lifecycle.interrupt(1, harness.clock.now(), reason="server_stopped", message="gone"),
+        )
+        harness.clock.wind(10)
+        middle = harness.clock.now()
+        harness.clock.wind(10)
+        await harness.store.write(late.task_id, say("x"))
+        await harness.store.write(late.task_id, harness.complete())
+        whole = [
+            FinishedTask(
+                task_id=record.task_id,
+                kind=record.kind,
+                finished_at=harness.clock.now() - timedelta(seconds=20 if record is early else 0),
+                log_bytes=sum(len(event.body) for event in await harness.log(record.task_id)),
+            )
+            for record in (early, late)
+        ]
+        for before, kind, limit, expected in (
+            (None, None, 10, whole),
+            (None, None, 1, whole[:1]),
+            (middle, None, 10, whole[:1]),
+            (whole[0].finished_at, None, 10, []),
+            (None, "train", 10, whole[1:]),
+            (middle, "train", 10, []),
+            (None, "other", 10, []),
+        ):
+            found = await harness.store.finished(before=before, kind=kind, limit=limit)
+            assert list(found) == expected, (before, kind, limit)
+        await harness.store.write(late.task_id, retry)
+        assert list(await harness.store.finished(before=None, kind=None, limit=9)) == whole[:1]
+
+    async def test_a_trimmed_log_begins_at_its_oldest_event(self, harness: Harness) -> None:
+        task_id = (await harness.create_running()).task_id
+        await harness.store.write(task_id, say("a", "b", "c"))
+        ended = (await harness.store.write(task_id, harness.complete())).record
+        log = await harness.log(task_id)
+        removed = await harness.store.trim(task_id, lifecycle.delete(), keep_last=2)
+        assert removed == sum(len(event.body) for event in log[:4])
+        for _ in range(2):
+            page = await harness.store.read(task_id, START, 10)
+            assert list(page.events) == list(log[4:])
+            assert (page.end, page.final, page.head) == (True, True, ended.head)
+            assert await harness.store.get(task_id) == ended
+            for gone in (log[0].position, log[3].position, Position(4)):
+                with pytest.raises(PositionGone) as caught:
+                    await harness.store.read(task_id, gone, 10)
+                assert caught.value.oldest == 5
+            for position, following in ((log[4].position, 1), (ended.head, 0)):
+                assert len((await harness.store.read(task_id, position, 9)).events) == following
+            with pytest.raises(PositionGone):
+                await harness.store.read(task_id, Position(7), 10)
+            await harness.reopen()
+
+    async def test_the_last_event_is_always_kept(self, harness: Harness) -> None:
+        record = await harness.create_completed()
+        with pytest.raises(ValueError, match="always kept"):
+            harness.store.trim(record.task_id, lifecycle.delete(), keep_last=0)
+        assert await harness.store.trim(record.task_id, lifecycle.delete()) > 0
+        assert await harness.store.trim(record.task_id, lifecycle.delete()) == 0
+        assert await harness.store.trim(record.task_id, lifecycle.delete(), keep_last=9) == 0
+        assert [event.seq for event in await harness.log(record.task_id)] == [3]
+
+    async def test_a_trimmed_task_goes_on_where_it_was(self, harness: Harness) -> None:
+        record = await harness.create_completed()
+        results = await asyncio.gather(
+            harness.store.trim(record.task_id, lifecycle.delete()),
+            harness.store.write(record.task_id, retry),
+            harness.store.write(record.task_id, harness.start()),
+            harness.store.write(record.task_id, say("again", attempt=2)),
+        )
+        assert isinstance(results[0], int)
+        assert [event.seq for event in await harness.log(record.task_id)] == [3, 4, 5, 6]
+        assert (await harness.store.read(record.task_id, record.head, 10)).end
+
+    async def test_a_decision_keeps_a_log_from_being_trimmed(self, harness: Harness) -> None:
+        running = await harness.create_running()
+        with pytest.raises(IllegalTransition):
+            await harness.store.trim(running.task_id, lifecycle.delete())
+        for decide in (lifecycle.delete(), _anyway):
+            with pytest.raises(NotFound):
+                await harness.store.trim(new_task_id(), decide)
+        assert len(await harness.log(running.task_id)) == 2
+
+    async def test_usage_counts_what_is_there(self, harness: Harness) -> None:
+        assert (await harness.store.usage()).tasks == 0
+        deleted, trimmed = [await harness.create_completed() for _ in range(2)]
+        task_id = (await harness.create_running()).task_id
+        await harness.store.write(task_id, say(*["x" * 60_000] * 20))
+        full = await harness.store.usage()
+        assert (full.tasks, full.events) == (3, 28)
+        assert full.bytes > 1_200_000
+        await harness.store.delete(deleted.task_id, lifecycle.delete())
+        await harness.store.trim(trimmed.task_id, lifecycle.delete())
+        await harness.store.trim(task_id, _anyway)
+        left = await harness.store.usage()
+        assert (left.tasks, left.events) == (2, 2)
+        assert left.bytes < full.bytes - 1_000_000
+
+    async def test_shrinking_loses_nothing(self, harness: Harness) -> None:
+        deleted = (await harness.create_running()).task_id
+        await harness.store.write(deleted, say(*["x" * 60_000] * 50))
+        kept = await harness.create_completed()
+        await harness.store.delete(deleted, _anyway)
+        shrinking = asyncio.create_task(harness.store.shrink())
+        created = await harness.store.create([harness.new_record()])
+        await shrinking
+        await harness.store.shrink()
+        assert await harness.store.get(kept.task_id) == kept
+        assert await harness.store.get(created.records[0].task_id) == created.records[0]
+
+
+class StatisticsContract:
+    """How long tasks took and waited."""
+
+    async def test_durations_are_those_of_the_newest_completed_tasks_of_the_kind(
+        self, harness: Harness
+    ) -> None:
+        for seconds in (1.5, 2.25, 3):
+            await _take(harness, seconds, owner=f"owner of {seconds}")
+        await _take(harness, 7, kind="train")
+        failed = await harness.create_running()
+        error = TaskError(error="no", error_type="E", code="raised")
+        await harness.store.write(failed.task_id, lifecycle.fail(1, harness.clock.now(), error))
+        await harness.create_running()
+        assert list(await harness.store.durations("layout")) == [3, 2.25, 1.5]
+        assert list(await harness.store.durations("layout", 2)) == [3, 2.25]
+        assert list(await harness.store.durations("other")) == []
+
+    async def test_a_duration_is_never_negative(self, harness: Harness) -> None:
+        await _take(harness, -5)
+        assert list(await harness.store.durations("layout")) == [0]
+
+    async def test_a_day_counts_what_ended_on_it(self, harness: Harness) -> None:
+        today = harness.clock.now().date()
+        await _take(harness, 100, kind="train")
+        for seconds in range(1, 21):
+            await _take(harness, seconds)
+        ends = {
+            "failed": lifecycle.fail(
+                1, harness.clock.now(), TaskError(error="no", error_type="E", code="raised")
+            ),
+            "interrupted": lifecycle.interrupt(
+                1, harness.clock.now(), reason="worker_lost", message="gone"
+            ),
+            "cancelled": lifecycle.stop(1, harness.clock.now()),
+        }
+        for decide in ends.values():
+            task_id = (await harness.create_running()).task_id
+            await harness.store.write(task_id, decide)
+        await harness.create_running()
+        first = DayStats(
+            day=today,
+            kind="layout",
+            completed=20,
+            failed=1,
+            cancelled=1,
+            interrupted=1,
+            median_s=10,
+            p95_s=19,
+            median_wait_s=0,
+        )
+        train = DayStats(today, "train", 1, 0, 0, 0, median_s=100, p95_s=100, median_wait_s=0)
+        assert list(await harness.store.daily(LOCAL, 1)) == [first, train]
+        harness.clock.wind(24 * 3600)
+        await _take(harness, 4, owner="bob", tags=("x",), title="Some")
+        second = DayStats(
+            today + timedelta(days=1), "layout", 1, 0, 0, 0, median_s=4, p95_s=4, median_wait_s=0
+        )
+        for where, days, expected in (
+            (LOCAL, 2, [first, train, second]),
+            (LOCAL, 1, [second]),
+            (replace(LOCAL, kind="train"), 2, [train]),
+            (replace(LOCAL, owner="bob"), 2, [second]),
+            (replace(LOCAL, tag="x"), 2, [second]),
+            (replace(LOCAL, q="SOME"), 2, [second]),
+            (TaskFilter("other"), 2, []),
+        ):
+            assert list(await harness.store.daily(where, days)) == expected, where
+
+    async def test_a_task_waits_from_when_it_was_due(self, harness: Harness) -> None:
+        due = harness.clock.now() + timedelta(seconds=60)
+        delayed = await harness.create(run_at=due)
+        plain = await harness.create(kind="plain")
+        harness.clock.wind(75)
+        for record in (delayed, plain):
+            await harness.store.write(record.task_id, harness.start())
+            await harness.store.write(record.task_id, harness.complete())
+        days = await harness.store.daily(LOCAL, 1)
+        assert [(day.kind, day.median_wait_s) for day in days] == [("layout", 15), ("plain", 75)]
+
+    async def test_a_retry_by_hand_has_no_known_wait(self, harness: Harness) -> None:
+        record = await harness.create_running()
+        await harness.store.write(record.task_id, lifecycle.stop(1, harness.clock.now()))
+        await harness.store.write(record.task_id, lifecycle.retry(1))
+        assert list(await harness.store.daily(LOCAL, 1)) == []
+        await harness.store.write(record.task_id, harness.start())
+        harness.clock.wind(2)
+        await harness.store.write(
+            record.task_id, lifecycle.complete(2, harness.clock.now(), result=None)
+        )
+        (day,) = await harness.store.daily(LOCAL, 1)
+        assert (day.completed, day.median_s, day.median_wait_s) == (1, 2, None)
 
 
 class LifeContract:
@@ -746,6 +1309,12 @@ class LifeContract:
         with pytest.raises(StoreUnavailable):
             store.write(task_id, say("late"))
         with pytest.raises(StoreUnavailable):
+            store.create([harness.new_record()])
+        with pytest.raises(StoreUnavailable):
+            store.delete(task_id, _anyway)
+        with pytest.raises(StoreUnavailable):
+            store.trim(task_id, _anyway)
+        with pytest.raises(StoreUnavailable):
             store.publish(task_id, 1, progress(1))
         for call in (
             store.get(task_id),
@@ -754,6 +1323,12 @@ class LifeContract:
             store.tasks(LOCAL, limit=1),
             store.waiting(),
             store.abandoned(),
+            store.interrupted(["any"]),
+            store.finished(before=None, kind=None, limit=1),
+            store.usage(),
+            store.shrink(),
+            store.durations("layout"),
+            store.daily(LOCAL, 1),
             store.probe(),
         ):
             with pytest.raises(StoreUnavailable):
@@ -786,13 +1361,46 @@ class LifeContract:
 
 
 class StoreContract(
-    WriteContract, ListenContract, PublishContract, ReadContract, ListContract, LifeContract
+    WriteContract,
+    CreateContract,
+    DeleteContract,
+    ListenContract,
+    PublishContract,
+    ReadContract,
+    ListContract,
+    RetentionContract,
+    StatisticsContract,
+    LifeContract,
 ):
     """All of it."""
 
 
 async def _await_write(harness: Harness, task_id: str) -> None:
     await harness.store.write(task_id, say("awaited"))
+
+
+def _anyway(record: TaskRecord | None) -> Decision:
+    """Delete it, whatever its status."""
+    return Decision(record) if record is not None else lifecycle.delete()(record)
+
+
+async def _latest_everywhere(harness: Harness, task_id: str) -> list[Any]:
+    """What a record, a page of the log and a list say."""
+    record = await harness.store.get(task_id)
+    assert record is not None
+    page = await harness.store.read(task_id, START, 1)
+    (listed,) = (await harness.store.tasks(LOCAL, limit=2)).records
+    return [record.latest, page.latest, listed.latest]
+
+
+async def _take(harness: Harness, seconds: float, **fields: Any) -> None:
+    """Run a task that takes so long."""
+    task_id = (await harness.create_running(**fields)).task_id
+    harness.clock.wind(seconds)
+    await harness.store.write(task_id, harness.complete())
+    harness.clock.wind(-seconds)
+    # So that no two end at once.
+    harness.clock.wind(0.001 + seconds * 0.001)
 
 
 def _rev(harness: Harness, task_id: str) -> int:

@@ -91,3 +91,41 @@ async def test_sweeping_removes_what_a_killed_server_left_and_nothing_else(tmp_p
     (blobs.spool("t1-1") / "1").write_bytes(b"spooled")
     await blobs.sweep()
     assert files(tmp_path) == [f"artifacts/t1/{blob.sha256}"]
+
+
+async def test_checkpoints_lie_apart_and_are_read_as_they_were_kept(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    blob = await blobs.put_checkpoint("t1", b"state")
+    assert files(tmp_path) == [f"checkpoints/t1/{blob.sha256}"]
+    assert await blobs.read_checkpoint("t1", blob.sha256) == b"state"
+
+
+async def test_a_checkpoint_that_is_gone_or_was_changed_is_no_checkpoint(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    blob = await blobs.put_checkpoint("t1", b"state")
+    blobs.checkpoint_path("t1", blob.sha256).write_bytes(b"stale")
+    with pytest.raises(BadBlob, match="not what was written"):
+        await blobs.read_checkpoint("t1", blob.sha256)
+    await blobs.drop_checkpoints("t1")
+    with pytest.raises(BadBlob):
+        await blobs.read_checkpoint("t1", blob.sha256)
+
+
+async def test_older_checkpoints_are_dropped_and_only_of_that_task(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    await blobs.drop_checkpoints("t1")
+    old, new = [await blobs.put_checkpoint("t1", each) for each in (b"old", b"new")]
+    other = await blobs.put_checkpoint("t2", b"old")
+    await blobs.drop_checkpoints("t1", but=new.sha256)
+    assert files(tmp_path) == [f"checkpoints/t1/{new.sha256}", f"checkpoints/t2/{other.sha256}"]
+    assert other.sha256 == old.sha256
+
+
+async def test_removing_a_task_removes_all_that_is_kept_for_it(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    await blobs.put("t1", b"a")
+    await blobs.put_checkpoint("t1", b"b")
+    other = await blobs.put("t2", b"a")
+    await blobs.remove("t1")
+    await blobs.remove("t3")
+    assert files(tmp_path) == [f"artifacts/t2/{other.sha256}"]

@@ -18,7 +18,16 @@ from taskpush.errors import PositionGone
 from taskpush.models.events import Status
 from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, TaskError, TaskRecord, VolatileEvent
-from taskpush.store.base import Commit, LogPage, Store, TaskFilter
+from taskpush.store.base import (
+    Announcement,
+    Commit,
+    Created,
+    IdempotencyKey,
+    LogPage,
+    Store,
+    TaskDeleted,
+    TaskFilter,
+)
 from taskpush.store.memory import MemoryStore
 from taskpush.store.sqlite import SqliteStore
 from tests.store.harness import Harness, body_of, progress, retry, say, stats
@@ -41,6 +50,27 @@ class Write:
     command: str
     attempt: int
     synced: bool
+
+
+@dataclass(frozen=True)
+class Create:
+    """A creation with a key, or without."""
+
+    tasks: tuple[int, ...]
+    key: int | None
+    body: int
+
+
+@dataclass(frozen=True)
+class Delete:
+    task: int
+    forced: bool
+
+
+@dataclass(frozen=True)
+class Trim:
+    task: int
+    keep_last: int
 
 
 @dataclass(frozen=True)
@@ -70,9 +100,17 @@ COMMANDS = ("create", "start", "say", "complete", "fail", "cancel", "stop", "int
 STEPS = st.lists(
     st.builds(Write, TASKS, st.sampled_from(COMMANDS), st.integers(1, 2), st.booleans())
     | st.builds(Publish, TASKS, st.integers(1, 2), st.integers(0, 100))
+    | st.builds(
+        Create,
+        st.lists(TASKS, min_size=1, max_size=2).map(tuple),
+        st.none() | st.integers(0, 1),
+        st.integers(0, 1),
+    )
+    | st.builds(Delete, TASKS, st.booleans())
+    | st.builds(Trim, TASKS, st.integers(1, 3))
     | st.builds(Settle)
     | st.builds(Reopen)
-    | st.builds(Wind, st.integers(-5, 5)),
+    | st.builds(Wind, st.integers(-5, 5) | st.just(24 * 3600)),
     max_size=40,
 )
 
@@ -116,7 +154,9 @@ class Run:
 
     def __init__(self, harness: Harness) -> None:
         self.harness = harness
-        self._writes: list[asyncio.Future[Commit]] = []
+        self._calls: list[asyncio.Future[Any]] = []
+        self._told: list[Any] = []
+        harness.store.listen(self._note)
 
     async def take(self, step: object) -> Any:
         """What the store answers, without what is random in it."""
@@ -125,7 +165,20 @@ class Run:
                 write = self.harness.store.write(
                     TASK_IDS[step.task], self._decide(step), synced=step.synced
                 )
-                self._writes.append(write)
+                self._calls.append(write)
+                return None
+            case Create():
+                self._calls.append(self._create(step))
+                return None
+            case Trim():
+                trim = self.harness.store.trim(
+                    TASK_IDS[step.task], _anyway, keep_last=step.keep_last
+                )
+                self._calls.append(trim)
+                return None
+            case Delete():
+                decide = _anyway if step.forced else lifecycle.delete()
+                self._calls.append(self.harness.store.delete(TASK_IDS[step.task], decide))
                 return None
             case Publish():
                 return await self._publish(step)
@@ -134,23 +187,38 @@ class Run:
                 return None
             case Reopen():
                 answers = await self._settle()
-                await self.harness.reopen()
+                before = self.harness.store
+                if await self.harness.reopen() is not before:
+                    self.harness.store.listen(self._note)
                 return answers
             case _:
                 return [await self._settle(), await self._everything()]
 
+    def _create(self, step: Create) -> asyncio.Future[Created]:
+        key = None
+        if step.key is not None:
+            key = IdempotencyKey("local", "ann", f"key {step.key}", f"body {step.body}")
+        return self.harness.store.create([self._new(task) for task in step.tasks], key=key)
+
+    def _new(self, task: int) -> TaskRecord:
+        return self.harness.new_record(
+            task_id=TASK_IDS[task],
+            title=["One", "Two", None][task],
+            kind=["layout", "train", "layout"][task],
+            priority=task % 2,
+            tags=("x", "y")[:task],
+        )
+
+    def _note(self, events: Sequence[Announcement]) -> None:
+        self._told += [
+            event if isinstance(event, TaskDeleted) else _plain_event(event) for event in events
+        ]
+
     def _decide(self, step: Write) -> Decide:
         now, attempt = self.harness.clock.now(), step.attempt
         error = TaskError(error="no", error_type="E", code="raised")
-        record = self.harness.new_record(
-            task_id=TASK_IDS[step.task],
-            title=["One", "Two", None][step.task],
-            kind=["layout", "train", "layout"][step.task],
-            priority=step.task % 2,
-            tags=("x", "y")[: step.task],
-        )
         return {
-            "create": lifecycle.create(record),
+            "create": lifecycle.create(self._new(step.task)),
             "start": self.harness.start(),
             "say": say("a", "b", attempt=attempt),
             "complete": lifecycle.complete(attempt, now, result={"x": [1]}),
@@ -169,19 +237,20 @@ class Run:
         return answers, published and _plain_event(published)
 
     async def _settle(self) -> list[Any]:
-        results = await asyncio.gather(*self._writes, return_exceptions=True)
-        self._writes.clear()
-        return [
-            (_plain_record(result.record), [_plain_event(event) for event in result.events])
-            if isinstance(result, Commit)
-            else repr(result)
-            for result in results
-        ]
+        results = await asyncio.gather(*self._calls, return_exceptions=True)
+        self._calls.clear()
+        told, self._told[:] = list(self._told), []
+        return [told, *map(_plain_result, results)]
 
     async def _everything(self) -> list[Any]:
         store = self.harness.store
         answers: list[Any] = [await store.waiting()]
         answers += [_plain_record(record) for record in await store.abandoned()]
+        answers.append(await store.finished(before=None, kind=None, limit=2))
+        answers.append(await store.finished(before=None, kind="layout", limit=2))
+        answers.append(replace(await store.usage(), bytes=0))
+        answers.append([await store.durations(kind) for kind in ("layout", "train")])
+        answers.append([await store.daily(where, 2) for where in FILTERS])
         for task_id in TASK_IDS:
             record = await store.get(task_id)
             if record is not None:
@@ -192,6 +261,10 @@ class Run:
             page = await store.tasks(where, limit=2)
             answers.append(([_plain_record(record) for record in page.records], page.next))
         return answers
+
+
+def _anyway(record: TaskRecord | None) -> lifecycle.Decision:
+    return lifecycle.Decision(record) if record else lifecycle.delete()(record)
 
 
 def _retry_what_is_over(record: TaskRecord | None) -> lifecycle.Decision:
@@ -208,6 +281,22 @@ async def _answer(store: Store, task_id: str, after: Position) -> Any:
     events = [_plain_event(event) for event in page.events]
     latest = {key: _plain_event(event) for key, event in page.latest.items()}
     return events, page.end, page.final, latest, page.head.seq
+
+
+def _plain_result(result: Any) -> Any:
+    match result:
+        case Commit(record, events):
+            return _plain_record(record), [_plain_event(event) for event in events]
+        case Created(records, events, fresh):
+            plain = [_plain_record(record) for record in records]
+            return plain, [_plain_event(event) for event in events], fresh
+        case TaskRecord():
+            return _plain_record(result)
+        case int():
+            # Epochs differ, but not in length; revs are not logged.
+            return result
+        case _:
+            return repr(result)
 
 
 def _plain_record(record: TaskRecord) -> Any:

@@ -40,7 +40,7 @@ def test_a_page_of_tasks_is_found_in_order_and_from_its_place_on(
     connection: apsw.Connection,
 ) -> None:
     for where in FILTERS:
-        chosen, bindings = reader._selection(where)
+        chosen, bindings = reader.selection(where)
         plan = _plan(
             connection,
             reader._ENTRIES.replace("{chosen}", chosen),
@@ -74,6 +74,13 @@ def test_a_page_of_the_log_is_sought_by_its_seq(connection: apsw.Connection) -> 
     assert "task=? AND seq>?" in plan
     assert "SCAN events" not in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_keys_and_deleted_ids_are_looked_up(connection: apsw.Connection) -> None:
+    plan = _plan(connection, reader._KEYS, names="[]")
+    assert "tenant=? AND owner=? AND key=?" in plan
+    assert "SCAN idempotency_keys" not in plan
+    assert "SCAN deleted_tasks" not in _plan(connection, reader._DELETED, task_ids="[]")
 
 
 def test_artifacts_are_found_without_the_rest_of_the_log(connection: apsw.Connection) -> None:

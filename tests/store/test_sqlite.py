@@ -19,8 +19,8 @@ from taskpush.core import lifecycle
 from taskpush.errors import PositionGone, StoreLocked, StoreUnavailable
 from taskpush.models.events import EventType
 from taskpush.models.position import START
-from taskpush.models.task import LoggedEvent, VolatileEvent
-from taskpush.store.base import TaskFilter
+from taskpush.models.task import TaskRecord
+from taskpush.store.base import KEY_LIFETIME, Announcement, IdempotencyKey, TaskFilter
 from taskpush.store.database import Database
 from taskpush.store.sqlite import SqliteStore
 from taskpush.telemetry.bus import Telemetry
@@ -60,10 +60,19 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def size_of(path: Path) -> int:
+    return path.stat().st_size
+
+
 def database_of(harness: Harness) -> Database:
     assert isinstance(harness.store, SqliteStore)
     assert harness.store._state is not None
     return harness.store._state.files._database
+
+
+def delete_anyway(record: TaskRecord | None) -> lifecycle.Decision:
+    assert record is not None
+    return lifecycle.Decision(record)
 
 
 class TestSqliteStore(StoreContract):
@@ -161,7 +170,7 @@ class TestFailingCommits:
         self, harness: Harness, synced: bool
     ) -> None:
         before = await harness.create_running()
-        told: list[Sequence[LoggedEvent | VolatileEvent]] = []
+        told: list[Sequence[Announcement]] = []
         harness.store.listen(told.append)
         fill_disk(harness)
         new = harness.new_record()
@@ -200,6 +209,23 @@ class TestFailingCommits:
         ended = await harness.store.write(before.task_id, harness.complete())
         await harness.reopen()
         assert await harness.store.get(before.task_id) == ended.record
+
+    async def test_a_creation_that_cannot_be_committed_leaves_no_task_and_no_key(
+        self, harness: Harness
+    ) -> None:
+        kept = await harness.create_completed()
+        connection = database_of(harness)._connection
+        connection.set_commit_hook(lambda: True)
+        key = IdempotencyKey("local", "ann", "order-1", "hash-1")
+        records = [harness.new_record() for _ in range(2)]
+        with pytest.raises(StoreUnavailable):
+            await harness.store.create(records, key=key)
+        with pytest.raises(StoreUnavailable):
+            await harness.store.delete(kept.task_id, lifecycle.delete())
+        connection.set_commit_hook(None)
+        assert await harness.store.get(kept.task_id) == kept
+        assert (await harness.store.tasks(LOCAL, limit=9)).records == [kept]
+        assert (await harness.store.create(records, key=key)).fresh
 
     async def test_a_probe_of_a_store_that_cannot_commit_fails(self, harness: Harness) -> None:
         connection = database_of(harness)._connection
@@ -329,6 +355,89 @@ class TestDisk:
         assert [event.seq for event in page.events] == [4, 5]
         assert page.end
         assert page.head == end.head
+
+
+class TestRemoval:
+    """What is deleted leaves nothing behind, and its room is given back."""
+
+    async def test_a_deleted_task_leaves_its_id_only(self, harness: Harness, path: Path) -> None:
+        record = await harness.create_running(tags=("x", "y"))
+        harness.store.publish(record.task_id, 1, progress(1))
+        await harness.store.write(record.task_id, harness.complete())
+        await harness.store.delete(record.task_id, lifecycle.delete())
+        other = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        counts = {
+            table: other.execute(f"SELECT count(*) FROM {table}").get  # noqa: S608 - own names
+            for table in ("tasks", "events", "latest", "task_tags", "deleted_tasks")
+        }
+        assert counts == {
+            "tasks": 0,
+            "events": 0,
+            "latest": 0,
+            "task_tags": 0,
+            "deleted_tasks": 1,
+        }
+        other.close()
+
+    async def test_the_loop_goes_on_while_a_large_log_is_deleted(self, harness: Harness) -> None:
+        task_id = (await harness.create_running()).task_id
+        for _ in range(10):
+            await harness.store.write(task_id, say(*["x" * 100] * 1000))
+        # After the second, no checkpoint that the writes brought about goes on.
+        await harness.store.probe()
+        await harness.store.probe()
+        loop_thread = threading.get_ident()
+        committed: list[int] = []
+
+        def note() -> bool:
+            committed.append(threading.get_ident())
+            return False
+
+        database_of(harness)._connection.set_commit_hook(note)
+        deleting = harness.store.delete(task_id, delete_anyway)
+        await deleting
+        assert committed
+        assert loop_thread not in committed
+        database_of(harness)._connection.set_commit_hook(None)
+
+    async def test_forgotten_keys_leave_the_file_with_later_creations(
+        self, harness: Harness, path: Path
+    ) -> None:
+        for number in range(3):
+            key = IdempotencyKey("local", "ann", f"key {number}", "hash")
+            await harness.store.create([harness.new_record()], key=key)
+        harness.clock.wind(KEY_LIFETIME.total_seconds())
+        await harness.store.create([harness.new_record()])
+        other = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        assert other.execute("SELECT count(*) FROM idempotency_keys").get == 0
+        other.close()
+
+    async def test_the_file_shrinks(self, harness: Harness, path: Path) -> None:
+        task_id = (await harness.create_running()).task_id
+        for _ in range(10):
+            await harness.store.write(task_id, say(*["x" * 60_000] * 20))
+        await harness.reopen()
+        assert size_of(path) > 12_000_000
+        await harness.store.write(
+            task_id, lifecycle.interrupt(1, harness.clock.now(), reason="lost", message="gone")
+        )
+        assert await harness.store.trim(task_id, lifecycle.delete()) > 12_000_000
+        used = (await harness.store.usage()).bytes
+        await harness.store.shrink()
+        assert size_of(path) <= used < 1_000_000
+        assert [event.seq for event in await harness.log(task_id)] == [203]
+
+    async def test_a_shrinking_that_fails_is_told(self, harness: Harness) -> None:
+        task_id = (await harness.create_running()).task_id
+        await harness.store.write(task_id, say(*["x" * 60_000] * 5))
+        await harness.store.delete(task_id, delete_anyway)
+        connection = database_of(harness)._connection
+        connection.set_commit_hook(lambda: True)
+        with pytest.raises(StoreUnavailable):
+            await harness.store.shrink()
+        connection.set_commit_hook(None)
+        assert any(isinstance(event, StoreFailed) for event in harness.said)
+        await harness.store.shrink()
 
 
 class TestEnding:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from asyncio import Future
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from taskpush.core.lifecycle import Decide
@@ -19,6 +19,10 @@ from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 
 MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
+MAX_CREATED_TASKS: Final = 1000
+"""How many tasks one call creates at most."""
+KEY_LIFETIME: Final = timedelta(hours=24)
+"""How long an idempotency key is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,40 @@ class Commit:
 
     record: TaskRecord
     events: tuple[LoggedEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """What a client calls one creation, so that it can repeat the call without a second task."""
+
+    tenant: str
+    owner: str
+    key: str
+    # Tells whether a repeated call asks for the same.
+    body_hash: str
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """What it is found by: keys belong to tenant and owner."""
+        return (self.tenant, self.owner, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What one creation made true, or what an earlier one with its key did."""
+
+    # In the order of the call; of an earlier creation, without those that were deleted since.
+    records: tuple[TaskRecord, ...]
+    events: tuple[LoggedEvent, ...]
+    # False when an earlier call had created them.
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDeleted:
+    """The task is gone, with its log; no event of it follows."""
+
+    task_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +115,61 @@ class Waiting:
     task_id: str
     kind: str
     priority: int
+    # Not before this time; None means at once.
+    run_at: datetime | None = None
+    owner: str = ""
 
 
-CommitListener = Callable[[Sequence[LoggedEvent | VolatileEvent]], None]
+@dataclass(frozen=True, slots=True)
+class FinishedTask:
+    """A task that is over for good, as retention needs it."""
+
+    task_id: str
+    kind: str
+    finished_at: datetime
+    # What the bodies of its logged events take.
+    log_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUsage:
+    """How much there is."""
+
+    tasks: int
+    # Logged ones.
+    events: int
+    # What is in use; on disk without the pages that `shrink` would give back.
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayStats:
+    """What became of the tasks of one kind that ended on one day.
+
+    A task counts once, by its present status, on the day of its `finished_at`. Percentiles are by
+    nearest rank (the smallest value that at least so many of a hundred do not exceed), None when
+    there is no value.
+    """
+
+    # In UTC.
+    day: date
+    kind: str
+    completed: int
+    failed: int
+    cancelled: int
+    interrupted: int
+    # From start to end of the attempt that completed.
+    median_s: float | None
+    p95_s: float | None
+    # From when the attempt was due to its start; attempts that somebody asked for by a retry are
+    # left out, as it is not kept when that was.
+    median_wait_s: float | None
+
+
+Announcement = LoggedEvent | VolatileEvent | TaskDeleted
+"""What listeners are told of."""
+
+CommitListener = Callable[[Sequence[Announcement]], None]
 """Is told of what was committed or published. Must not block, await or raise."""
 
 
@@ -109,9 +199,9 @@ class Store(ABC):
     def listen(self, listener: CommitListener) -> None:
         """Tell `listener` of every event of this store from now on.
 
-        Logged events are told once each, after their commit and before the write's future is
-        done, in the order of their seq; volatile ones when they are published. The call is made
-        on the event loop.
+        Logged events and deletions are told once each, after their commit and before the call's
+        future is done, in the order in which they took effect; volatile events when they are
+        published. The call is made on the event loop.
         """
 
     @abstractmethod
@@ -127,6 +217,36 @@ class Store(ABC):
         owner, kind, `created_at`, tags); or `StoreUnavailable` when the commit failed. When it is
         done, the commit survives the end of this process; with `synced` also power loss.
         Cancelling the future, or who awaits it, does not undo the write.
+
+        A write that raises the attempt drops the volatile events of the older ones. One that
+        would create a task under the id of a deleted one raises `task_id_taken`.
+        """
+
+    @abstractmethod
+    def create(
+        self, records: Sequence[TaskRecord], *, key: IdempotencyKey | None = None
+    ) -> Future[Created]:
+        """Create all of the tasks, 1 to `MAX_CREATED_TASKS`, or none; synced, as `write` is.
+
+        Creations take their place in the order of the writes; the tasks' own order of creation is
+        that of `records`. An id that a task has or had, or that stands in `records` twice, fails
+        the whole with `task_id_taken`.
+
+        A `key` is committed with the tasks and forgotten `KEY_LIFETIME` later. Until then the same
+        key with the same `body_hash` creates nothing and gives the tasks of the first call as
+        they are now; with another one it raises `idempotency_conflict`. A creation that failed
+        leaves no key. Raises `ValueError` at once for no tasks or too many, and for texts that
+        have no UTF-8 form.
+        """
+
+    @abstractmethod
+    def delete(self, task_id: str, decide: Decide) -> Future[TaskRecord]:
+        """Remove a task with its events, tags and volatile events, synced, as `write` is.
+
+        `decide` raises unless the task may be deleted; what it returns is ignored. The future
+        gives the record as it was, or what `decide` raised, or `NotFound`. Deletions take their
+        place in the order of the writes. From then on the task does not exist, and its id is never
+        given again.
         """
 
     @abstractmethod
@@ -140,7 +260,10 @@ class Store(ABC):
 
     @abstractmethod
     async def get(self, task_id: str) -> TaskRecord | None:
-        """The task with its newest volatile events and its head, as of one moment."""
+        """The task with its newest volatile events and its head, as of one moment.
+
+        Volatile events, here and wherever they are read, are those of the present attempt.
+        """
 
     @abstractmethod
     async def read(
@@ -177,6 +300,56 @@ class Store(ABC):
     @abstractmethod
     async def abandoned(self) -> Sequence[TaskRecord]:
         """Running tasks whose runner is not this store's epoch, in the order of their creation."""
+
+    @abstractmethod
+    async def interrupted(self, kinds: Collection[str]) -> Sequence[TaskRecord]:
+        """Interrupted tasks of these kinds, in the order of their creation."""
+
+    @abstractmethod
+    async def finished(
+        self, *, before: datetime | None, kind: str | None, limit: int
+    ) -> Sequence[FinishedTask]:
+        """Tasks that are over for good, of all tenants, oldest `finished_at` first.
+
+        Interrupted ones, which may be gone on with, are not among them. `before` is exclusive;
+        None means: any.
+        """
+
+    @abstractmethod
+    def trim(self, task_id: str, decide: Decide, *, keep_last: int = 1) -> Future[int]:
+        """Remove a task's logged events but the last `keep_last`; synced, as `write` is.
+
+        `decide` raises unless the log may be trimmed; what it returns is ignored. The future gives
+        the bytes of the bodies that went, 0 when there were none to remove; or what `decide`
+        raised, or `NotFound`. Positions before the first retained event are gone from then on, and
+        `START` means the log from there. Raises `ValueError` at once for a `keep_last` below 1.
+        """
+
+    @abstractmethod
+    async def usage(self) -> StoreUsage:
+        """How much there is, as of one moment."""
+
+    @abstractmethod
+    async def shrink(self) -> None:
+        """Give back to the system what deleted and trimmed logs took.
+
+        Done in small parts between the commits. The file itself is shorter when the readers of
+        that moment are done. Raises `StoreUnavailable` when it fails.
+        """
+
+    @abstractmethod
+    async def durations(self, kind: str, limit: int = 200) -> Sequence[float]:
+        """Seconds from start to end of the newest completed tasks of a kind, newest end first.
+
+        Of all tenants and owners; never negative.
+        """
+
+    @abstractmethod
+    async def daily(self, where: TaskFilter, days: int) -> Sequence[DayStats]:
+        """The statistics of the last `days` days, today included (UTC, the store's clock).
+
+        By day, oldest first, then by kind; without those on which no task ended.
+        """
 
     @abstractmethod
     async def probe(self) -> None:

@@ -1,4 +1,4 @@
-"""Artifacts: written aside, synced, renamed, and only then spoken of.
+"""Artifacts and checkpoints: written aside, synced, renamed, and only then spoken of.
 
 A file is named after its hash, so a retry never overwrites what a URL pins.
 """
@@ -49,11 +49,35 @@ class Blobs:
         when the copy cannot be written; then nothing is left behind. Who is cancelled while
         waiting leaves the copying to end by itself.
         """
-        return await asyncio.to_thread(self._put, task_id, source)
+        return await asyncio.to_thread(self._put, self._artifacts(task_id), source)
 
     def path(self, task_id: str, sha256: str) -> Path:
         """Where the content is, if it was kept."""
-        return self._root / "artifacts" / task_id / sha256
+        return self._artifacts(task_id) / sha256
+
+    async def put_checkpoint(self, task_id: str, source: Path | bytes) -> Blob:
+        """As `put`, for what an attempt can be gone on with; it lies apart from artifacts."""
+        return await asyncio.to_thread(self._put, self._checkpoints(task_id), source)
+
+    def checkpoint_path(self, task_id: str, sha256: str) -> Path:
+        """Where that checkpoint's content is, if it was kept."""
+        return self._checkpoints(task_id) / sha256
+
+    async def read_checkpoint(self, task_id: str, sha256: str) -> bytes:
+        """The content; raises `BadBlob` when it is gone, or not what was kept."""
+        return await asyncio.to_thread(self._read_checkpoint, task_id, sha256)
+
+    async def drop_checkpoints(self, task_id: str, *, but: str | None = None) -> None:
+        """Remove the task's checkpoints, all `but` the one with that hash.
+
+        To be called when the task's record does not name the others (any more).
+        """
+        await asyncio.to_thread(self._drop_checkpoints, task_id, but)
+
+    async def remove(self, task_id: str) -> None:
+        """Remove all that is kept for the task; to be called when the store has forgotten it."""
+        for folder in (self._artifacts(task_id), self._checkpoints(task_id)):
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def spool(self, name: str) -> Path:
         """A folder for what a worker process hands over; whoever asks removes it."""
@@ -63,17 +87,39 @@ class Blobs:
         """Remove what a killed server left half-written. To be called before the first `put`."""
         await asyncio.to_thread(shutil.rmtree, self._root / "spool", ignore_errors=True)
 
-    def _put(self, task_id: str, source: Path | bytes) -> Blob:
+    def _artifacts(self, task_id: str) -> Path:
+        return self._root / "artifacts" / task_id
+
+    def _checkpoints(self, task_id: str) -> Path:
+        return self._root / "checkpoints" / task_id
+
+    def _read_checkpoint(self, task_id: str, sha256: str) -> bytes:
+        with _opened(self.checkpoint_path(task_id, sha256)) as file:
+            try:
+                content = file.read()
+            except OSError as error:
+                raise BadBlob(error.strerror or "cannot be read") from error
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise BadBlob("not what was written")
+        return content
+
+    def _drop_checkpoints(self, task_id: str, but: str | None) -> None:
+        folder = self._checkpoints(task_id)
+        for each in folder.iterdir() if folder.is_dir() else ():
+            if each.name != but:
+                # What stays behind goes with the next one.
+                with suppress(OSError):
+                    each.unlink()
+
+    def _put(self, folder: Path, source: Path | bytes) -> Blob:
         with _opened(source) as content:
             try:
-                return self._keep(task_id, content)
+                return self._keep(folder.absolute(), content)
             except OSError as error:
-                raise StoreUnavailable(
-                    f"the artifact cannot be written: {error.strerror}"
-                ) from error
+                raise StoreUnavailable(f"the file cannot be written: {error.strerror}") from error
 
-    def _keep(self, task_id: str, content: BinaryIO) -> Blob:
-        folder, spool = self.path(task_id, "").absolute(), self.spool("")
+    def _keep(self, folder: Path, content: BinaryIO) -> Blob:
+        spool = self.spool("")
         _make_folder(folder)
         _make_folder(spool)
         part = spool / f"part-{uuid4().hex}"

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
+import orjson
 
-from taskpush.store.ledger import Batch
+from taskpush.store.ledger import MAX_FORGOTTEN_KEYS, Batch, Cut
 from taskpush.store.rows import to_microseconds
 from taskpush.store.schema import migrate
 
@@ -25,6 +27,8 @@ BUSY_TIMEOUT_MS: Final = 250
 CHECKPOINT_PAGES: Final = 1000
 CACHE_KIB: Final = 32 * 1024
 """Running tasks append to a page each; a batch over many tasks must find them in memory."""
+SHRINK_PAGES: Final = 256
+"""How much of the file is given back between two commits: a megabyte."""
 MAX_ROWS_PER_STATEMENT: Final = 512
 """A power of two; times the columns of the widest table it stays below SQLite's 32,766 bindings."""
 
@@ -33,11 +37,13 @@ _EVENTS: Final = (
     " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
 )
 _TASKS: Final = (
-    "INSERT INTO tasks (id, task_id, tenant, owner, kind, status, priority, created_at, runner,"
-    " folded_title, doc)"
+    "INSERT INTO tasks (id, task_id, tenant, owner, kind, status, attempt, priority, created_at,"
+    " run_at, started_at, finished_at, runner, folded_title, doc)"
     " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
-    " ON CONFLICT (id) DO UPDATE SET status = excluded.status, priority = excluded.priority,"
-    " runner = excluded.runner, folded_title = excluded.folded_title, doc = excluded.doc"
+    " ON CONFLICT (id) DO UPDATE SET status = excluded.status, attempt = excluded.attempt,"
+    " priority = excluded.priority, run_at = excluded.run_at, started_at = excluded.started_at,"
+    " finished_at = excluded.finished_at, runner = excluded.runner,"
+    " folded_title = excluded.folded_title, doc = excluded.doc"
 )
 _TAGS: Final = (
     "INSERT OR IGNORE INTO task_tags (tenant, tag, task)"
@@ -47,6 +53,29 @@ _LATEST: Final = (
     "INSERT OR REPLACE INTO latest (task, event_type, attempt, rev, body)"
     " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
 )
+_KEYS: Final = (
+    "INSERT OR REPLACE INTO idempotency_keys (tenant, owner, key, body_hash, created_at, task_ids)"
+    " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+)
+_FORGET_KEYS: Final = (
+    "DELETE FROM idempotency_keys WHERE id IN (SELECT id FROM idempotency_keys"
+    " WHERE created_at <= ? ORDER BY created_at LIMIT ?)"
+)
+_DROP_LATEST: Final = "DELETE FROM latest WHERE task IN (SELECT value FROM json_each(?))"
+# Each takes [[id, task_id]].
+_DELETIONS: Final = (
+    "DELETE FROM events WHERE task IN (SELECT value ->> 0 FROM json_each(?))",
+    "DELETE FROM latest WHERE task IN (SELECT value ->> 0 FROM json_each(?))",
+    "DELETE FROM tasks WHERE id IN (SELECT value ->> 0 FROM json_each(?))",
+    "INSERT INTO deleted_tasks (id, task_id) SELECT value ->> 0, value ->> 1 FROM json_each(?)",
+)
+# Takes [[tenant, tag, id]].
+_DELETE_TAGS: Final = (
+    "DELETE FROM task_tags WHERE (tenant, tag, task) IN"
+    " (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))"
+)
+_CUT_BYTES: Final = "SELECT total(octet_length(body)) FROM events WHERE task = ? AND seq <= ?"
+_CUT: Final = "DELETE FROM events WHERE task = ? AND seq <= ?"
 _META: Final = (
     "INSERT OR REPLACE INTO meta (name, value)"
     " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
@@ -68,7 +97,11 @@ class Database:
 
     def last_order(self) -> int:
         """The highest place in the order of creation that was ever given."""
-        return int(self._connection.execute("SELECT coalesce(max(id), 0) FROM tasks").get)
+        text = (
+            "SELECT max(coalesce((SELECT max(id) FROM tasks), 0),"
+            " coalesce((SELECT max(id) FROM deleted_tasks), 0))"
+        )
+        return int(self._connection.execute(text).get)
 
     def reserved_rev(self) -> int:
         """The stored high-water mark of revs."""
@@ -82,11 +115,11 @@ class Database:
         """
         statements = list(self._statements(batch))
         self._set_synced(batch.synced)
-        if len(statements) == 1:
+        if len(statements) == 1 and not batch.cuts:
             # On its own it is a transaction by itself, in one step instead of three.
             self._connection.execute(*statements[0])
         else:
-            self._commit_all(statements)
+            self._commit_all(statements, batch.cuts)
         self._wal_pages += self._connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)[0]
 
     @property
@@ -99,6 +132,22 @@ class Database:
         self._wal_pages = 0
         self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
+    def shrink(self) -> bool:
+        """Cut some unused pages off the file's end; whether there are more.
+
+        Each step of the statement gives up a page, so a part takes some milliseconds.
+        """
+        self._set_synced(False)
+        unused = self._connection.pragma("freelist_count")
+        self._connection.execute(f"PRAGMA incremental_vacuum({SHRINK_PAGES})").fetchall()
+        self._wal_pages += self._connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)[0]
+        left = self._connection.pragma("freelist_count")
+        if 0 < left < unused:
+            return True
+        # The file gets shorter with the next checkpoint.
+        self.checkpoint()
+        return False
+
     def close(self) -> None:
         """Move everything out of the WAL and let go of the file."""
         try:
@@ -106,12 +155,14 @@ class Database:
         finally:
             self._connection.close()
 
-    def _commit_all(self, statements: Sequence[tuple[str, Values]]) -> None:
+    def _commit_all(self, statements: Sequence[tuple[str, Values]], cuts: Sequence[Cut]) -> None:
         # IMMEDIATE: a transaction that begins as a reader may fail when it turns into a writer.
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             for text, values in statements:
                 self._connection.execute(text, values)
+            for cut in cuts:
+                self._cut(cut)
             self._connection.execute("COMMIT")
         except BaseException:
             # Some errors (a full disk) have rolled it back already.
@@ -119,16 +170,27 @@ class Database:
                 self._connection.execute("ROLLBACK")
             raise
 
+    def _cut(self, cut: Cut) -> None:
+        which = (cut.entry.order, cut.through)
+        cut.removed_bytes = int(self._connection.execute(_CUT_BYTES, which).get)
+        self._connection.execute(_CUT, which)
+
     def _set_synced(self, synced: bool) -> None:
         if synced != self._synced:
             self._connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             self._synced = synced
 
     def _statements(self, batch: Batch) -> Iterable[tuple[str, Values]]:
-        yield from self._inserts(_TASKS, 11, _task_rows(batch))
+        yield from self._inserts(_TASKS, 15, _task_rows(batch))
         yield from self._inserts(_TAGS, 3, _tag_rows(batch))
         yield from self._inserts(_EVENTS, 8, _event_rows(batch))
+        if batch.outdated:
+            yield _DROP_LATEST, (_json([entry.order for entry in batch.outdated.values()]),)
         yield from self._inserts(_LATEST, 5, _latest_rows(batch))
+        if batch.forget_keys_of is not None:
+            yield _FORGET_KEYS, (to_microseconds(batch.forget_keys_of), MAX_FORGOTTEN_KEYS)
+        yield from self._inserts(_KEYS, 6, _key_rows(batch))
+        yield from _deletions(batch)
         yield from self._inserts(_META, 2, _meta_rows(batch))
 
     def _inserts(
@@ -187,8 +249,12 @@ def _task_rows(batch: Batch) -> Sequence[Values]:
             row.record.owner,
             row.record.kind,
             row.record.status,
+            row.record.attempt,
             row.record.priority,
             to_microseconds(row.record.created_at),
+            _microseconds(row.record.run_at),
+            _microseconds(row.record.started_at),
+            _microseconds(row.record.finished_at),
             row.record.runner,
             row.record.title and row.record.title.casefold(),
             row.doc,
@@ -227,6 +293,34 @@ def _latest_rows(batch: Batch) -> Sequence[Values]:
         (entry.order, event.event_type, event.attempt, event.rev, event.body)
         for entry, event in batch.latest
     ]
+
+
+def _key_rows(batch: Batch) -> Sequence[Values]:
+    return [
+        (*kept.key.name, kept.key.body_hash, to_microseconds(kept.created_at), _json(kept.task_ids))
+        for kept in batch.keys.values()
+    ]
+
+
+def _deletions(batch: Batch) -> Iterable[tuple[str, Values]]:
+    entries = batch.deleted.values()
+    if entries:
+        rows = _json([(entry.order, entry.record.task_id) for entry in entries])
+        for text in _DELETIONS:
+            yield text, (rows,)
+    tags = [
+        (entry.record.tenant, tag, entry.order) for entry in entries for tag in entry.record.tags
+    ]
+    if tags:
+        yield _DELETE_TAGS, (_json(tags),)
+
+
+def _microseconds(moment: datetime | None) -> int | None:
+    return to_microseconds(moment) if moment is not None else None
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _meta_rows(batch: Batch) -> Sequence[Values]:

@@ -1,4 +1,4 @@
-"""What the SQLite store holds open: the lock, three connections, two threads."""
+"""What the SQLite store holds open: the lock, four connections, three threads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from typing import Final, TypeVar
 import apsw
 
 from taskpush.errors import StoreUnavailable
+from taskpush.store.base import IdempotencyKey
+from taskpush.store.calls import Entry, Stored
 from taskpush.store.database import Database, open_database
-from taskpush.store.ledger import Batch, Entry
+from taskpush.store.ledger import Batch
 from taskpush.store.lockfile import acquire_lock, release_lock
 from taskpush.store.reader import Reader
+from taskpush.store.surveyor import Surveyor
 
 Answer = TypeVar("Answer")
 
@@ -26,7 +29,8 @@ MAX_ROWS_ON_LOOP: Final = 64
 class Files:
     """Made by `open_files`.
 
-    `commit` and `tidy` are called one after the other, never at once: they share a connection.
+    `commit`, `tidy` and `shrink` are called one after the other, never at once: they share a
+    connection.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class Files:
         *,
         reader: Reader,
         peeker: Reader,
+        surveyor: Surveyor,
         writing: ThreadPoolExecutor,
     ) -> None:
         self._lock = lock
@@ -43,15 +48,18 @@ class Files:
         self._reader = reader
         # For single tasks, on the event loop: some tens of microseconds each.
         self._peeker = peeker
+        # For what looks at many tasks, so that nobody else waits for it.
+        self._surveyor = surveyor
+        self._surveying = ThreadPoolExecutor(1, thread_name_prefix="taskpush-store-survey")
         self._writing = writing
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="taskpush-store-read")
         self.last_order = database.last_order()
         self.reserved_rev = database.reserved_rev()
 
-    def load(self, task_ids: Collection[str]) -> dict[str, Entry]:
-        """The committed entries of those tasks that exist; read on the calling thread."""
+    def load(self, task_ids: Collection[str], keys: Collection[IdempotencyKey]) -> Stored:
+        """What is committed of the tasks and the keys; read on the calling thread."""
         with _readable():
-            return self._peeker.entries(task_ids)
+            return self._peeker.stored(task_ids, keys)
 
     def peek(self, task_id: str) -> Entry | None:
         """One committed entry; read on the calling thread."""
@@ -64,6 +72,19 @@ class Files:
             return await asyncio.get_running_loop().run_in_executor(
                 self._reading, question, self._reader
             )
+
+    async def survey(self, question: Callable[[Surveyor], Answer]) -> Answer:
+        """What `question` says of many tasks, in a thread where it may take its time."""
+        with _readable():
+            return await asyncio.get_running_loop().run_in_executor(
+                self._surveying, question, self._surveyor
+            )
+
+    async def shrink(self) -> bool:
+        """Give back some unused pages, in the writer thread; whether there are more."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._writing, self._database.shrink
+        )
 
     async def commit(self, batch: Batch) -> None:
         """Commit: at once what is small and not synced, else in the writer thread."""
@@ -84,9 +105,11 @@ class Files:
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self._reading, self._reader.close)
+            await loop.run_in_executor(self._surveying, self._surveyor.close)
         finally:
             await loop.run_in_executor(self._writing, self._close_writing)
             self._reading.shutdown()
+            self._surveying.shutdown()
             self._writing.shutdown()
 
     def _close_writing(self) -> None:
@@ -122,7 +145,11 @@ def _open(path: Path, writing: ThreadPoolExecutor) -> Files:
         stack.callback(reader.close)
         peeker = Reader(path)
         stack.callback(peeker.close)
-        files = Files(lock, database, reader=reader, peeker=peeker, writing=writing)
+        surveyor = Surveyor(path)
+        stack.callback(surveyor.close)
+        files = Files(
+            lock, database, reader=reader, peeker=peeker, surveyor=surveyor, writing=writing
+        )
         stack.pop_all()
         return files
 

@@ -6,41 +6,38 @@ import asyncio
 from asyncio import Future
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 from taskpush.clock import Clock
+from taskpush.core import lifecycle
 from taskpush.core.journal import first_rev, seal, seal_volatile
 from taskpush.core.lifecycle import Decide, Decision
-from taskpush.errors import StoreUnavailable
+from taskpush.errors import NotFound, StoreUnavailable, TaskPushError
 from taskpush.models.events import EventType, Status
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.models.values import is_safe_number
-from taskpush.store.base import Commit, CommitListener
+from taskpush.store.base import (
+    KEY_LIFETIME,
+    Announcement,
+    Commit,
+    CommitListener,
+    Created,
+    IdempotencyKey,
+    TaskDeleted,
+)
+from taskpush.store.calls import Call, Create, Delete, Entry, KeptKey, Stored, Trim, Write
 from taskpush.store.rows import encode_record
 
 REV_BLOCK: Final = 1 << 20
 """How many revs are reserved on disk at a time, so that a rev costs no write."""
 
 MAX_BATCH_EVENTS: Final = 1000
-"""Bounds how long others wait for one commit; a single write may be larger."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A task's record, and its place in the order of creation: what the database keys it by."""
-
-    order: int
-    record: TaskRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One call of `Store.write`."""
-
-    task_id: str
-    decide: Decide
-    synced: bool
-    future: Future[Commit]
+"""Bounds how long others wait for one commit; a single call may be larger."""
+MAX_BATCH_REMOVALS: Final = 10_000
+"""Events that one commit removes before the next batch begins; a single call may be larger."""
+MAX_FORGOTTEN_KEYS: Final = 1024
+"""Keys that one commit removes at most: more than a batch can add, so that they never pile up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +50,84 @@ class Row:
     created: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What one decision makes of one task."""
+
+    entry: Entry
+    # None when the record is as it was.
+    row: Row | None
+    events: tuple[LoggedEvent, ...]
+    # Whether volatile events of older attempts are dropped.
+    raises_attempt: bool
+
+
+@dataclass(slots=True)
+class Cut:
+    """The begin of a log that is removed."""
+
+    entry: Entry
+    # The last seq that goes.
+    through: int
+    # Filled in by the adapter that commits it.
+    removed_bytes: int = 0
+
+
+Outcome = Commit | Created | TaskRecord | Cut | Exception
+
+
 @dataclass(slots=True)
 class Batch:
-    """Writes that are committed together, and what they make of the tasks they touch."""
+    """Calls that are committed together, and what they make of the tasks they touch.
+
+    An adapter commits its parts in the order in which they stand here: what is deleted may have
+    been created or written in the same batch.
+    """
 
     synced: bool
-    writes: list[Write] = field(default_factory=list)
-    # What each write will be told, in the same order.
-    outcomes: list[Commit | Exception] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    # What each call will be told, in the same order.
+    outcomes: list[Outcome] = field(default_factory=list)
     # The newest record of each task that was touched.
     entries: dict[str, Entry] = field(default_factory=dict)
     rows: dict[str, Row] = field(default_factory=dict)
     # With the `Entry.order` of their tasks, in the order of their commit.
     events: list[tuple[Entry, LoggedEvent]] = field(default_factory=list)
+    # Tasks whose stored volatile events are of older attempts.
+    outdated: dict[str, Entry] = field(default_factory=dict)
     latest: list[tuple[Entry, VolatileEvent]] = field(default_factory=list)
+    # By `IdempotencyKey.name`.
+    keys: dict[tuple[str, str, str], KeptKey] = field(default_factory=dict)
+    # Keys that are not younger may go; None unless something is created.
+    forget_keys_of: datetime | None = None
+    cuts: list[Cut] = field(default_factory=list)
+    deleted: dict[str, Entry] = field(default_factory=dict)
     # The high-water mark to store; None while the stored one is far enough.
     reserved_rev: int | None = None
+    # Events and deletions, in the order in which they took effect.
+    told: list[Announcement] = field(default_factory=list)
+    # How many events the cuts and deletions remove, at most.
+    removals: int = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit."""
         return not (
-            self.synced or self.rows or self.events or self.latest or self.reserved_rev is not None
+            self.synced
+            or self.rows
+            or self.events
+            or self.outdated
+            or self.latest
+            or self.keys
+            or self.cuts
+            or self.deleted
+            or self.reserved_rev is not None
         )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next call is better committed with the next batch."""
+        return len(self.events) >= MAX_BATCH_EVENTS or self.removals >= MAX_BATCH_REMOVALS
 
     @property
     def row_count(self) -> int:
@@ -83,27 +135,30 @@ class Batch:
         return len(self.rows) + len(self.events) + len(self.latest)
 
     def resolve(self) -> None:
-        """Tell every caller what its write made true, or why it did not take effect."""
-        for write, outcome in zip(self.writes, self.outcomes, strict=True):
-            if write.future.done():
+        """Tell every caller what its call made true, or why it did not take effect."""
+        for call, outcome in zip(self.calls, self.outcomes, strict=True):
+            future: Future[Any] = call.future
+            if future.done():
                 continue
-            if isinstance(outcome, Commit):
-                write.future.set_result(outcome)
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            elif isinstance(outcome, Cut):
+                future.set_result(outcome.removed_bytes)
             else:
-                write.future.set_exception(outcome)
+                future.set_result(outcome)
 
     def fail(self, detail: str) -> None:
         """Tell every caller that nothing took effect.
 
         Also those whose `decide` raised: it may have seen what now never was.
         """
-        self.outcomes = [StoreUnavailable(detail) for _ in self.writes]
+        self.outcomes = [StoreUnavailable(detail) for _ in self.calls]
         self.resolve()
 
     def abandon(self) -> None:
         """Let every caller go who can't be told whether the batch was committed."""
-        for write in self.writes:
-            write.future.cancel()
+        for call in self.calls:
+            call.future.cancel()
 
 
 class Ledger:
@@ -150,21 +205,19 @@ class Ledger:
         """Whether the disk lacks volatile events."""
         return bool(self._unflushed)
 
-    def stage(
-        self, writes: Sequence[Write], stored: Mapping[str, Entry], *, synced: bool, flush: bool
-    ) -> Batch:
-        """Let the writes decide one after another, and collect what is to be committed.
+    def stage(self, calls: Sequence[Call], stored: Stored, *, synced: bool, flush: bool) -> Batch:
+        """Let the calls decide one after another, and collect what is to be committed.
 
-        The batch may leave out the last writes when it has grown large. `stored` has the entries
-        of those tasks that are not live. With `flush`, all volatile
+        The batch may leave out the last calls when it has grown large. `stored` has what is
+        committed of those tasks that are not live, and of the keys. With `flush`, all volatile
         events that the disk lacks go along, else only those of the tasks that end.
         """
         batch = Batch(synced=synced)
-        for write in writes:
-            if len(batch.events) >= MAX_BATCH_EVENTS:
+        for call in calls:
+            if batch.is_full:
                 break
-            batch.writes.append(write)
-            batch.outcomes.append(self._outcome(write, batch, stored))
+            batch.calls.append(call)
+            batch.outcomes.append(self._outcome(call, batch, stored))
         self._add_latest(batch, self._unflushed if flush else _ended(batch))
         if self._next_rev + REV_BLOCK // 2 > self._reserved_rev:
             batch.reserved_rev = self._next_rev + REV_BLOCK
@@ -175,16 +228,14 @@ class Ledger:
         for entry, event in batch.latest:
             self._flushed(entry.record.task_id, event)
         for task_id, entry in batch.entries.items():
-            held = self.live(task_id)
-            if held is not None and held.latest is not entry.record.latest:
-                # What was published meanwhile is newer than what the batch was staged on.
-                entry = Entry(entry.order, replace(entry.record, latest=held.latest))
-            self._live[task_id] = entry
-            self._evict(task_id)
+            self._make_newest(task_id, entry)
+        for task_id in batch.deleted:
+            self._live.pop(task_id, None)
+            self._unflushed.pop(task_id, None)
         if batch.reserved_rev is not None:
             self._reserved_rev = batch.reserved_rev
-        if batch.events:
-            self._tell([event for _, event in batch.events])
+        if batch.told:
+            self._tell(batch.told)
 
     def publish(self, task_id: str, attempt: int, event: NewEvent) -> VolatileEvent | None:
         """See `Store.publish`."""
@@ -200,41 +251,143 @@ class Ledger:
         self._tell([volatile])
         return volatile
 
-    def _outcome(
-        self, write: Write, batch: Batch, stored: Mapping[str, Entry]
-    ) -> Commit | Exception:
-        task_id = write.task_id
-        entry = batch.entries.get(task_id) or self._live.get(task_id) or stored.get(task_id)
+    def _outcome(self, call: Call, batch: Batch, stored: Stored) -> Outcome:
         try:
-            return self._decided(write, entry, batch)
+            match call:
+                case Write():
+                    return self._write(call, batch, stored)
+                case Create():
+                    return self._create(call, batch, stored)
+                case Delete():
+                    return self._delete(call, batch, stored)
+                case Trim():
+                    return self._trim(call, batch, stored)
         except StopIteration as error:
             # A future cannot carry one.
             return RuntimeError(f"decide raised {error!r}")
         except Exception as error:  # noqa: BLE001 - whatever it is, it is handed to the caller
             return error
 
-    def _decided(self, write: Write, entry: Entry | None, batch: Batch) -> Commit:
-        present = entry.record if entry else None
-        decision = write.decide(present)
-        order = entry.order if entry else self._next_order
-        row = _changed_row(write.task_id, present, decision, order)
-        record, events = seal(decision, epoch=self.epoch, now=self._clock.now())
-        # Nothing raises from here on: the write takes effect wholly.
+    def _write(self, call: Write, batch: Batch, stored: Stored) -> Commit:
+        move = self._decided(call.task_id, call.decide, batch, stored)
+        self._accept([move], batch)
+        return Commit(move.entry.record, move.events)
+
+    def _create(self, call: Create, batch: Batch, stored: Stored) -> Created:
+        now = self._clock.now()
+        if call.key is not None:
+            kept = batch.keys.get(call.key.name) or stored.keys.get(call.key.name)
+            if kept is not None and not kept.is_forgotten(now):
+                return self._created_before(call.key, kept, batch, stored)
+        if len(set(call.task_ids)) < len(call.records):
+            raise TaskPushError("an id stands in the call twice", code="task_id_taken")
+        moves = [
+            self._decided(record.task_id, lifecycle.create(record), batch, stored, place=place)
+            for place, record in enumerate(call.records)
+        ]
+        self._accept(moves, batch)
+        batch.forget_keys_of = now - KEY_LIFETIME
+        if call.key is not None:
+            batch.keys[call.key.name] = KeptKey(call.key, now, call.task_ids)
+        return Created(
+            records=tuple(move.entry.record for move in moves),
+            events=tuple(event for move in moves for event in move.events),
+            fresh=True,
+        )
+
+    def _created_before(
+        self, key: IdempotencyKey, kept: KeptKey, batch: Batch, stored: Stored
+    ) -> Created:
+        if kept.key.body_hash != key.body_hash:
+            raise TaskPushError(code="idempotency_conflict")
+        entries = [self._newest(task_id, batch, stored) for task_id in kept.task_ids]
+        return Created(tuple(entry.record for entry in entries if entry), (), fresh=False)
+
+    def _delete(self, call: Delete, batch: Batch, stored: Stored) -> TaskRecord:
+        entry = self._allowed(call, batch, stored)
+        batch.deleted[call.task_id] = entry
+        batch.told.append(TaskDeleted(call.task_id))
+        batch.removals += entry.record.head.seq
+        return entry.record
+
+    def _trim(self, call: Trim, batch: Batch, stored: Stored) -> Cut:
+        entry = self._allowed(call, batch, stored)
+        cut = Cut(entry, entry.record.head.seq - call.keep_last)
+        if cut.through > 0:
+            batch.cuts.append(cut)
+            batch.removals += cut.through
+        return cut
+
+    def _allowed(self, call: Delete | Trim, batch: Batch, stored: Stored) -> Entry:
+        entry = self._newest(call.task_id, batch, stored)
+        call.decide(entry.record if entry else None)
         if entry is None:
-            self._next_order += 1
-        newest = Entry(order, record)
-        batch.entries[write.task_id] = newest
-        batch.events += [(newest, event) for event in events]
-        if row is not None:
-            before = batch.rows.get(write.task_id)
-            created = row.created or (before is not None and before.created)
-            batch.rows[write.task_id] = replace(row, created=created)
-        return Commit(record, tuple(events))
+            raise NotFound
+        return entry
+
+    def _newest(self, task_id: str, batch: Batch, stored: Stored) -> Entry | None:
+        if task_id in batch.deleted:
+            return None
+        return batch.entries.get(task_id) or self._live.get(task_id) or stored.entries.get(task_id)
+
+    def _decided(
+        self, task_id: str, decide: Decide, batch: Batch, stored: Stored, *, place: int = 0
+    ) -> Move:
+        """What the decision makes of the task; changes nothing yet.
+
+        `place` counts the tasks that the same call creates before this one.
+        """
+        entry = self._newest(task_id, batch, stored)
+        present = entry.record if entry else None
+        decision = decide(present)
+        if entry is None and (task_id in batch.deleted or task_id in stored.deleted):
+            raise TaskPushError("a task with this id was deleted", code="task_id_taken")
+        order = entry.order if entry else self._next_order + place
+        row = _changed_row(task_id, present, decision, order)
+        record, events = seal(decision, epoch=self.epoch, now=self._clock.now())
+        raises = present is not None and record.attempt > present.attempt
+        if raises:
+            record = replace(record, latest={})
+        return Move(Entry(order, record), row, tuple(events), raises)
+
+    def _accept(self, moves: Iterable[Move], batch: Batch) -> None:
+        """Let decisions take effect; nothing raises here, so that it is all of them."""
+        for move in moves:
+            task_id = move.entry.record.task_id
+            batch.entries[task_id] = move.entry
+            batch.events += [(move.entry, event) for event in move.events]
+            batch.told += move.events
+            if move.raises_attempt:
+                batch.outdated[task_id] = move.entry
+            if move.row is not None:
+                before = batch.rows.get(task_id)
+                created_now = before is not None and before.created
+                batch.rows[task_id] = replace(move.row, created=True) if created_now else move.row
+            self._next_order = max(self._next_order, move.entry.order + 1)
 
     def _add_latest(self, batch: Batch, task_ids: Iterable[str]) -> None:
         for task_id in task_ids:
-            for event in self._unflushed.get(task_id, {}).values():
-                batch.latest.append((self._live[task_id], event))
+            if task_id in batch.deleted or task_id not in self._unflushed:
+                continue
+            entry = batch.entries.get(task_id) or self._live[task_id]
+            batch.latest += [
+                (entry, event)
+                for event in self._unflushed[task_id].values()
+                if event.attempt == entry.record.attempt
+            ]
+
+    def _make_newest(self, task_id: str, entry: Entry) -> None:
+        record = entry.record
+        held = self.live(task_id)
+        if held is not None and held.latest is not record.latest:
+            # What was published meanwhile is newer than what the batch was staged on.
+            latest = newest_latest(record.attempt, held.latest)
+            entry = Entry(entry.order, replace(record, latest=latest))
+        unflushed = newest_latest(record.attempt, self._unflushed.pop(task_id, {}))
+        if unflushed:
+            self._unflushed[task_id] = unflushed
+        self._live[task_id] = entry
+        self._evict(task_id)
 
     def _flushed(self, task_id: str, event: VolatileEvent) -> None:
         unflushed = self._unflushed[task_id]
@@ -249,10 +402,10 @@ class Ledger:
         if not running and task_id not in self._unflushed:
             del self._live[task_id]
 
-    def _tell(self, events: Sequence[LoggedEvent | VolatileEvent]) -> None:
+    def _tell(self, announcements: Sequence[Announcement]) -> None:
         for listener in self._listeners:
             try:
-                listener(events)
+                listener(announcements)
             except Exception as error:  # noqa: BLE001 - one listener's bug must not cost others the event
                 asyncio.get_running_loop().call_exception_handler(
                     {"message": "a listener of the store raised", "exception": error}
@@ -290,12 +443,14 @@ def _ended(batch: Batch) -> Collection[str]:
 
 
 def newest_latest(
-    *states: Mapping[EventType, VolatileEvent],
-) -> Mapping[EventType, VolatileEvent]:
-    """The newest event of each type."""
+    attempt: int, *states: Mapping[EventType, VolatileEvent]
+) -> dict[EventType, VolatileEvent]:
+    """The newest event of each type, of those of the attempt."""
     newest: dict[EventType, VolatileEvent] = {}
     for state in states:
         for event_type, event in state.items():
-            if event_type not in newest or newest[event_type].order < event.order:
+            if event.attempt == attempt and (
+                event_type not in newest or newest[event_type].rev < event.rev
+            ):
                 newest[event_type] = event
     return newest

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate
+from datetime import datetime
+from itertools import accumulate, islice
 
 from typing_extensions import override
 
@@ -22,15 +23,23 @@ from taskpush.store.base import (
     MAX_PAGE_BYTES,
     Commit,
     CommitListener,
+    Created,
+    DayStats,
+    FinishedTask,
+    IdempotencyKey,
     LogPage,
     Store,
+    StoreUsage,
     TaskFilter,
     TaskPage,
     Waiting,
 )
+from taskpush.store.calls import Entry, KeptKey, Stored
 from taskpush.store.cursor import decode_cursor, encode_cursor
-from taskpush.store.ledger import Batch, Entry, Ledger, newest_latest
+from taskpush.store.daystats import day_stats, first_of_days, took_us
+from taskpush.store.ledger import MAX_FORGOTTEN_KEYS, Batch, Cut, Ledger, newest_latest
 from taskpush.store.positions import check_position
+from taskpush.store.rows import encode_record
 from taskpush.store.writer import NOT_OPEN, Writer
 from taskpush.telemetry.bus import Telemetry
 
@@ -49,6 +58,10 @@ class MemoryStore(Store):
         # In the order of creation; with every record as of its last commit.
         self._entries: dict[str, Entry] = {}
         self._logs: dict[str, list[LoggedEvent]] = {}
+        self._deleted: set[str] = set()
+        # In the order of their creation, by `IdempotencyKey.name`.
+        self._keys: dict[tuple[str, str, str], KeptKey] = {}
+        self._last_order = 0
         self._reserved_rev = 0
         # None while the store is not open.
         self._ledger: Ledger | None = None
@@ -62,7 +75,7 @@ class MemoryStore(Store):
             clock=self._clock,
             peek=self._entries.get,
             listeners=self._listeners,
-            last_order=len(self._entries),
+            last_order=self._last_order,
             reserved_rev=self._reserved_rev,
         )
         self._writer = Writer(
@@ -70,6 +83,7 @@ class MemoryStore(Store):
             load=self._load,
             commit=self._commit,
             tidy=_do_nothing,
+            shrink=_find_nothing,
             telemetry=self._telemetry,
             flush_after_s=1.0,
         )
@@ -88,6 +102,20 @@ class MemoryStore(Store):
     @override
     def write(self, task_id: str, decide: Decide, *, synced: bool = False) -> Future[Commit]:
         return self._opened()[1].write(task_id, decide, synced=synced)
+
+    @override
+    def create(
+        self, records: Sequence[TaskRecord], *, key: IdempotencyKey | None = None
+    ) -> Future[Created]:
+        return self._opened()[1].create(records, key=key)
+
+    @override
+    def delete(self, task_id: str, decide: Decide) -> Future[TaskRecord]:
+        return self._opened()[1].delete(task_id, decide)
+
+    @override
+    def trim(self, task_id: str, decide: Decide, *, keep_last: int = 1) -> Future[int]:
+        return self._opened()[1].trim(task_id, decide, keep_last=keep_last)
 
     @override
     def publish(self, task_id: str, attempt: int, event: NewEvent) -> VolatileEvent | None:
@@ -117,10 +145,13 @@ class MemoryStore(Store):
             await _read_elsewhere()
             raise NotFound
         log = self._logs.get(task_id, [])
-        at = log[after.seq - 1].epoch if 1 <= after.seq <= len(log) else None
-        check_position(after, stored_epoch=at, oldest=1, head=len(log))
-        events = _up_to_bytes(log[after.seq : after.seq + limit], max_bytes)
-        end = after.seq + len(events) == len(log)
+        oldest = log[0].seq if log else 1
+        following = max(after.seq + 1 - oldest, 0)
+        at = log[following - 1].epoch if 1 <= following <= len(log) else None
+        head_seq = log[-1].seq if log else 0
+        check_position(after, stored_epoch=at, oldest=oldest, head=head_seq)
+        events = _up_to_bytes(log[following : following + limit], max_bytes)
+        end = (events[-1].seq if events else after.seq) == head_seq
         final = bool(log) and log[-1].final
         head = log[-1].position if log else START
         await _read_elsewhere()
@@ -132,7 +163,7 @@ class MemoryStore(Store):
         self._opened()
         if task_id not in self._entries:
             raise NotFound
-        found = [event for event in self._logs[task_id] if event.event_type is event_type]
+        found = [event for event in self._logs.get(task_id, ()) if event.event_type is event_type]
         await _read_elsewhere()
         return found
 
@@ -157,7 +188,7 @@ class MemoryStore(Store):
     async def waiting(self) -> Sequence[Waiting]:
         self._opened()
         pending = [
-            Waiting(record.task_id, record.kind, record.priority)
+            Waiting(record.task_id, record.kind, record.priority, record.run_at, record.owner)
             for record in self._with_status(Status.PENDING)
         ]
         await _read_elsewhere()
@@ -171,6 +202,70 @@ class MemoryStore(Store):
         return [self._with_latest(record) for record in running if record.runner != self.epoch]
 
     @override
+    async def interrupted(self, kinds: Collection[str]) -> Sequence[TaskRecord]:
+        self._opened()
+        found = self._with_status(Status.INTERRUPTED)
+        await _read_elsewhere()
+        return [self._with_latest(record) for record in found if record.kind in kinds]
+
+    @override
+    async def finished(
+        self, *, before: datetime | None, kind: str | None, limit: int
+    ) -> Sequence[FinishedTask]:
+        self._opened()
+        found = [
+            FinishedTask(record.task_id, record.kind, record.finished_at, self._log_bytes(record))
+            for record in (entry.record for entry in self._entries.values())
+            if record.status.is_final
+            and record.finished_at is not None
+            and kind in (None, record.kind)
+            and (before is None or record.finished_at < before)
+        ]
+        await _read_elsewhere()
+        return sorted(found, key=lambda task: task.finished_at)[:limit]
+
+    @override
+    async def usage(self) -> StoreUsage:
+        self._opened()
+        records = [entry.record for entry in self._entries.values()]
+        used = sum(len(encode_record(record)) + self._log_bytes(record) for record in records)
+        events = sum(map(len, self._logs.values()))
+        await _read_elsewhere()
+        return StoreUsage(tasks=len(records), events=events, bytes=used)
+
+    @override
+    async def shrink(self) -> None:
+        await self._opened()[1].shrink()
+
+    @override
+    async def durations(self, kind: str, limit: int = 200) -> Sequence[float]:
+        self._opened()
+        found = [
+            (entry.record.finished_at, entry.order, us / 1e6)
+            for entry in self._entries.values()
+            if entry.record.kind == kind
+            and entry.record.finished_at is not None
+            and (us := took_us(entry.record)) is not None
+        ]
+        await _read_elsewhere()
+        return [seconds for *_, seconds in sorted(found, reverse=True)[:limit]]
+
+    @override
+    async def daily(self, where: TaskFilter, days: int) -> Sequence[DayStats]:
+        self._opened()
+        since = first_of_days(days, self._clock.now())
+        ended = [
+            entry.record
+            for entry in self._entries.values()
+            if entry.record.status.is_over
+            and entry.record.finished_at is not None
+            and entry.record.finished_at >= since
+            and _matches(entry.record, where)
+        ]
+        await _read_elsewhere()
+        return day_stats(ended)
+
+    @override
     async def probe(self) -> None:
         await self._opened()[1].probe()
 
@@ -179,11 +274,19 @@ class MemoryStore(Store):
             raise StoreUnavailable(NOT_OPEN)
         return self._ledger, self._writer
 
-    def _load(self, task_ids: Collection[str]) -> Mapping[str, Entry]:
-        return {task_id: self._entries[task_id] for task_id in task_ids if task_id in self._entries}
+    def _load(self, task_ids: Collection[str], keys: Collection[IdempotencyKey]) -> Stored:
+        kept = {key.name: self._keys[key.name] for key in keys if key.name in self._keys}
+        wanted = {*task_ids, *(task_id for key in kept.values() for task_id in key.task_ids)}
+        entries = {
+            task_id: self._entries[task_id] for task_id in wanted if task_id in self._entries
+        }
+        return Stored(entries, wanted & self._deleted, kept)
 
     async def _commit(self, batch: Batch) -> None:
         self._entries.update(batch.entries)
+        self._last_order = max(
+            self._last_order, *(entry.order for entry in batch.entries.values()), 0
+        )
         for _, event in batch.events:
             self._logs.setdefault(event.task_id, []).append(event)
         for _, volatile in batch.latest:
@@ -192,7 +295,33 @@ class MemoryStore(Store):
             self._entries[volatile.task_id] = replace(
                 entry, record=replace(entry.record, latest=latest)
             )
+        self._keep_keys(batch)
+        for cut in batch.cuts:
+            self._cut(cut)
+        for task_id in batch.deleted:
+            del self._entries[task_id]
+            self._logs.pop(task_id, None)
+            self._deleted.add(task_id)
         self._reserved_rev = batch.reserved_rev or self._reserved_rev
+
+    def _cut(self, cut: Cut) -> None:
+        log = self._logs[cut.entry.record.task_id]
+        gone = [event for event in log if event.seq <= cut.through]
+        cut.removed_bytes = sum(len(event.body) for event in gone)
+        del log[: len(gone)]
+
+    def _log_bytes(self, record: TaskRecord) -> int:
+        return sum(len(event.body) for event in self._logs.get(record.task_id, ()))
+
+    def _keep_keys(self, batch: Batch) -> None:
+        oldest = list(islice(self._keys.values(), MAX_FORGOTTEN_KEYS))
+        for kept in oldest:
+            if batch.forget_keys_of is not None and kept.created_at <= batch.forget_keys_of:
+                del self._keys[kept.key.name]
+        for name, kept in batch.keys.items():
+            # Anew, at the end.
+            self._keys.pop(name, None)
+            self._keys[name] = kept
 
     def _newest_first(self, before: int | None) -> Iterator[Entry]:
         entries = list(self._entries.values())
@@ -206,12 +335,19 @@ class MemoryStore(Store):
 
     def _with_latest(self, record: TaskRecord) -> TaskRecord:
         live = self._ledger.live(record.task_id) if self._ledger else None
-        return replace(record, latest=newest_latest(record.latest, live.latest)) if live else record
+        if live is None:
+            return record
+        return replace(record, latest=newest_latest(record.attempt, record.latest, live.latest))
 
 
 async def _read_elsewhere() -> None:
     """Let others run, as a read in a thread does: what they change meanwhile must not hurt."""
     await asyncio.sleep(0)
+
+
+async def _find_nothing() -> bool:
+    """There is no unused space."""
+    return False
 
 
 async def _do_nothing() -> None:

@@ -21,10 +21,10 @@ from taskpush.errors import NotFound
 from taskpush.models.events import EventType
 from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
-from taskpush.store.base import LogPage, TaskFilter, TaskPage, Waiting
+from taskpush.store.base import IdempotencyKey, LogPage, TaskFilter, TaskPage, Waiting
+from taskpush.store.calls import Entry, KeptKey, Stored
 from taskpush.store.cursor import decode_cursor, encode_cursor
 from taskpush.store.database import BUSY_TIMEOUT_MS
-from taskpush.store.ledger import Entry
 from taskpush.store.positions import check_position
 from taskpush.store.rows import decode_record, from_microseconds, to_microseconds
 
@@ -48,10 +48,25 @@ _BY_TASK_ID: Final = """
 _ABANDONED: Final = """
     SELECT id, doc FROM tasks WHERE status = 'running' AND runner IS NOT :epoch ORDER BY id LIMIT -1
 """
+_INTERRUPTED: Final = """
+    SELECT id, doc FROM tasks WHERE status = 'interrupted'
+    AND kind IN (SELECT value FROM json_each(:kinds)) ORDER BY id LIMIT -1
+"""
 _WAITING: Final = """
-    SELECT json_group_array(json_array(task_id, kind, priority)) FROM (
-        SELECT task_id, kind, priority FROM tasks WHERE status = 'pending'
+    SELECT json_group_array(json_array(task_id, kind, priority, run_at, owner)) FROM (
+        SELECT task_id, kind, priority, run_at, owner FROM tasks WHERE status = 'pending'
         ORDER BY priority DESC, id LIMIT -1
+    )
+"""
+_DELETED: Final = """
+    SELECT json_group_array(task_id) FROM deleted_tasks
+    WHERE task_id IN (SELECT value FROM json_each(:task_ids))
+"""
+# As [tenant, owner, key, body_hash, created_at, [task_id]].
+_KEYS: Final = """
+    SELECT json_group_array(json_array(tenant, owner, key, body_hash, created_at, json(task_ids)))
+    FROM idempotency_keys WHERE (tenant, owner, key) IN (
+        SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:names)
     )
 """
 
@@ -91,6 +106,7 @@ _PAGE: Final = """
          FROM events WHERE task = t.id ORDER BY seq DESC LIMIT 1),
         (SELECT min(seq) FROM events WHERE task = t.id),
         {latest},
+        attempt,
         {lines}
     FROM tasks AS t WHERE task_id = :task_id
 """.replace("{latest}", _LATEST).replace(
@@ -123,10 +139,7 @@ class Reader:
     """Answers from the newest commit; used by one thread at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        self._connection.pragma("query_only", True)
+        self._connection = open_readonly(path)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -143,8 +156,17 @@ class Reader:
         """One task, or None."""
         return self.entries([task_id]).get(task_id)
 
-    def page(self, task_id: str, after: Position, limit: int, max_bytes: int) -> LogPage:
-        """See `Store.read`; `latest` is what the disk has."""
+    def stored(self, task_ids: Collection[str], keys: Collection[IdempotencyKey]) -> Stored:
+        """What there is of the tasks and the keys, and of the tasks created under the keys."""
+        kept = self._keys(keys)
+        wanted = {*task_ids, *(task_id for key in kept.values() for task_id in key.task_ids)}
+        entries = self.entries(wanted)
+        return Stored(entries, self._deleted(wanted - entries.keys()), kept)
+
+    def page(
+        self, task_id: str, after: Position, limit: int, max_bytes: int
+    ) -> tuple[LogPage, int]:
+        """See `Store.read`; `latest` is what the disk has. And the present attempt."""
         bindings = {
             "task_id": task_id,
             "after": after.seq,
@@ -154,17 +176,18 @@ class Reader:
         found = self._connection.execute(_PAGE, bindings).get
         if found is None:
             raise NotFound
-        stored_epoch, head_columns, oldest, latest, lines = found
+        stored_epoch, head_columns, oldest, latest, attempt, lines = found
         seq, epoch, final = orjson.loads(head_columns) if head_columns else (0, None, False)
         check_position(after, stored_epoch=stored_epoch, oldest=oldest or 1, head=seq)
         events = _events(task_id, lines)
-        return LogPage(
+        page = LogPage(
             events=events,
             end=(events[-1].seq if events else after.seq) == seq,
             final=bool(final),
             latest=_latest(task_id, orjson.loads(latest)),
             head=Position(seq, epoch) if seq else START,
         )
+        return page, attempt
 
     def events_of_type(self, task_id: str, event_type: EventType) -> list[LoggedEvent]:
         """See `Store.read_type`."""
@@ -177,7 +200,7 @@ class Reader:
 
     def tasks(self, where: TaskFilter, *, limit: int, after: str | None) -> TaskPage:
         """See `Store.tasks`; `latest` is what the disk has."""
-        chosen, bindings = _selection(where)
+        chosen, bindings = selection(where)
         before = decode_cursor(after) if after is not None else _BEHIND_ALL
         # One more than asked for tells whether there is a next page.
         found = self._entries(chosen, {**bindings, "before": before, "limit": limit + 1})
@@ -190,15 +213,55 @@ class Reader:
     def waiting(self) -> list[Waiting]:
         """See `Store.waiting`."""
         found = self._connection.execute(_WAITING).get
-        return [Waiting(*columns) for columns in orjson.loads(found)]
+        return [_waiting(*columns) for columns in orjson.loads(found)]
 
     def abandoned(self, epoch: str) -> list[TaskRecord]:
         """Running tasks whose runner is not `epoch`."""
         return [entry.record for entry in self._entries(_ABANDONED, {"epoch": epoch})]
 
+    def interrupted(self, kinds: Collection[str]) -> list[TaskRecord]:
+        """Interrupted tasks of these kinds."""
+        names = orjson.dumps(list(kinds)).decode()
+        return [entry.record for entry in self._entries(_INTERRUPTED, {"kinds": names})]
+
+    def _deleted(self, task_ids: Collection[str]) -> Collection[str]:
+        if not task_ids:
+            return ()
+        names = orjson.dumps(list(task_ids)).decode()
+        return frozenset(orjson.loads(self._connection.execute(_DELETED, {"task_ids": names}).get))
+
+    def _keys(self, keys: Collection[IdempotencyKey]) -> dict[tuple[str, str, str], KeptKey]:
+        if not keys:
+            return {}
+        names = orjson.dumps([key.name for key in keys]).decode()
+        found = orjson.loads(self._connection.execute(_KEYS, {"names": names}).get)
+        kept = [_kept_key(*columns) for columns in found]
+        return {key.key.name: key for key in kept}
+
     def _entries(self, chosen: str, bindings: Mapping[str, Any]) -> list[Entry]:
         text = self._connection.execute(_ENTRIES.replace("{chosen}", chosen), bindings).get
         return [_entry(*columns) for columns in orjson.loads(text)]
+
+
+def open_readonly(path: Path) -> apsw.Connection:
+    """A connection that neither writes nor makes checkpoints."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.pragma("query_only", True)
+    return connection
+
+
+def _waiting(task_id: str, kind: str, priority: int, run_at: int | None, owner: str) -> Waiting:
+    due = from_microseconds(run_at) if run_at is not None else None
+    return Waiting(task_id, kind, priority, due, owner)
+
+
+def _kept_key(
+    tenant: str, owner: str, key: str, body_hash: str, created_at: int, task_ids: Sequence[str]
+) -> KeptKey:
+    name = IdempotencyKey(tenant, owner, key, body_hash)
+    return KeptKey(name, from_microseconds(created_at), tuple(task_ids))
 
 
 def _entry(
@@ -249,16 +312,21 @@ def _event(task_id: str, line: bytes) -> LoggedEvent:
     )
 
 
-def _selection(where: TaskFilter) -> tuple[str, dict[str, Any]]:
+def selection(where: TaskFilter) -> tuple[str, dict[str, Any]]:
     """The statement that chooses tasks, newest first, and the bindings of its conditions."""
-    bindings = {name: value for name, value in _given(where).items() if value is not None}
-    conditions = " AND ".join(_CONDITIONS[name] for name in bindings)
+    conditions, bindings = conditions_of(where)
     if where.status is not None:
         # Few tasks have most statuses, while all may be of one kind: the + keeps the planner from
         # walking the kind's list.
         conditions = conditions.replace("kind = :kind", "+kind = :kind")
     chosen = _CHOSEN if where.tag is None else _CHOSEN_BY_TAG
     return chosen.replace("{conditions}", conditions), bindings
+
+
+def conditions_of(where: TaskFilter) -> tuple[str, dict[str, Any]]:
+    """What tasks `t`, and tags `g`, must fulfil, and the bindings of that."""
+    bindings = {name: value for name, value in _given(where).items() if value is not None}
+    return " AND ".join(_CONDITIONS[name] for name in bindings), bindings
 
 
 def _given(where: TaskFilter) -> dict[str, Any]:

@@ -22,6 +22,9 @@ def migrate(connection: apsw.Connection) -> None:
     Raises `StoreUnavailable` for a file that a newer version wrote, or that isn't ours.
     """
     version = _version(connection)
+    if version == 0:
+        # So that the file can shrink; takes effect on an empty file only.
+        connection.pragma("auto_vacuum", "incremental")
     if version > len(MIGRATIONS):
         raise StoreUnavailable(
             f"the data was written by a newer version of taskpush (schema {version}; this version"

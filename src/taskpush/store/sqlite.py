@@ -2,14 +2,16 @@
 
 Who touches what: the event loop holds the live records and commits batches that need no sync (a
 tenth of a millisecond); a writer thread commits those that do, and makes checkpoints, while the
-loop goes on; a reader thread answers what is not in memory.
+loop goes on; a reader thread answers what is not in memory, and another one what needs a look at
+many tasks.
 """
 
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import apsw
@@ -26,12 +28,18 @@ from taskpush.store.base import (
     MAX_PAGE_BYTES,
     Commit,
     CommitListener,
+    Created,
+    DayStats,
+    FinishedTask,
+    IdempotencyKey,
     LogPage,
     Store,
+    StoreUsage,
     TaskFilter,
     TaskPage,
     Waiting,
 )
+from taskpush.store.daystats import first_of_days
 from taskpush.store.files import Files, open_files
 from taskpush.store.ledger import Ledger, newest_latest
 from taskpush.store.writer import NOT_OPEN, Writer
@@ -83,6 +91,7 @@ class SqliteStore(Store):
             load=files.load,
             commit=files.commit,
             tidy=files.tidy,
+            shrink=files.shrink,
             telemetry=self._telemetry,
             flush_after_s=self._flush_after_s,
         )
@@ -113,6 +122,20 @@ class SqliteStore(Store):
         return self._opened().writer.write(task_id, decide, synced=synced)
 
     @override
+    def create(
+        self, records: Sequence[TaskRecord], *, key: IdempotencyKey | None = None
+    ) -> Future[Created]:
+        return self._opened().writer.create(records, key=key)
+
+    @override
+    def delete(self, task_id: str, decide: Decide) -> Future[TaskRecord]:
+        return self._opened().writer.delete(task_id, decide)
+
+    @override
+    def trim(self, task_id: str, decide: Decide, *, keep_last: int = 1) -> Future[int]:
+        return self._opened().writer.trim(task_id, decide, keep_last=keep_last)
+
+    @override
     def publish(self, task_id: str, attempt: int, event: NewEvent) -> VolatileEvent | None:
         opened = self._opened()
         volatile = opened.ledger.publish(task_id, attempt, event)
@@ -138,10 +161,12 @@ class SqliteStore(Store):
         # What the disk lacks is in memory: at the begin for a task that ends meanwhile, at the
         # end for one that is still live.
         before = opened.ledger.live(task_id)
-        page = await opened.files.ask(lambda reader: reader.page(task_id, after, limit, max_bytes))
+        page, attempt = await opened.files.ask(
+            lambda reader: reader.page(task_id, after, limit, max_bytes)
+        )
         now = opened.ledger.live(task_id)
         states = [record.latest for record in (before, now) if record]
-        return replace(page, latest=newest_latest(page.latest, *states))
+        return replace(page, latest=newest_latest(attempt, page.latest, *states))
 
     @override
     async def read_type(self, task_id: str, event_type: EventType) -> Sequence[LoggedEvent]:
@@ -165,6 +190,37 @@ class SqliteStore(Store):
         return _with_latest(records, opened.ledger)
 
     @override
+    async def interrupted(self, kinds: Collection[str]) -> Sequence[TaskRecord]:
+        opened = self._opened()
+        records = await opened.files.ask(lambda reader: reader.interrupted(kinds))
+        return _with_latest(records, opened.ledger)
+
+    @override
+    async def finished(
+        self, *, before: datetime | None, kind: str | None, limit: int
+    ) -> Sequence[FinishedTask]:
+        return await self._opened().files.survey(
+            lambda surveyor: surveyor.finished(before=before, kind=kind, limit=limit)
+        )
+
+    @override
+    async def usage(self) -> StoreUsage:
+        return await self._opened().files.survey(lambda surveyor: surveyor.usage())
+
+    @override
+    async def shrink(self) -> None:
+        await self._opened().writer.shrink()
+
+    @override
+    async def durations(self, kind: str, limit: int = 200) -> Sequence[float]:
+        return await self._opened().files.survey(lambda surveyor: surveyor.durations(kind, limit))
+
+    @override
+    async def daily(self, where: TaskFilter, days: int) -> Sequence[DayStats]:
+        since = first_of_days(days, self._clock.now())
+        return await self._opened().files.survey(lambda surveyor: surveyor.daily(where, since))
+
+    @override
     async def probe(self) -> None:
         await self._opened().writer.probe()
 
@@ -184,7 +240,7 @@ class SqliteStore(Store):
 def _with_latest(records: Sequence[TaskRecord], ledger: Ledger) -> list[TaskRecord]:
     """The records with the volatile events of the moment, which the disk may lack."""
     return [
-        replace(record, latest=newest_latest(record.latest, live.latest))
+        replace(record, latest=newest_latest(record.attempt, record.latest, live.latest))
         if (live := ledger.live(record.task_id))
         else record
         for record in records

@@ -1,4 +1,4 @@
-"""The queue in front of a store: writes wait here, and are committed together.
+"""The queue in front of a store: calls that change it wait here, and are committed together.
 
 Group commit without a timer: whatever arrived while one batch was committed is the next batch.
 """
@@ -8,18 +8,20 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from taskpush.core.lifecycle import Decide
 from taskpush.errors import StoreUnavailable
+from taskpush.models.task import TaskRecord
 from taskpush.models.values import is_clean_text
-from taskpush.store.base import Commit
-from taskpush.store.ledger import Batch, Entry, Ledger, Write
+from taskpush.store.base import MAX_CREATED_TASKS, Commit, Created, IdempotencyKey
+from taskpush.store.calls import Call, Create, Delete, Stored, Trim, Write
+from taskpush.store.ledger import Batch, Ledger
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import StoreFailed
 
-MAX_BATCH_WRITES: Final = 512
+MAX_BATCH_TASKS: Final = 512
 """Bounds how long the staging of one batch holds the event loop; the rest is the next batch."""
 
 NOT_OPEN: Final = "the store is not open"
@@ -28,17 +30,19 @@ NOT_OPEN: Final = "the store is not open"
 class Writer:
     """Owns the queue and the one task that takes from it.
 
-    `load` gives the committed entries of tasks that are not live; `commit` makes a batch durable
-    or raises, in which case nothing of it took effect; `tidy` is called between batches.
+    `load` gives what is committed of tasks that are not live, and of keys; `commit` makes a batch
+    durable or raises, in which case nothing of it took effect; `tidy` is called between batches;
+    `shrink` gives back some unused space, and says whether there is more.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         *,
-        load: Callable[[Collection[str]], Mapping[str, Entry]],
+        load: Callable[[Collection[str], Collection[IdempotencyKey]], Stored],
         commit: Callable[[Batch], Awaitable[None]],
         tidy: Callable[[], Awaitable[None]],
+        shrink: Callable[[], Awaitable[bool]],
         telemetry: Telemetry,
         flush_after_s: float,
     ) -> None:
@@ -46,11 +50,13 @@ class Writer:
         self._load = load
         self._commit = commit
         self._tidy = tidy
+        self._shrink = shrink
         self._telemetry = telemetry
         self._flush_after_s = flush_after_s
         # Bounded by its callers: each awaits its write, or counts what it has not awaited.
-        self._queue: deque[Write] = deque()
+        self._queue: deque[Call] = deque()
         self._probes: list[Future[None]] = []
+        self._shrinks: list[Future[None]] = []
         self._flush_due = False
         # None while no flush is planned.
         self._flush_timer: asyncio.TimerHandle | None = None
@@ -61,10 +67,48 @@ class Writer:
     def write(self, task_id: str, decide: Decide, *, synced: bool) -> Future[Commit]:
         """Queue a write; see `Store.write`."""
         self._check_open()
-        if not is_clean_text(task_id):
-            raise ValueError("a task id is text that has a UTF-8 form")
+        _check_texts(task_id)
         future: Future[Commit] = asyncio.get_running_loop().create_future()
-        self._queue.append(Write(task_id, decide, synced, future))
+        self._add(Write(task_id, decide, synced, future))
+        return future
+
+    def create(
+        self, records: Sequence[TaskRecord], *, key: IdempotencyKey | None
+    ) -> Future[Created]:
+        """Queue a creation; see `Store.create`."""
+        self._check_open()
+        if not 1 <= len(records) <= MAX_CREATED_TASKS:
+            raise ValueError(f"1 to {MAX_CREATED_TASKS} tasks are created at once")
+        _check_texts(*(record.task_id for record in records))
+        if key is not None:
+            _check_texts(*key.name, key.body_hash)
+        future: Future[Created] = asyncio.get_running_loop().create_future()
+        self._add(Create(tuple(records), key, future))
+        return future
+
+    def delete(self, task_id: str, decide: Decide) -> Future[TaskRecord]:
+        """Queue a deletion; see `Store.delete`."""
+        self._check_open()
+        _check_texts(task_id)
+        future: Future[TaskRecord] = asyncio.get_running_loop().create_future()
+        self._add(Delete(task_id, decide, future))
+        return future
+
+    def trim(self, task_id: str, decide: Decide, *, keep_last: int) -> Future[int]:
+        """Queue a cut; see `Store.trim`."""
+        self._check_open()
+        _check_texts(task_id)
+        if keep_last < 1:
+            raise ValueError("the last event of a log is always kept")
+        future: Future[int] = asyncio.get_running_loop().create_future()
+        self._add(Trim(task_id, decide, keep_last, future))
+        return future
+
+    def shrink(self) -> Future[None]:
+        """Begin to give back unused space; see `Store.shrink`."""
+        self._check_open()
+        future: Future[None] = asyncio.get_running_loop().create_future()
+        self._shrinks.append(future)
         self._wake.set()
         return future
 
@@ -89,6 +133,10 @@ class Writer:
         # Whoever gives up waiting must not cut a commit in two.
         await asyncio.shield(self._task)
 
+    def _add(self, call: Call) -> None:
+        self._queue.append(call)
+        self._wake.set()
+
     def _check_open(self) -> None:
         if self._stopping or self._task.done():
             raise StoreUnavailable(NOT_OPEN)
@@ -106,6 +154,7 @@ class Writer:
                 await self._wake.wait()
                 self._wake.clear()
                 await self._commit_waiting()
+                await self._shrink_some()
                 await self._tidy_up()
                 # Those who were told go first: what they write next joins the next batch.
                 await asyncio.sleep(0)
@@ -120,10 +169,10 @@ class Writer:
         return not (self._queue or self._probes or self._flush_due)
 
     async def _commit_waiting(self) -> None:
-        writes = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH_WRITES))]
+        calls = self._next_calls()
         probes, self._probes = self._probes, []
         flush, self._flush_due = self._flush_due, False
-        error = await self._commit_together(writes, flush=flush, probed=bool(probes))
+        error = await self._commit_together(calls, flush=flush, probed=bool(probes))
         for probe in probes:
             if not probe.done():
                 _settle(probe, error)
@@ -132,19 +181,28 @@ class Writer:
         if self._ledger.has_unflushed:
             self.flush_soon()
 
+    def _next_calls(self) -> list[Call]:
+        calls: list[Call] = []
+        tasks = 0
+        while self._queue and tasks < MAX_BATCH_TASKS:
+            call = self._queue.popleft()
+            calls.append(call)
+            tasks += len(call.task_ids)
+        return calls
+
     async def _commit_together(
-        self, writes: list[Write], *, flush: bool, probed: bool
+        self, calls: list[Call], *, flush: bool, probed: bool
     ) -> Exception | None:
-        batch = Batch(synced=False, writes=writes)
+        batch = Batch(synced=False, calls=calls)
         try:
-            stored = self._load(self._ledger.cold(write.task_id for write in writes))
-            synced = probed or any(write.synced for write in writes)
-            batch = self._ledger.stage(writes, stored, synced=synced, flush=flush)
-            self._queue.extendleft(reversed(writes[len(batch.writes) :]))
+            stored = self._load(self._ledger.cold(_task_ids(calls)), _keys(calls))
+            synced = probed or any(call.synced for call in calls)
+            batch = self._ledger.stage(calls, stored, synced=synced, flush=flush)
+            self._queue.extendleft(reversed(calls[len(batch.calls) :]))
             if not batch.is_empty:
                 await self._commit(batch)
         except Exception as error:  # noqa: BLE001 - a failed commit is told, whatever failed
-            self._telemetry.emit(StoreFailed(error=str(error), writes=len(writes)))
+            self._telemetry.emit(StoreFailed(error=str(error), writes=len(calls)))
             batch.fail("the store could not commit")
             return error
         except asyncio.CancelledError:
@@ -153,6 +211,23 @@ class Writer:
         self._ledger.apply(batch)
         batch.resolve()
         return None
+
+    async def _shrink_some(self) -> None:
+        """A part at a time, so that commits need not wait for the whole."""
+        if not self._shrinks or self._stopping:
+            return
+        error: Exception | None = None
+        try:
+            if await self._shrink():
+                self._wake.set()
+                return
+        except Exception as caught:  # noqa: BLE001 - it is told, whatever failed
+            self._telemetry.emit(StoreFailed(error=str(caught), writes=0))
+            error = caught
+        shrinks, self._shrinks = self._shrinks, []
+        for shrink in shrinks:
+            if not shrink.done():
+                _settle(shrink, error)
 
     async def _tidy_up(self) -> None:
         try:
@@ -164,12 +239,25 @@ class Writer:
         """After a stop nothing waits; after a cancellation or a bug nobody may wait for ever."""
         if self._flush_timer is not None:
             self._flush_timer.cancel()
-        for write in self._queue:
-            if not write.future.done():
-                write.future.set_exception(StoreUnavailable(NOT_OPEN))
-        for probe in self._probes:
+        for call in self._queue:
+            if not call.future.done():
+                call.future.set_exception(StoreUnavailable(NOT_OPEN))
+        for probe in (*self._probes, *self._shrinks):
             if not probe.done():
                 probe.set_exception(StoreUnavailable(NOT_OPEN))
+
+
+def _check_texts(*texts: str) -> None:
+    if not all(map(is_clean_text, texts)):
+        raise ValueError("ids and keys are texts that have a UTF-8 form")
+
+
+def _task_ids(calls: Iterable[Call]) -> Iterable[str]:
+    return (task_id for call in calls for task_id in call.task_ids)
+
+
+def _keys(calls: Iterable[Call]) -> list[IdempotencyKey]:
+    return [call.key for call in calls if isinstance(call, Create) and call.key is not None]
 
 
 def _settle(probe: Future[None], error: Exception | None) -> None:

@@ -15,8 +15,12 @@ CREATE TABLE tasks (
     owner TEXT NOT NULL,
     kind TEXT NOT NULL,
     status TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
     priority INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
+    run_at INTEGER,                  -- NULL unless it is delayed
+    started_at INTEGER,              -- NULL until the attempt starts
+    finished_at INTEGER,             -- NULL until the attempt is over
     runner TEXT,                     -- epoch of the process that executes it; NULL unless running
     folded_title TEXT,               -- for searches without regard to case
     doc BLOB NOT NULL                -- last, so that filters need not read past it
@@ -29,8 +33,37 @@ CREATE INDEX tasks_by_kind ON tasks (tenant, kind);
 CREATE INDEX tasks_of_owner ON tasks (tenant, owner);
 CREATE INDEX tasks_of_owner_by_status ON tasks (tenant, owner, status);
 CREATE INDEX tasks_of_owner_by_kind ON tasks (tenant, owner, kind);
-CREATE INDEX tasks_waiting ON tasks (priority DESC, id, task_id, kind) WHERE status = 'pending';
+CREATE INDEX tasks_waiting ON tasks (priority DESC, id, task_id, kind, run_at, owner)
+WHERE status = 'pending';
 CREATE INDEX tasks_running ON tasks (id, runner) WHERE status = 'running';
+
+-- Each ends in the columns that are asked for, so that the rows need not be looked up.
+CREATE INDEX tasks_finished ON tasks (finished_at, id, status, kind, task_id)
+WHERE finished_at IS NOT NULL;
+CREATE INDEX tasks_finished_by_kind ON tasks (kind, finished_at, id, status, started_at, task_id)
+WHERE finished_at IS NOT NULL;
+CREATE INDEX tasks_ended ON tasks
+(tenant, finished_at, kind, status, owner, attempt, created_at, run_at, started_at)
+WHERE finished_at IS NOT NULL;
+
+-- What is left of deleted tasks: their ids and places are never given again.
+CREATE TABLE deleted_tasks (
+    id INTEGER PRIMARY KEY,
+    task_id TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE idempotency_keys (
+    id INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    key TEXT NOT NULL,
+    body_hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    task_ids TEXT NOT NULL,          -- a JSON array
+    UNIQUE (tenant, owner, key)
+) STRICT;
+
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
 CREATE TABLE task_tags (
     tenant TEXT NOT NULL,
@@ -52,7 +85,7 @@ CREATE TABLE events (
     PRIMARY KEY (task, seq)
 ) STRICT, WITHOUT ROWID;
 
--- The newest volatile event of each type.
+-- The newest volatile event of each type, of the present attempt.
 CREATE TABLE latest (
     task INTEGER NOT NULL,
     event_type TEXT NOT NULL,

@@ -1,0 +1,149 @@
+"""Questions about many tasks: statistics, and what retention looks at.
+
+On a connection of their own: they may take long in a large file, and nobody who reads one task
+waits for them. As in `reader`, each is one statement that gives one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from taskpush.store.base import DayStats, FinishedTask, StoreUsage, TaskFilter
+from taskpush.store.daystats import DAY_US, MEDIAN, P95, day_of, to_seconds
+from taskpush.store.reader import conditions_of, open_readonly
+from taskpush.store.rows import from_microseconds, to_microseconds
+
+_FINISHED: Final = """
+    SELECT json_group_array(json_array(task_id, kind, finished_at, (
+        SELECT CAST(total(octet_length(body)) AS INTEGER) FROM events WHERE task = t.id
+    ))) FROM (
+        SELECT id, task_id, kind, finished_at FROM tasks
+        WHERE {conditions} AND finished_at < :before
+        AND status IN ('completed', 'failed', 'cancelled')
+        ORDER BY finished_at, id LIMIT :limit
+    ) AS t
+"""
+# Seqs have no holes: two look-ups for each task, however long its log.
+_USAGE: Final = """
+    SELECT json_array(count(*), total(
+        (SELECT coalesce(max(seq), 0) FROM events WHERE task = t.id)
+        - (SELECT coalesce(min(seq), 1) FROM events WHERE task = t.id) + 1
+    ), (
+        SELECT (page_count - freelist_count) * page_size
+        FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+    )) FROM tasks AS t
+"""
+_DURATIONS: Final = """
+    SELECT json_group_array(took) FROM (
+        SELECT max(finished_at - started_at, 0) AS took FROM tasks
+        WHERE kind = :kind AND finished_at IS NOT NULL AND status = 'completed'
+        AND started_at IS NOT NULL
+        ORDER BY finished_at DESC, id DESC LIMIT :limit
+    )
+"""
+# `number` counts the values of a group, from the smallest on.
+_DAILY: Final = (
+    """
+    WITH ended AS (
+        SELECT finished_at / {day} AS day, kind, status,
+            CASE WHEN status = 'completed' THEN max(finished_at - started_at, 0) END AS took,
+            CASE WHEN attempt = 1 OR run_at IS NOT NULL
+                 THEN max(started_at - max(created_at, coalesce(run_at, created_at)), 0)
+            END AS waited
+        FROM tasks AS t WHERE {conditions} AND finished_at >= :since
+        AND status IN ('completed', 'failed', 'cancelled', 'interrupted')
+    ), numbered AS (
+        SELECT *,
+            row_number() OVER (PARTITION BY day, kind, took IS NULL ORDER BY took) AS took_number,
+            row_number() OVER (PARTITION BY day, kind, waited IS NULL ORDER BY waited)
+                AS waited_number,
+            count(took) OVER (PARTITION BY day, kind) AS taken,
+            count(waited) OVER (PARTITION BY day, kind) AS waits
+        FROM ended
+    )
+    SELECT json_group_array(json(row)) FROM (
+        SELECT json_array(day, kind,
+            count(*) FILTER (WHERE status = 'completed'),
+            count(*) FILTER (WHERE status = 'failed'),
+            count(*) FILTER (WHERE status = 'cancelled'),
+            count(*) FILTER (WHERE status = 'interrupted'),
+            min(took) FILTER (WHERE took_number * 100 >= taken * {median}),
+            min(took) FILTER (WHERE took_number * 100 >= taken * {p95}),
+            min(waited) FILTER (WHERE waited_number * 100 >= waits * {median})
+        ) AS row FROM numbered GROUP BY day, kind ORDER BY day, kind
+    )
+""".replace("{day}", str(DAY_US))
+    .replace("{median}", str(MEDIAN))
+    .replace("{p95}", str(P95))
+)
+_TAGGED: Final = "t.id IN (SELECT task FROM task_tags WHERE tenant = :tenant AND tag = :tag)"
+_EVER: Final = 2**63 - 1
+
+
+class Surveyor:
+    """Answers from the newest commit; used by one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = open_readonly(path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def finished(
+        self, *, before: datetime | None, kind: str | None, limit: int
+    ) -> list[FinishedTask]:
+        """See `Store.finished`."""
+        condition = "TRUE" if kind is None else "kind = :kind"
+        bindings = {
+            "kind": kind,
+            "before": to_microseconds(before) if before is not None else _EVER,
+            "limit": limit,
+        }
+        found = self._ask(_FINISHED.replace("{conditions}", condition), bindings)
+        return [
+            FinishedTask(task_id, of_kind, from_microseconds(at), log_bytes)
+            for task_id, of_kind, at, log_bytes in found
+        ]
+
+    def usage(self) -> StoreUsage:
+        """See `Store.usage`."""
+        tasks, events, used = self._ask(_USAGE, {})
+        return StoreUsage(tasks=tasks, events=int(events), bytes=used)
+
+    def durations(self, kind: str, limit: int) -> list[float]:
+        """See `Store.durations`."""
+        found = self._ask(_DURATIONS, {"kind": kind, "limit": limit})
+        return [microseconds / 1e6 for microseconds in found]
+
+    def daily(self, where: TaskFilter, since: datetime) -> list[DayStats]:
+        """See `Store.daily`; of the days from `since` on."""
+        conditions, bindings = conditions_of(where)
+        conditions = conditions.replace("tag = :tag", _TAGGED)
+        text = _DAILY.replace("{conditions}", conditions)
+        found = self._ask(text, {**bindings, "since": to_microseconds(since)})
+        return [_day_stats(*columns) for columns in found]
+
+    def _ask(self, text: str, bindings: dict[str, Any]) -> Sequence[Any]:
+        answer: Sequence[Any] = orjson.loads(self._connection.execute(text, bindings).get)
+        return answer
+
+
+def _day_stats(day: int, kind: str, *columns: int | None) -> DayStats:
+    completed, failed, cancelled, interrupted, median, p95, median_wait = columns
+    return DayStats(
+        day=day_of(day),
+        kind=kind,
+        completed=completed or 0,
+        failed=failed or 0,
+        cancelled=cancelled or 0,
+        interrupted=interrupted or 0,
+        median_s=to_seconds(median),
+        p95_s=to_seconds(p95),
+        median_wait_s=to_seconds(median_wait),
+    )
