@@ -11,7 +11,12 @@ from examples.satellite.task import layout
 from taskpush import TaskContext, TaskPush
 
 push = TaskPush(default_kind="layout")
-push.task("layout", process=True)(layout)
+push.task(
+    "layout",
+    process=True,
+    resume="auto",
+    description="Place a satellite's equipment so that its hottest box stays cool.",
+)(layout)
 
 
 class _Record(BaseModel):

@@ -60,8 +60,21 @@ class LayoutResult(BaseModel):
     seed: int
 
 
+class Reached(BaseModel):
+    """How far a run has come: its checkpoint."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    optimiser: OptimiserState
+    thermal_solutions: int = 0
+    told_c: float
+    """Hottest component, in degrees Celsius, when that was last worth a line in the log."""
+
+
 def layout(ctx: TaskContext, params: LayoutParams) -> LayoutResult:
     """Plain and CPU-bound: meant for a worker process.
+
+    Goes on from its checkpoint, and then ends with the very same layout as an uninterrupted run.
 
     Raises BomError when the BOM changed for the worse since validation, PlacementError when no
     feasible layout is found, and what the context raises when the task is cancelled.
@@ -76,15 +89,12 @@ def layout(ctx: TaskContext, params: LayoutParams) -> LayoutResult:
         "%s: %d components, %.0f W, %d panels",
         bom.name, len(bay.units), sum(unit.heat_w for unit in bay.units), len(bom.panels),
     )  # fmt: skip
-    state = start(problem, total, params.seed)
-    ctx.log("start found", max_temp=round(state.initial_max_temp_c, 3))
-    first = problem.thermal.solve(state.current)
-    ctx.artifact(
-        "layout_start.png",
-        draw_layout(bay, state.current, first, f"{bom.name}: start"),
-        "image/png",
-    )
-    step, solutions = _run(ctx, problem, state)
+    if ctx.resumed_from is None:
+        reached = _begin(ctx, problem, params)
+    else:
+        reached = Reached.model_validate_json(json.dumps(ctx.resumed_from))
+        ctx.log("resumed", iteration=reached.optimiser.iteration)
+    step, solutions = _run(ctx, problem, reached)
     ctx.progress(total, total, unit="iteration", stage="reporting", message="Writing the layout")
     _refuse_broken(bay, step.state.best)
     result = _summary(ctx.task_id, params, bay, step, solutions)
@@ -98,9 +108,21 @@ def layout(ctx: TaskContext, params: LayoutParams) -> LayoutResult:
     return result
 
 
-def _run(ctx: TaskContext, problem: Problem, state: OptimiserState) -> tuple[Step, int]:
+def _begin(ctx: TaskContext, problem: Problem, params: LayoutParams) -> Reached:
+    state = start(problem, params.max_iterations, params.seed)
+    ctx.log("start found", max_temp=round(state.initial_max_temp_c, 3))
+    first = problem.thermal.solve(state.current)
+    title = f"{problem.bay.bom.name}: start"
+    ctx.artifact(
+        "layout_start.png", draw_layout(problem.bay, state.current, first, title), "image/png"
+    )
+    return Reached(optimiser=state, told_c=state.initial_max_temp_c)
+
+
+def _run(ctx: TaskContext, problem: Problem, reached: Reached) -> tuple[Step, int]:
     """The last step, and the number of thermal solutions it took to get there."""
-    total, coolest, solutions = state.max_iterations, state.initial_max_temp_c, 0
+    state, coolest = reached.optimiser, reached.told_c
+    total, solutions = state.max_iterations, reached.thermal_solutions
     while True:
         step = advance(problem, state)
         state = step.state
@@ -116,6 +138,9 @@ def _run(ctx: TaskContext, problem: Problem, state: OptimiserState) -> tuple[Ste
             coolest = step.max_temp_c
         if state.iteration >= total:
             return step, solutions
+        # Not after the last iteration: who resumes has at least one to go.
+        reached = Reached(optimiser=state, thermal_solutions=solutions, told_c=coolest)
+        ctx.checkpoint(reached.model_dump(mode="json"), label=f"iteration {state.iteration}")
 
 
 def _refuse_broken(bay: Bay, best: Layout) -> None:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from taskpush.app import TaskPush
     from taskpush.runner.context import TaskCancelled, TaskContext
+    from taskpush.runner.policy import Backoff
 
-__all__ = ["TaskCancelled", "TaskContext", "TaskPush"]
+__all__ = ["Backoff", "TaskCancelled", "TaskContext", "TaskPush"]
 
 _HOMES = {
     "TaskPush": "taskpush.app",
     "TaskContext": "taskpush.runner.context",
     "TaskCancelled": "taskpush.runner.context",
+    "Backoff": "taskpush.runner.policy",
 }
 
 

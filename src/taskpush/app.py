@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskpush.errors import TaskPushError
+from taskpush.runner.policy import Backoff, ConcurrencyKey, QueueVisibility, Resume
 from taskpush.runner.registry import Registry
 from taskpush.settings import Settings
 
@@ -54,6 +55,12 @@ class TaskPush:
         process: bool = False,
         concurrency: int | None = None,
         description: str | None = None,
+        concurrency_key: ConcurrencyKey | None = None,
+        timeout_s: float | None = None,
+        max_attempts: int = 1,
+        backoff: Backoff | None = None,
+        resume: Resume = "manual",
+        queue_visibility: QueueVisibility = "anonymous",
     ) -> Callable[[Handler], Handler]:
         """Register the decorated function as the handler of a kind, and return it unchanged.
 
@@ -61,7 +68,20 @@ class TaskPush:
         in a worker process of its own. It takes a `TaskContext` and, if it has params, a second
         argument whose annotation they are validated against; its return annotation validates the
         result. `concurrency` is how many tasks of the kind run at once (by default 100 on the
-        loop, 8 in threads, one per core in processes).
+        loop, 8 in threads, one per core in processes); with `concurrency_key`, besides, only one
+        of those that have it in common: `"owner"`, or a function that makes a text of the params
+        (a dict).
+
+        An attempt that takes longer than `timeout_s` is stopped like a cancelled one, and has
+        failed. A task is tried `max_attempts` times (timeouts and exceptions count, invalid
+        params and results are not tried again), with pauses by `backoff`; `Backoff()` unless
+        given: up to 1 s, doubling to at most 300 s. A create may ask for other numbers.
+
+        With `resume="auto"`, a task whose server or worker process went away goes on by itself,
+        from its newest checkpoint; after three times without a new checkpoint it is failed.
+        Otherwise it stays `interrupted` until somebody retries it.
+
+        Of others' tasks in the queue a reader sees `anonymous` entries, their `titles`, or `none`.
 
         Raises `ValueError` or `TypeError` for a name or a function that cannot be a handler.
         """
@@ -73,6 +93,12 @@ class TaskPush:
                 process=process,
                 concurrency=concurrency,
                 description=description,
+                concurrency_key=concurrency_key,
+                timeout_s=timeout_s,
+                max_attempts=max_attempts,
+                backoff=backoff,
+                resume=resume,
+                queue_visibility=queue_visibility,
             )
             return handler
 

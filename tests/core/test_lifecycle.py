@@ -117,6 +117,13 @@ def test_the_third_interruption_in_a_row_without_a_checkpoint_fails_the_task() -
             record = replace(record, status=Status.RUNNING)
 
 
+def test_a_server_stopped_in_good_order_does_not_count_against_the_task() -> None:
+    running = replace(RECORD, status=Status.RUNNING, interruptions=2)
+    stopped = lifecycle.interrupt(3, NOW, reason="server_stopped", message="m", crashed=False)
+    assert stopped(running).record.status is Status.INTERRUPTED
+    assert stopped(running).record.interruptions == 2
+
+
 def test_a_checkpoint_or_a_retry_by_hand_counts_interruptions_anew() -> None:
     record = replace(RECORD, status=Status.RUNNING, interruptions=2)
     content = CheckpointRef("0" * 64, 2, 3)

@@ -335,3 +335,127 @@ def chatter_on(ctx: TaskContext) -> None:
     while True:
         ctx.log("and another thing")
         time.sleep(0.001)
+
+
+# -- checkpoints ----------------------------------------------------------------
+
+
+class Steps(BaseModel):
+    """Steps to take, and after which of them to raise on the first attempt."""
+
+    steps: int = 4
+    fail_after: int | None = None
+
+
+async def a_stepwise(ctx: TaskContext, params: Steps) -> list[int]:
+    """Makes a checkpoint after each step; returns the steps that this attempt took."""
+    taken = []
+    done = ctx.resumed_from["done"] if ctx.resumed_from else 0
+    for step in range(done + 1, params.steps + 1):
+        await ctx.progress(step, params.steps)
+        taken.append(step)
+        await ctx.checkpoint({"done": step}, label=f"step {step}")
+        if step == params.fail_after and ctx.attempt == 1:
+            raise OddError("half-way")
+    return taken
+
+
+def stepwise(ctx: TaskContext, params: Steps) -> list[int]:
+    """Makes a checkpoint after each step; returns the steps that this attempt took."""
+    taken = []
+    done = ctx.resumed_from["done"] if ctx.resumed_from else 0
+    for step in range(done + 1, params.steps + 1):
+        ctx.progress(step, params.steps)
+        taken.append(step)
+        ctx.checkpoint({"done": step}, label=f"step {step}")
+        if step == params.fail_after and ctx.attempt == 1:
+            raise OddError("half-way")
+    return taken
+
+
+async def a_last_words(ctx: TaskContext) -> Any:
+    """Works until it is stopped, and makes a checkpoint then; returns the one it finds."""
+    if ctx.resumed_from is not None:
+        return ctx.resumed_from
+    await ctx.log("begun")
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        await ctx.checkpoint("last words")
+        raise
+
+
+def last_words(ctx: TaskContext) -> Any:
+    """Works until it is stopped, and makes a checkpoint then; returns the one it finds."""
+    if ctx.resumed_from is not None:
+        return ctx.resumed_from
+    ctx.log("begun")
+    try:
+        while True:
+            ctx.progress(message="on it")
+            time.sleep(0.001)
+    except TaskCancelled:
+        ctx.checkpoint("last words")
+        with contextlib.suppress(TaskCancelled):
+            ctx.checkpoint("never kept")
+        raise
+
+
+def polite(ctx: TaskContext) -> Any:
+    """Asks whether it is to stop, and makes a checkpoint before it does."""
+    ctx.log("begun")
+    while not ctx.cancel_requested:
+        time.sleep(0.001)
+    ctx.checkpoint("by itself")
+    ctx.progress(message="never said")
+
+
+async def a_polite(ctx: TaskContext) -> Any:
+    """Asks whether it is to stop, and makes a checkpoint before it does."""
+    await a_last_words(ctx)
+
+
+class Size(BaseModel):
+    """How many characters to keep."""
+
+    size: int
+
+
+async def a_big_state(ctx: TaskContext, params: Size) -> int:
+    """Keeps a text and fails; returns the length of what it finds."""
+    if ctx.resumed_from is None:
+        await ctx.checkpoint("x" * params.size)
+        raise OddError("again")
+    return len(str(ctx.resumed_from))
+
+
+def big_state(ctx: TaskContext, params: Size) -> int:
+    """Keeps a text and fails; returns the length of what it finds."""
+    if ctx.resumed_from is None:
+        ctx.checkpoint("x" * params.size)
+        raise OddError("again")
+    return len(str(ctx.resumed_from))
+
+
+async def a_bad_states(ctx: TaskContext) -> None:
+    """Makes one checkpoint that can be kept, and some that cannot."""
+    await ctx.checkpoint({"good": 1})
+    await ctx.checkpoint({"good": 2, "bad": float("nan")})
+    await ctx.checkpoint({"bad": object()})
+    await ctx.checkpoint("x" * (16 * 1024 * 1024))
+
+
+def bad_states(ctx: TaskContext) -> None:
+    """Makes one checkpoint that can be kept, and some that cannot."""
+    ctx.checkpoint({"good": 1})
+    ctx.checkpoint({"good": 2, "bad": float("nan")})
+    ctx.checkpoint({"bad": object()})
+    ctx.checkpoint("x" * (16 * 1024 * 1024))
+
+
+def crash_once(ctx: TaskContext) -> Any:
+    """Makes a checkpoint and dies; the next attempt returns what it finds."""
+    if ctx.resumed_from is None:
+        ctx.checkpoint({"attempt": ctx.attempt})
+        os._exit(7)
+    return ctx.resumed_from

@@ -13,7 +13,8 @@ import pytest
 
 from taskpush.core.progress import BadReport
 from taskpush.models.events import Status
-from taskpush.runner.context import TaskCancelled, TaskContext
+from taskpush.runner.context import LastWords, TaskCancelled, TaskContext
+from taskpush.runner.reports import Iteration, NewCheckpoint
 from tests.runner.kinds import Style, handler_for
 from tests.runner.workbench import PATIENCE_S, Workbench
 
@@ -502,3 +503,27 @@ async def test_a_handler_knows_its_task(bench: Workbench) -> None:
 def test_task_cancelled_passes_an_except_exception() -> None:
     assert not issubclass(TaskCancelled, Exception)
     assert issubclass(BadReport, ValueError)
+
+
+# -- the last words of a plain handler ------------------------------------------
+
+STATE = NewCheckpoint(b"1", None, None)
+
+
+def test_a_handler_that_is_told_may_make_one_more_checkpoint() -> None:
+    last_words = LastWords()
+    with pytest.raises(TaskCancelled):
+        last_words.check(Iteration({}))
+    last_words.check(STATE)
+    with pytest.raises(TaskCancelled):
+        last_words.check(STATE)
+
+
+def test_a_handler_that_only_makes_checkpoints_is_told_by_the_second() -> None:
+    last_words = LastWords()
+    last_words.check(STATE)
+    with pytest.raises(TaskCancelled):
+        last_words.check(STATE)
+    last_words.check(STATE)
+    with pytest.raises(TaskCancelled):
+        last_words.check(STATE)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -416,7 +417,7 @@ async def test_a_task_announced_twice_runs_once(bench: Workbench) -> None:
 
     kind = bench.kind(once)
     task_id = await bench.submit(kind)
-    bench.runner.submit(task_id, kind, 0)
+    bench.runner.submit(Waiting(task_id, kind, 0))
     await bench.over(task_id)
     await bench.idle()
     assert runs == [task_id]
@@ -581,3 +582,91 @@ async def test_nothing_starts_after_a_stop(bench: Workbench) -> None:
 def test_kinds_have_a_loop_twin_where_all_styles_are_tested() -> None:
     twins = [name for name in vars(kinds) if name.startswith("a_")]
     assert all(name.removeprefix("a_") in vars(kinds) for name in twins)
+
+
+# -- delays and keys ------------------------------------------------------------
+
+
+async def test_a_delayed_task_starts_when_it_is_due_and_not_before(bench: Workbench) -> None:
+    kind = register(bench, "everything", Style.LOOP)
+    run_at = bench.clock.now() + timedelta(seconds=0.3)
+    record = await bench.over(await bench.submit(kind, run_at=run_at))
+    assert record.started_at is not None
+    assert record.started_at >= run_at
+
+
+async def test_delayed_tasks_are_taken_up_by_the_next_server(bench: Workbench) -> None:
+    kind = register(bench, "everything", Style.LOOP)
+    run_at = bench.clock.now() + timedelta(seconds=0.3)
+    task_id = await bench.submit(kind, run_at=run_at)
+    await bench.runner.stop(0)
+    await bench.store.close()
+    await bench.open()
+    record = await bench.over(task_id)
+    assert record.started_at is not None
+    assert record.started_at >= run_at
+
+
+async def test_a_delayed_task_that_is_announced_as_due_waits_all_the_same(
+    bench: Workbench,
+) -> None:
+    kind = register(bench, "everything", Style.LOOP)
+    run_at = bench.clock.now() + timedelta(seconds=0.3)
+    task_id = await bench.create(kind, run_at=run_at)
+    bench.runner.submit(Waiting(task_id, kind, 0))
+    record = await bench.over(task_id)
+    assert record.started_at is not None
+    assert record.started_at >= run_at
+
+
+async def test_of_delayed_tasks_that_are_due_the_highest_priority_is_first(
+    bench: Workbench,
+) -> None:
+    kind = register(bench, "everything", Style.LOOP, concurrency=1)
+    run_at = bench.clock.now() + timedelta(seconds=0.2)
+    low, high = [await bench.submit(kind, priority=each, run_at=run_at) for each in (0, 5)]
+    await bench.over(low)
+    started = [(await bench.record(each)).started_at for each in (high, low)]
+    assert None not in started
+    assert started == sorted(started, key=str)
+
+
+@pytest.mark.parametrize("key", ["owner", lambda params: params["for"]])
+async def test_tasks_with_a_key_in_common_run_one_at_a_time(bench: Workbench, key: Any) -> None:
+    running: list[str] = []
+    most: dict[str, int] = {}
+    seen = 0
+
+    async def bake(ctx: TaskContext, params: dict[str, Any]) -> None:
+        nonlocal seen
+        mine = params["for"]
+        running.append(mine)
+        most[mine] = max(most.get(mine, 0), running.count(mine))
+        seen = max(seen, len(running))
+        await asyncio.sleep(0.02)
+        running.remove(mine)
+
+    kind = bench.kind(bake, concurrency_key=key)
+    owners = ["ann", "ann", "bob", "ann", "bob", "cy"]
+    tasks = [await bench.submit(kind, {"for": each}, owner=each) for each in owners]
+    for task_id in tasks:
+        assert (await bench.over(task_id)).status is Status.COMPLETED
+    assert most == {"ann": 1, "bob": 1, "cy": 1}
+    assert seen > 1
+
+
+async def test_a_key_function_that_raises_lifts_no_limit_and_is_noticed(bench: Workbench) -> None:
+    kind = register(bench, "everything", Style.LOOP, concurrency_key=lambda params: params["no"])
+    for task_id in [await bench.submit(kind) for _ in range(3)]:
+        assert (await bench.over(task_id)).status is Status.COMPLETED
+    assert "KeyError" in bench.noticed_of(AttemptBroken)[0].traceback
+
+
+async def test_a_cancelled_task_gives_its_key_to_the_next(bench: Workbench) -> None:
+    kind = register(bench, "until_cancelled", Style.LOOP, concurrency_key="owner")
+    first, second = await bench.submit(kind), await bench.submit(kind)
+    await bench.begun(first)
+    await bench.cancel(first)
+    await bench.begun(second)
+    await bench.cancel(second)
+    await bench.over(second)

@@ -20,6 +20,7 @@ from taskpush.runner.reports import (
     Iteration,
     LogLine,
     NewArtifact,
+    NewCheckpoint,
     Newest,
     log_line,
 )
@@ -323,3 +324,62 @@ async def test_a_store_that_is_closed_under_it_breaks_nothing(desk: Desk) -> Non
     with pytest.raises(StoreUnavailable):
         await committed
     await desk.bench.store.open()
+
+
+# -- checkpoints ----------------------------------------------------------------
+
+
+async def test_checkpoints_that_nobody_waits_for_take_effect_in_call_order(
+    bench: Workbench,
+) -> None:
+    desk = Desk(bench)
+    recorder = await desk.begin()
+    for number in range(5):
+        # The first is the slowest to be written.
+        recorder.take(NewCheckpoint(b"x" * (5_000_000 - number * 1_000_000), str(number), None))
+    await recorder.drain()
+    await desk.finish()
+    said = bench.data(desk.task_id, "checkpoint")
+    assert [each["label"] for each in said] == ["0", "1", "2", "3", "4"]
+    record = await bench.record(desk.task_id)
+    assert record.checkpoint is not None
+    assert record.checkpoint.label == "4"
+    content = await bench.blobs.read_checkpoint(desk.task_id, record.checkpoint.sha256)
+    assert len(content) == 1_000_000
+
+
+async def test_a_checkpoint_of_a_replaced_attempt_is_refused_and_the_newer_one_stays(
+    bench: Workbench,
+) -> None:
+    desk = Desk(bench)
+    recorder = await desk.begin()
+    store, now = bench.store, bench.clock.now()
+    kept = recorder.take(NewCheckpoint(b"1", None, None))
+    assert kept is not None
+    await kept
+    await store.write(desk.task_id, lifecycle.interrupt(1, now, reason="r", message="gone"))
+    await store.write(desk.task_id, lifecycle.retry(None))
+    late = recorder.take(NewCheckpoint(b"2", None, None))
+    assert late is not None
+    with pytest.raises(asyncio.CancelledError):
+        await late
+    assert desk.fenced == 1
+    last = recorder.take(NewCheckpoint(b"3", None, None))
+    assert last is not None
+    assert last.cancelled()
+    record = await bench.record(desk.task_id)
+    assert record.checkpoint is not None
+    assert await bench.blobs.read_checkpoint(desk.task_id, record.checkpoint.sha256) == b"1"
+
+
+async def test_a_checkpoint_that_cannot_be_written_is_the_handlers_to_know(
+    bench: Workbench,
+) -> None:
+    desk = Desk(bench)
+    recorder = await desk.begin()
+    (bench.folder / "checkpoints").write_text("in the way", encoding="utf-8")
+    kept = recorder.take(NewCheckpoint(b"1", None, None))
+    assert kept is not None
+    with pytest.raises(StoreUnavailable):
+        await kept
+    assert (await bench.record(desk.task_id)).checkpoint is None

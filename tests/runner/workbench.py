@@ -17,9 +17,10 @@ from taskpush.clock import SystemClock
 from taskpush.core import lifecycle
 from taskpush.ids import new_task_id
 from taskpush.models.events import Status
-from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
+from taskpush.models.task import TaskRecord
 from taskpush.runner.inprocess import InProcessRunner
 from taskpush.runner.registry import Handler, Registry
+from taskpush.store.base import Announcement, TaskDeleted, Waiting
 from taskpush.store.blobs import Blobs
 from taskpush.store.ledger import Batch
 from taskpush.store.memory import MemoryStore
@@ -101,14 +102,21 @@ class Workbench:
         self.registry.register(name, handler, **options)
         return name
 
-    async def create(self, kind: str, params: Mapping[str, Any] | None = None, **more: Any) -> str:
+    async def create(
+        self,
+        kind: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        owner: str = "o",
+        **more: Any,
+    ) -> str:
         """Commit a pending task."""
         task_id = new_task_id()
         record = TaskRecord(
             task_id=task_id,
             kind=kind,
             tenant="t",
-            owner="o",
+            owner=owner,
             params=dict(params or {}),
             created_at=self.clock.now(),
             **more,
@@ -119,8 +127,14 @@ class Workbench:
     async def submit(self, kind: str, params: Mapping[str, Any] | None = None, **more: Any) -> str:
         """Commit a pending task and announce it."""
         task_id = await self.create(kind, params, **more)
-        self.runner.submit(task_id, kind, more.get("priority", 0))
+        self.announce(await self.record(task_id))
         return task_id
+
+    def announce(self, record: TaskRecord) -> None:
+        """As the service does, once the pending task is committed."""
+        self.runner.submit(
+            Waiting(record.task_id, record.kind, record.priority, record.run_at, record.owner)
+        )
 
     async def cancel(self, task_id: str) -> None:
         """As the service does: commit the wish, then tell the runner."""
@@ -183,8 +197,9 @@ class Workbench:
         self.noticed.append(event)
         self._news.set()
 
-    def _note(self, events: Sequence[LoggedEvent | VolatileEvent]) -> None:
-        for envelope in (orjson.loads(each.body) for each in events):
+    def _note(self, events: Sequence[Announcement]) -> None:
+        told = [each for each in events if not isinstance(each, TaskDeleted)]
+        for envelope in (orjson.loads(each.body) for each in told):
             self._envelopes[envelope["task_id"]].append(envelope)
             if envelope["event_type"] == "status_change":
                 self._mark(envelope["task_id"], Status(envelope["data"]["status"]))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from taskpush import TaskContext, TaskPush
+from taskpush import TaskCancelled, TaskContext, TaskPush
+from taskpush.runner.policy import Backoff
 
 push = TaskPush(default_kind="iterate")
 
@@ -138,3 +142,87 @@ async def sleep(ctx: TaskContext, params: SleepParams) -> None:
     """A job that waits, two at a time."""
     await ctx.log("sleeping")
     await asyncio.sleep(params.seconds)
+
+
+class StubbornParams(BaseModel):
+    """A file that holds the pid of the worker."""
+
+    pid_file: str
+
+
+@push.task("stubborn", process=True)
+def stubborn(ctx: TaskContext, params: StubbornParams) -> None:
+    """A process job that ignores everything that can be ignored."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Path(params.pid_file).write_text(str(os.getpid()), encoding="utf-8")
+    ctx.log("begun")
+    while True:
+        with contextlib.suppress(TaskCancelled):
+            ctx.progress(message="still here")
+        time.sleep(0.01)
+
+
+@push.task("until_stopped")
+def until_stopped(ctx: TaskContext) -> None:
+    """A job in a thread that reports until it is stopped."""
+    ctx.log("begun")
+    while True:
+        ctx.progress(message="on it")
+        time.sleep(0.01)
+
+
+@push.task("slow_loop", timeout_s=0.5)
+async def slow_loop(ctx: TaskContext) -> None:
+    """An async job that takes longer than it may."""
+    await asyncio.sleep(600)
+
+
+@push.task("slow_thread", timeout_s=0.5)
+def slow_thread(ctx: TaskContext) -> None:
+    """A job in a thread that takes longer than it may."""
+    until_stopped(ctx)
+
+
+@push.task("slow_process", process=True, timeout_s=0.5)
+def slow_process(ctx: TaskContext) -> None:
+    """A process job that takes longer than it may."""
+    until_stopped(ctx)
+
+
+@push.task("unlucky", max_attempts=3, backoff=Backoff(first_s=0.2, longest_s=0.4))
+async def unlucky(ctx: TaskContext) -> None:
+    """A job that always fails, and is tried three times."""
+    raise ValueError(f"attempt {ctx.attempt} failed")
+
+
+class StepsParams(BaseModel):
+    """How many steps, and how long each takes."""
+
+    steps: int = 60
+    pause_s: float = 0.05
+
+
+@push.task("stepwise", process=True, resume="auto")
+def stepwise(ctx: TaskContext, params: StepsParams) -> dict[str, Any]:
+    """A job with a checkpoint after each step; returns which steps the last attempt took."""
+    began_at = ctx.resumed_from["step"] if ctx.resumed_from else 0
+    for step in range(began_at + 1, params.steps + 1):
+        time.sleep(params.pause_s)
+        ctx.iteration(step, metrics={"step": step})
+        ctx.checkpoint({"step": step})
+    return {"began_at": began_at, "attempt": ctx.attempt}
+
+
+class KillerParams(BaseModel):
+    """The file whose appearance it waits for."""
+
+    trigger: str
+
+
+@push.task("server_killer", resume="auto")
+def server_killer(ctx: TaskContext, params: KillerParams) -> None:
+    """A job in a thread that takes its server down."""
+    while not Path(params.trigger).exists():
+        ctx.progress(message="aiming")
+        time.sleep(0.01)  # Another process makes it.
+    os.kill(os.getpid(), signal.SIGKILL)

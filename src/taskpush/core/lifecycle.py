@@ -254,16 +254,19 @@ def stop(attempt: int, now: datetime, *, message: str = "Task cancelled") -> Dec
     return decide
 
 
-def interrupt(attempt: int, now: datetime, *, reason: str, message: str) -> Decide:
+def interrupt(
+    attempt: int, now: datetime, *, reason: str, message: str, crashed: bool = True
+) -> Decide:
     """The attempt ended without an outcome: its server or worker is gone.
 
-    The third time in a row without a new checkpoint it is failed.
+    The third time in a row without a new checkpoint it is failed. A server that was stopped in
+    good order does not count (`crashed` False): a deploy says nothing about the task.
     """
 
     def decide(record: TaskRecord | None) -> Decision:
         present = _fenced(record, attempt)
-        interruptions = present.interruptions + 1
-        if interruptions >= MAX_INTERRUPTIONS:
+        interruptions = present.interruptions + crashed
+        if crashed and interruptions >= MAX_INTERRUPTIONS:
             error = TaskError(
                 error=f"Interrupted {interruptions} times without a new checkpoint: {message}",
                 error_type="Interrupted",

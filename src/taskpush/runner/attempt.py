@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import traceback
-from asyncio import Future
-from collections.abc import Callable, Mapping
+from asyncio import Future, TimerHandle
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import orjson
 from pydantic import JsonValue
 
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
-from taskpush.core.lifecycle import Decide
-from taskpush.errors import StoreUnavailable, TaskPushError
+from taskpush.core.lifecycle import Decide, Decision
+from taskpush.errors import IllegalTransition, StoreUnavailable, TaskPushError
 from taskpush.models.events import Status
 from taskpush.models.task import TaskError, TaskRecord
 from taskpush.runner.channel import LocalChannel
 from taskpush.runner.context import TaskContext
-from taskpush.runner.ending import Ending, Lost, Raised, Returned, Stopped, refused
+from taskpush.runner.ending import (
+    TRIED_ONCE,
+    Ending,
+    Lost,
+    Raised,
+    Returned,
+    Stopped,
+    TimedOut,
+    refused,
+    unresumable,
+)
 from taskpush.runner.execution import Execution, LoopExecution, ThreadExecution
 from taskpush.runner.process import ProcessExecution
 from taskpush.runner.recorder import DEFAULT_LOG_BUDGET, LogBudget, Recorder
 from taskpush.runner.registry import KindSpec, Style
 from taskpush.runner.reports import MAX_DATA_BYTES
 from taskpush.store.base import Commit, Store
-from taskpush.store.blobs import Blobs
+from taskpush.store.blobs import BadBlob, Blobs
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import (
     AttemptBroken,
@@ -36,6 +48,8 @@ from taskpush.telemetry.events import (
     TaskEnded,
     TaskStarted,
 )
+
+Answer = TypeVar("Answer")
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
@@ -56,6 +70,8 @@ class Workshop:
     # How long a worker process may take to stop before it is terminated.
     grace_s: float = 5.0
     log_budget: LogBudget = DEFAULT_LOG_BUDGET
+    # Numbers from 0 to 1, for the pauses between attempts.
+    random: Callable[[], float] = random.random
 
 
 class Attempt:
@@ -65,9 +81,12 @@ class Attempt:
         self.task_id = task_id
         # None until the outcome is committed by this attempt, and where the store refused it.
         self.outcome: Status | None = None
+        # The task when it is pending (again) in the store; None when there is no more to execute.
+        self.again: TaskRecord | None = None
         self._workshop = workshop
         self._spec = spec
         self._cancelled = False
+        self._timed_out = False
         self._stopping = False
         self._let_go: Future[None] = asyncio.get_running_loop().create_future()
         # None while no handler runs.
@@ -126,6 +145,18 @@ class Attempt:
             TaskEnded(self.task_id, self._spec.name, record.attempt, status, duration_s)
         )
 
+    async def key(self) -> str | None:
+        """What it has in common with those it must not run beside; None when it waits no more."""
+        record = await self._pending()
+        if record is None:
+            return None
+        try:
+            return self._spec.key_of(record.owner, record.params)
+        except Exception as error:  # noqa: BLE001 - the kind's own function
+            # One key for all that have none: it must not be what lifts the limit.
+            self._workshop.telemetry.emit(AttemptBroken(self.task_id, broken(error)))
+            return ""
+
     # -- the steps ------------------------------------------------------------
 
     async def _take(self) -> TaskRecord | None:
@@ -139,9 +170,23 @@ class Attempt:
                     self.task_id, lifecycle.start(store.epoch, clock.now()), synced=True
                 )
             )
+        except IllegalTransition as error:
+            # Delayed still, or again: the wall clock was set back.
+            if error.extra["task_status"] == "delayed":
+                self.again = await self._pending()
+            return None
         except TaskPushError:  # cancelled, taken or deleted meanwhile, or the server stops
             return None
         return commit.record
+
+    async def _pending(self) -> TaskRecord | None:
+        """The task as it waits in the store; None when it does not, or the server stops."""
+        store = self._workshop.store
+        try:
+            record = await self._persist(lambda: store.get(self.task_id))
+        except StoreUnavailable:
+            return None
+        return record if record is not None and record.status is Status.PENDING else None
 
     async def _ending(self, record: TaskRecord, recorder: Recorder) -> Ending:
         """How the handler ended; also when it could not even be begun."""
@@ -157,10 +202,17 @@ class Attempt:
             params = self._spec.parse_params(record.params)
         except TaskPushError as error:
             return refused(error)
+        try:
+            state = await self._state(record)
+        except BadBlob as error:
+            return unresumable(error)
         if self._cancelled or self._stopping:
             return Stopped()
-        execution = self._execution = self._begin(record, recorder, params)
+        execution = self._execution = self._begin(record, recorder, params, state)
+        timer = self._time(record.timeout_s)
         await _either(execution.ended, self._let_go)
+        if timer is not None:
+            timer.cancel()
         if not execution.ended.done():
             execution.let_go()
             return Stopped()
@@ -168,7 +220,15 @@ class Attempt:
             await self._drained(recorder)
         return Stopped() if execution.ended.cancelled() else execution.ended.result()
 
-    def _begin(self, record: TaskRecord, recorder: Recorder, params: Any) -> Execution:
+    async def _state(self, record: TaskRecord) -> bytes | None:
+        """The content of the newest checkpoint; None on a fresh start."""
+        if record.checkpoint is None:
+            return None
+        return await self._workshop.blobs.read_checkpoint(self.task_id, record.checkpoint.sha256)
+
+    def _begin(
+        self, record: TaskRecord, recorder: Recorder, params: Any, state: bytes | None
+    ) -> Execution:
         work = self._workshop
         if self._spec.style is Style.PROCESS:
             return ProcessExecution(
@@ -179,6 +239,7 @@ class Attempt:
                 env=work.process_env,
                 grace_s=work.grace_s,
                 strict_reporting=work.strict_reporting,
+                resumed_from=_state_path(work.blobs, record),
             )
         channel = LocalChannel(recorder)
         context = TaskContext(
@@ -186,9 +247,16 @@ class Attempt:
             attempt=record.attempt,
             channel=channel,
             strict_reporting=work.strict_reporting,
+            resumed_from=None if state is None else orjson.loads(state),
         )
         run = LoopExecution if self._spec.style is Style.ASYNC else ThreadExecution
         return run(self._spec, context, params, channel)
+
+    def _time(self, timeout_s: float | None) -> TimerHandle | None:
+        """Have the attempt stopped when it has taken that long; None: it may take for ever."""
+        if timeout_s is None:
+            return None
+        return asyncio.get_running_loop().call_later(timeout_s, self._time_out)
 
     async def _drained(self, recorder: Recorder) -> None:
         """Let artifacts that nobody waited for come before the outcome."""
@@ -205,33 +273,72 @@ class Attempt:
                     self.task_id, self._spec.name, attempt, ending.error.error, ending.traceback
                 )
             )
-        outcome = self._outcome(attempt, ending)
+        outcome = self._outcome(attempt, self._seen(record, ending))
         try:
             commit = await self._persist(lambda: recorder.finish(outcome))
+            self.outcome = commit.record.status
+            if self._goes_on(commit.record):
+                commit = await self._persist(lambda: self._resume(attempt))
         except TaskPushError as error:
             # Fenced: somebody else has ended this attempt. Or the store went away for good.
             work.telemetry.emit(OutcomeRefused(self.task_id, attempt, error.code, error.detail))
             return
-        self.outcome = commit.record.status
+        if commit.record.status is Status.PENDING:
+            self.again = commit.record
 
-    def _outcome(self, attempt: int, ending: Ending) -> Decide:
+    def _seen(self, record: TaskRecord, ending: Ending) -> Ending | TimedOut:
+        """A timeout is what stopped it, unless somebody had wished it away."""
+        if self._timed_out and not self._cancelled and isinstance(ending, Stopped | Lost):
+            return TimedOut(record.timeout_s or 0.0)
+        return ending
+
+    def _goes_on(self, record: TaskRecord) -> bool:
+        """Whether the task lost its worker, and goes on by itself."""
+        lost = record.status is Status.INTERRUPTED and record.reason == "worker_lost"
+        return lost and self._spec.resume == "auto" and not self._stopping
+
+    def _resume(self, attempt: int) -> Future[Commit]:
+        message = "Resumed after its worker was lost"
+        decide = lifecycle.retry(attempt, by_hand=False, message=message)
+        return self._workshop.store.write(self.task_id, decide, synced=True)
+
+    def _outcome(self, attempt: int, ending: Ending | TimedOut) -> Decide:
         now = self._workshop.clock.now()
         match ending:
             case Returned(result):
                 url = f"/api/tasks/{self.task_id}/result" if _is_large(result) else None
                 return lifecycle.complete(attempt, now, result=result, result_url=url)
             case Raised(error):
-                return lifecycle.fail(attempt, now, error)
+                return self._failure(attempt, error)
+            case TimedOut():
+                return self._failure(attempt, ending.error, reason="timeout")
             case Stopped() | Lost() if self._cancelled:
                 return lifecycle.stop(attempt, now)
             case Stopped() | Lost() if self._stopping:
                 message = "The server stopped"
-                return lifecycle.interrupt(attempt, now, reason="server_stopped", message=message)
+                return lifecycle.interrupt(
+                    attempt, now, reason="server_stopped", message=message, crashed=False
+                )
             case Lost(message):
                 return lifecycle.interrupt(attempt, now, reason="worker_lost", message=message)
             case Stopped():  # told to stop because the store fenced it: nothing will take effect
                 error = TaskError("The attempt was replaced", "StaleAttempt", "stale_attempt")
                 return lifecycle.fail(attempt, now, error)
+
+    def _failure(self, attempt: int, error: TaskError, *, reason: str | None = None) -> Decide:
+        work = self._workshop
+        now = work.clock.now()
+
+        def retry_in_s(failures: int) -> float:
+            return self._spec.retry_in_s(failures, work.random)
+
+        def decide(record: TaskRecord | None) -> Decision:
+            # Nobody who wants it gone waits for another try of it.
+            unwanted = record is not None and record.cancel_requested
+            again = None if unwanted or error.code in TRIED_ONCE else retry_in_s
+            return lifecycle.fail(attempt, now, error, reason=reason, retry_in_s=again)(record)
+
+        return decide
 
     async def _clear_away(self) -> None:
         if self._execution is not None:
@@ -243,17 +350,28 @@ class Attempt:
         if self._execution is not None and not self._execution.ended.done():
             self._execution.cancel()
 
-    async def _persist(self, write: Callable[[], Future[Commit]]) -> Commit:
-        """Commit, trying again while the store is unavailable, until the server stops."""
+    def _time_out(self) -> None:
+        if not self._cancelled and not self._stopping:
+            self._timed_out = True
+            self._tell()
+
+    async def _persist(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Ask the store, again while it is unavailable, until the server stops."""
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                return await write()
+                return await ask()
             except StoreUnavailable:
                 if self._stopping:
                     raise
             await asyncio.wait({self._let_go}, timeout=pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def _state_path(blobs: Blobs, record: TaskRecord) -> Path | None:
+    if record.checkpoint is None:
+        return None
+    return blobs.checkpoint_path(record.task_id, record.checkpoint.sha256)
 
 
 def broken(error: BaseException) -> str:

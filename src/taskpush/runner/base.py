@@ -16,7 +16,11 @@ class Runner(ABC):
     meanwhile, does no harm. An attempt ends in exactly one outcome: which one, the store decides.
 
     One runner object is used from one event loop. Per kind, tasks start by higher priority, then
-    in the order in which they were announced.
+    in the order in which they were announced; of those with a `concurrency_key` in common, one at
+    a time. No task is started before its `run_at`.
+
+    A task that is tried again after a failure, or goes on by itself without its worker, is queued
+    again without being announced.
     """
 
     @abstractmethod
@@ -24,8 +28,8 @@ class Runner(ABC):
         """Begin to work: `waiting` are the tasks pending now, in their order."""
 
     @abstractmethod
-    def submit(self, task_id: str, kind: str, priority: int) -> None:
-        """A task is pending, and that was committed. Never blocks.
+    def submit(self, task: Waiting) -> None:
+        """The task is pending, and that was committed. Never blocks.
 
         Before `start` and after `stop` this does nothing: the task stays pending in the store.
         """

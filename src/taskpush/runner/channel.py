@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Generator
 from concurrent import futures
 from typing import Any, Final
 
-from taskpush.runner.context import DONE, TaskCancelled
+from taskpush.runner.context import DONE, LastWords, TaskCancelled
 from taskpush.runner.recorder import Recorder
 from taskpush.runner.reports import LOGS_IN_FLIGHT, LogLine, Newest, Report
 
@@ -33,6 +33,7 @@ class LocalChannel:
         self._turned_at = time.monotonic()
         self._crossing = _Crossing(self._event_loop)
         self._cancel_requested = False
+        self._last_words = LastWords()
         self._closed = False
         # Guards the count of log lines from threads that are not committed yet.
         self._room = threading.Condition()
@@ -46,7 +47,7 @@ class LocalChannel:
     def send(self, report: Report) -> Awaitable[None]:
         if threading.get_ident() == self._loop_thread:
             return self._send_here(report)
-        self._raise_if_cancelled()
+        self._raise_if_cancelled(report)
         self._send_across(report)
         return DONE
 
@@ -103,9 +104,10 @@ class LocalChannel:
         done: futures.Future[None] = futures.Future()
         self._waiting.add(done)
         try:
-            if not self._closed:
-                self.post(self._take_and_answer, report, done)
-                done.result()
+            if self._closed:
+                raise TaskCancelled
+            self.post(self._take_and_answer, report, done)
+            done.result()
         except futures.CancelledError:
             raise TaskCancelled from None
         finally:
@@ -138,9 +140,9 @@ class LocalChannel:
             self._logs_in_flight -= 1
             self._room.notify()
 
-    def _raise_if_cancelled(self) -> None:
+    def _raise_if_cancelled(self, report: Report | None = None) -> None:
         if self._cancel_requested:
-            raise TaskCancelled
+            self._last_words.check(report)
 
 
 class _Crossing:
@@ -175,8 +177,10 @@ class _Crossing:
 def _answer(done: futures.Future[None], committed: Future[Any] | None) -> None:
     if done.done():
         return
-    if committed is None or committed.cancelled():
+    if committed is None:
         done.set_result(None)
+    elif committed.cancelled():
+        done.cancel()
     elif (error := committed.exception()) is not None:
         done.set_exception(error)
     else:

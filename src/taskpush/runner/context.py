@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
-from pydantic import JsonValue
-
 from taskpush.core.progress import ITERATION, BadReport, ProgressReport, ProgressState
 from taskpush.models.events import EventType
 from taskpush.models.values import is_safe_number, joined
@@ -42,6 +40,27 @@ class Done:
 DONE: Final = Done()
 
 
+class LastWords:
+    """What a plain handler may still say once it is to stop: its newest checkpoint.
+
+    One is taken before it is told with `TaskCancelled`, for those that ask `cancel_requested`,
+    and one after, for those that clean up.
+    """
+
+    def __init__(self) -> None:
+        self._told = False
+        self._left = True
+
+    def check(self, report: reports.Report | None = None) -> None:
+        """Raise `TaskCancelled` unless `report` may still be said."""
+        if isinstance(report, reports.NewCheckpoint) and self._left:
+            self._left = False
+            return
+        self._left = self._left or not self._told
+        self._told = True
+        raise TaskCancelled
+
+
 class Channel(Protocol):
     """The way from a handler to the recorder of its attempt."""
 
@@ -55,7 +74,7 @@ class Channel(Protocol):
 
         On the event loop it takes effect at once, and what it gives back is done when the caller
         may go on. Elsewhere it blocks until then, and raises `TaskCancelled` instead when the
-        attempt is to stop.
+        attempt is to stop and the report is none of its `LastWords`.
         """
         ...
 
@@ -79,23 +98,28 @@ class TaskContext:
     """What a handler knows of its task, and how it reports.
 
     In an `async def` handler every reporting method is awaited; in a plain one it is called. What
-    a call waits for is the same: `iteration` and `artifact` return when they are committed, `log`
-    waits only when too much is under way, the others never wait. A call that is not awaited takes
-    effect all the same.
+    a call waits for is the same: `iteration`, `artifact` and `checkpoint` return when they are
+    committed, `log` waits only when too much is under way, the others never wait. A call that is
+    not awaited takes effect all the same.
 
     Reporting never breaks a job: what cannot travel (NaN, an unserialisable object, progress that
     goes back) is left out, and one error-level `log` event says which and where. With
     `strict_reporting` such a call raises `BadReport` instead.
     """
 
-    resumed_from: JsonValue = None
-    """The newest checkpoint's content; None on a fresh start."""
-
     def __init__(
-        self, *, task_id: str, attempt: int, channel: Channel, strict_reporting: bool = False
+        self,
+        *,
+        task_id: str,
+        attempt: int,
+        channel: Channel,
+        strict_reporting: bool = False,
+        resumed_from: Any = None,
     ) -> None:
         self.task_id = task_id
         self.attempt = attempt
+        # The newest checkpoint's content, a JSON value; None on a fresh start.
+        self.resumed_from = resumed_from
         self._channel = channel
         self._strict = strict_reporting
         # Replaced as a whole, never changed: another thread may be reading it.
@@ -189,6 +213,21 @@ class TaskContext:
         except BadReport as error:
             self._leave_out("artifact", [str(error)])
             return self._channel.pulse()
+        return self._channel.send(report)
+
+    def checkpoint(self, state: object, label: str | None = None) -> Awaitable[None]:
+        """Keep `state`, a JSON value of up to 16 MiB, as what to go on from.
+
+        When the call returns it survives power loss, and replaces the one before: the next
+        attempt finds it in `resumed_from`. A state of which any part cannot travel is not kept.
+        Works once more after a cancel, also while the handler cleans up.
+        """
+        try:
+            report, problems = reports.new_checkpoint(state, label, self._shown().percent)
+        except BadReport as error:
+            self._leave_out("checkpoint", [str(error)])
+            return self._channel.pulse()
+        self._leave_out("checkpoint", problems)
         return self._channel.send(report)
 
     def track(

@@ -36,7 +36,7 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """It gave way to a cancel."""
+    """It gave way to a cancel, whatever that was for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,21 @@ class Lost:
 
 
 Ending = Returned | Raised | Stopped | Lost
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """What the runner makes of `Stopped` and `Lost`: the attempt took longer than it may."""
+
+    after_s: float
+
+    @property
+    def error(self) -> TaskError:
+        return TaskError(f"Timed out after {self.after_s:g} s", "Timeout", "timeout")
+
+
+TRIED_ONCE: Final = frozenset({"invalid_params", "invalid_result", "checkpoint_lost"})
+"""Codes of failures that another attempt would only repeat."""
 
 
 def call(spec: KindSpec, context: TaskContext, params: Any) -> Ending:
@@ -65,6 +80,13 @@ def raised(error: BaseException) -> Raised:
         return Raised(_task_error(error, "invalid_result"), None)
     text = "".join(traceback.format_exception(error))
     return Raised(_task_error(error, "handler_error"), without_surrogates(text))
+
+
+def unresumable(error: Exception) -> Raised:
+    """The ending of an attempt whose checkpoint cannot be read: it must not begin anew unasked."""
+    return Raised(
+        _error(f"The checkpoint is lost: {error}", "CheckpointLost", "checkpoint_lost"), None
+    )
 
 
 def refused(error: TaskPushError) -> Raised:

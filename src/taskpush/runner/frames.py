@@ -7,6 +7,7 @@ From the worker, `id` only where it wants to know when that is committed:
     {"log": data, "size_bytes": n, "id": n}         {"iteration": data, "id": n}
     {"volatile": event type, "data": data}
     {"artifact": name, "path": path, "media_type": type, "id": n}
+    {"checkpoint": label or null, "path": path, "progress_percent": number or null, "id": n}
 and last one of:
     {"returned": result}    {"raised": [message, type, code, traceback or null]}
     {"stopped": true}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import heapq
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import random as randomness
+from asyncio import TimerHandle
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -15,33 +15,21 @@ from typing_extensions import override
 
 from taskpush.clock import Clock
 from taskpush.models.events import Status
+from taskpush.models.task import TaskRecord
 from taskpush.runner.attempt import Attempt, Workshop, broken
 from taskpush.runner.base import Runner
+from taskpush.runner.queues import Delays, Entry, KindQueue, Slot
 from taskpush.runner.recorder import DEFAULT_LOG_BUDGET, LogBudget
-from taskpush.runner.registry import KindSpec, Registry
+from taskpush.runner.registry import Registry
 from taskpush.store.base import Store, Waiting
 from taskpush.store.blobs import Blobs
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import AttemptBroken, HandlerLeftBehind, KindMissing
 
+RECHECK_S: Final = 1.0
+"""Longest wait for a delayed task without another look at the wall clock, which may be set."""
 LAST_WRITES_S: Final = 5.0
 """How long `stop` waits, after its deadline, for the outcomes of what was let go."""
-
-
-@dataclass(slots=True)
-class _Queue:
-    """The waiting tasks of one kind: as many as the store holds pending, so bounded by it."""
-
-    spec: KindSpec
-    # Lowest first: (-priority, order of announcement, task id).
-    entries: list[tuple[int, int, str]] = field(default_factory=list)
-    running: int = 0
-
-    def next(self) -> str | None:
-        """Take out who is next, if a slot is free."""
-        if not self.entries or self.running >= self.spec.concurrency:
-            return None
-        return heapq.heappop(self.entries)[2]
 
 
 class InProcessRunner(Runner):
@@ -59,6 +47,7 @@ class InProcessRunner(Runner):
         process_env: Mapping[str, str] | None = None,
         grace_s: float = 5.0,
         log_budget: LogBudget = DEFAULT_LOG_BUDGET,
+        random: Callable[[], float] = randomness.random,
     ) -> None:
         self._workshop = Workshop(
             store=store,
@@ -69,13 +58,17 @@ class InProcessRunner(Runner):
             process_env=dict(process_env or {}),
             grace_s=grace_s,
             log_budget=log_budget,
+            random=random,
         )
         self._registry = registry
         self._telemetry = telemetry
         # Whether tasks are queued, and whether they are started.
         self._accepting = False
         self._working = False
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, KindQueue] = {}
+        self._delays = Delays()
+        # None while nothing is delayed.
+        self._alarm: TimerHandle | None = None
         self._order = itertools.count()
         # So that a handler sees nothing of the request that submitted it.
         self._context = contextvars.copy_context()
@@ -87,15 +80,21 @@ class InProcessRunner(Runner):
     async def start(self, waiting: Sequence[Waiting]) -> None:
         self._accepting = True
         for task in waiting:
-            self._enqueue(task.task_id, task.kind, task.priority)
+            self.submit(task)
         await self._workshop.blobs.sweep()
         self._working = self._accepting
         for queue in self._queues.values():
             self._fill(queue)
 
     @override
-    def submit(self, task_id: str, kind: str, priority: int) -> None:
-        if self._accepting and (queue := self._enqueue(task_id, kind, priority)):
+    def submit(self, task: Waiting) -> None:
+        if not self._accepting:
+            return
+        order, now = next(self._order), self._workshop.clock.now()
+        if task.run_at is not None and task.run_at > now:
+            self._delays.put(task.run_at, order, task)
+            self._look_at_the_clock()
+        elif queue := self._enqueue(order, task):
             self._fill(queue)
 
     @override
@@ -108,6 +107,8 @@ class InProcessRunner(Runner):
     async def stop(self, deadline_s: float) -> int:
         self._accepting = self._working = False
         self._queues.clear()
+        self._delays.clear()
+        self._look_at_the_clock()
         attempts = dict(self._attempts)
         for attempt in attempts.values():
             attempt.stop()
@@ -131,37 +132,69 @@ class InProcessRunner(Runner):
         if stuck:
             await asyncio.wait(stuck)
 
-    def _enqueue(self, task_id: str, kind: str, priority: int) -> _Queue | None:
-        spec = self._registry.get(kind)
+    def _look_at_the_clock(self) -> None:
+        """Queue the delayed tasks that are due, and come back for the next."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        now = self._workshop.clock.now()
+        # All of them first: among those that are due, priority decides.
+        queues = [self._enqueue(order, task) for order, task in self._delays.due(now)]
+        for queue in queues:
+            if queue is not None:
+                self._fill(queue)
+        wait_s = self._delays.due_in_s(now)
+        if wait_s is not None:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(min(wait_s, RECHECK_S), self._look_at_the_clock)
+
+    def _enqueue(self, order: int, task: Waiting) -> KindQueue | None:
+        spec = self._registry.get(task.kind)
         if spec is None:
             # It stays pending: a server that knows the kind again takes it up.
-            self._telemetry.emit(KindMissing(task_id, kind))
+            self._telemetry.emit(KindMissing(task.task_id, task.kind))
             return None
-        queue = self._queues.setdefault(kind, _Queue(spec))
-        heapq.heappush(queue.entries, (-priority, next(self._order), task_id))
+        queue = self._queues.setdefault(task.kind, KindQueue(spec))
+        key = task.owner if spec.concurrency_key == "owner" and task.owner else None
+        queue.put(Entry((-task.priority, order), task.task_id, key))
         return queue
 
-    def _fill(self, queue: _Queue) -> None:
+    def _fill(self, queue: KindQueue) -> None:
         """Start attempts while there are free slots."""
-        while self._working and (task_id := queue.next()) is not None:
-            queue.running += 1
-            attempt = Attempt(self._workshop, task_id, queue.spec)
+        while self._working and (slot := queue.next()) is not None:
+            attempt = Attempt(self._workshop, slot.entry.task_id, queue.spec)
             task = asyncio.get_running_loop().create_task(
-                self._run(attempt), name=f"attempt at {task_id}", context=self._context.copy()
+                self._run(attempt, queue, slot),
+                name=f"attempt at {attempt.task_id}",
+                context=self._context.copy(),
             )
             self._attempts[task] = attempt
-            task.add_done_callback(partial(self._ended, queue))
+            task.add_done_callback(partial(self._ended, queue, slot))
 
-    async def _run(self, attempt: Attempt) -> None:
+    async def _run(self, attempt: Attempt, queue: KindQueue, slot: Slot) -> None:
         try:
-            await attempt.run()
+            if await self._may_run(attempt, queue, slot):
+                await attempt.run()
         except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the others
             self._telemetry.emit(AttemptBroken(attempt.task_id, broken(error)))
 
-    def _ended(self, queue: _Queue, task: asyncio.Task[None]) -> None:
+    async def _may_run(self, attempt: Attempt, queue: KindQueue, slot: Slot) -> bool:
+        """Whether no other task with the same key runs; else it waits for that one's end."""
+        if queue.spec.concurrency_key is None or slot.key is not None:
+            return True
+        key = await attempt.key()
+        return key is not None and queue.occupy(slot, key)
+
+    def _ended(self, queue: KindQueue, slot: Slot, task: asyncio.Task[None]) -> None:
         attempt = self._attempts.pop(task)
         if attempt.let_go_unfinished:
             self._left_behind.append(attempt)
             self._telemetry.emit(HandlerLeftBehind(attempt.task_id, queue.spec.name))
-        queue.running -= 1
+        queue.leave(slot)
         self._fill(queue)
+        if attempt.again is not None:
+            self.submit(_waiting(attempt.again))
+
+
+def _waiting(record: TaskRecord) -> Waiting:
+    return Waiting(record.task_id, record.kind, record.priority, record.run_at, record.owner)

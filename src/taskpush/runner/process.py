@@ -26,7 +26,14 @@ from taskpush.runner import frames
 from taskpush.runner.ending import Ending, Lost, Raised, Returned, Stopped
 from taskpush.runner.recorder import Recorder
 from taskpush.runner.registry import KindSpec
-from taskpush.runner.reports import Iteration, LogLine, NewArtifact, Newest, Report
+from taskpush.runner.reports import (
+    Iteration,
+    LogLine,
+    NewArtifact,
+    NewCheckpoint,
+    Newest,
+    Report,
+)
 
 TERMINATE_S: Final = 1.0
 """Between SIGTERM and SIGKILL."""
@@ -47,12 +54,17 @@ class ProcessExecution:
         env: Mapping[str, str],
         grace_s: float,
         strict_reporting: bool,
+        resumed_from: Path | None = None,
     ) -> None:
         self._recorder = recorder
         self._spool = spool
         self._env = env
         self._grace_s = grace_s
-        self._job = _job(spec, record, recorder, spool, strict_reporting=strict_reporting)
+        self._job = {
+            **_job(spec, record, recorder, spool, strict_reporting=strict_reporting),
+            # Read there before the handler can make a newer one, which removes it.
+            "resumed_from": None if resumed_from is None else str(resumed_from.absolute()),
+        }
         self._loop = asyncio.get_running_loop()
         # None before the child is spawned; the writer also after it is gone.
         self._process: Process | None = None
@@ -183,6 +195,8 @@ class ProcessExecution:
                 self._take(Iteration(data), message["id"])
             case {"artifact": name, "path": path, "media_type": media_type}:
                 self._take(NewArtifact(name, Path(path), media_type), message["id"])
+            case {"checkpoint": label, "path": path, "progress_percent": percent}:
+                self._take(NewCheckpoint(Path(path), label, percent), message["id"])
             case {"returned": result}:
                 self._end(Returned(result))
             case {"raised": [error, error_type, code, traceback]}:
@@ -200,8 +214,9 @@ class ProcessExecution:
             committed.add_done_callback(lambda done: self._answer(done, number))
 
     def _answer(self, committed: Future[Any], number: int) -> None:
-        error = None if committed.cancelled() else committed.exception()
-        if error is None:
+        if committed.cancelled():
+            self._say({"done": [number], "error": ["Cancelled", "the attempt is over"]})
+        elif (error := committed.exception()) is None:
             self._acknowledge(number)
         else:
             self._say({"done": [number], "error": [type(error).__name__, str(error)]})

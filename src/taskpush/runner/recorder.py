@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future, TimerHandle
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,12 +22,13 @@ from taskpush.core.lifecycle import Decide
 from taskpush.core.progress import BadReport
 from taskpush.errors import StoreUnavailable, TaskPushError
 from taskpush.models.events import Artifact, EventType
-from taskpush.models.task import NewEvent
+from taskpush.models.task import CheckpointRef, NewEvent
 from taskpush.runner.reports import (
     LOGS_IN_FLIGHT,
     Iteration,
     LogLine,
     NewArtifact,
+    NewCheckpoint,
     Newest,
     Report,
     log_line,
@@ -94,6 +95,8 @@ class Recorder:
         # Whether log events are left out until the store has caught up.
         self._overrun = False
         self._puts: set[asyncio.Task[None]] = set()
+        # One checkpoint after the other, in call order, so that the newest is the last.
+        self._checkpointing = asyncio.Lock()
 
     @property
     def elapsed_s(self) -> float:
@@ -104,10 +107,11 @@ class Recorder:
         """Take the next report.
 
         What it gives back is done when the report is committed; then it raises what kept it from
-        that. None: there is nothing to wait for. After the outcome reports are ignored.
+        that. None: there is nothing to wait for. After the outcome reports are ignored, and who
+        relies on a checkpoint is cancelled.
         """
         if self._closed:
-            return None
+            return self._never() if isinstance(report, NewCheckpoint) else None
         match report:
             case Newest():
                 self._offer(report)
@@ -117,7 +121,15 @@ class Recorder:
             case Iteration():
                 return self._write(EventType.ITERATION_COMPLETE, report.data)
             case NewArtifact():
-                return self._begin_put(report)
+                return self._begin_put(self._put(report), f"artifact of {self._task_id}")
+            case NewCheckpoint():
+                kept = self._keep_checkpoint(report)
+                return self._begin_put(kept, f"checkpoint of {self._task_id}")
+
+    def _never(self) -> Future[None]:
+        never: Future[None] = self._loop.create_future()
+        never.cancel()
+        return never
 
     def room(self) -> Future[None] | None:
         """Done when few enough log events are in flight; None when they are now."""
@@ -128,7 +140,7 @@ class Recorder:
         return waiting
 
     async def drain(self) -> None:
-        """Wait until the artifacts under way are kept. Reports are still taken meanwhile."""
+        """Wait until the files under way are kept. Reports are still taken meanwhile."""
         while self._puts:
             await asyncio.wait(self._puts)
 
@@ -156,9 +168,11 @@ class Recorder:
     # -- logged ---------------------------------------------------------------
 
     def _write(self, event_type: EventType, data: Mapping[str, Any]) -> Future[Commit]:
-        report = lifecycle.report(self._attempt, [NewEvent(event_type, data)])
+        return self._commit(lifecycle.report(self._attempt, [NewEvent(event_type, data)]))
+
+    def _commit(self, decide: Decide, *, synced: bool = False) -> Future[Commit]:
         try:
-            written = self._store.write(self._task_id, report)
+            written = self._store.write(self._task_id, decide, synced=synced)
         except StoreUnavailable as error:  # closed
             written = self._loop.create_future()
             written.set_exception(error)
@@ -272,10 +286,10 @@ class Recorder:
         with suppress(StoreUnavailable):
             self._store.publish(self._task_id, self._attempt, event)
 
-    # -- artifacts ------------------------------------------------------------
+    # -- artifacts and checkpoints --------------------------------------------
 
-    def _begin_put(self, report: NewArtifact) -> asyncio.Task[None]:
-        put = self._loop.create_task(self._put(report), name=f"artifact of {self._task_id}")
+    def _begin_put(self, putting: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        put = self._loop.create_task(putting, name=name)
         self._puts.add(put)
         put.add_done_callback(self._put_ended)
         return put
@@ -305,3 +319,19 @@ class Recorder:
             url=f"/api/tasks/{self._task_id}/artifacts/{quote(report.name)}?sha256={blob.sha256}",
         )
         await self._write(EventType.ARTIFACT, artifact.to_data())
+
+    async def _keep_checkpoint(self, report: NewCheckpoint) -> None:
+        """Keep the content, then say so, then remove what it replaces."""
+        async with self._checkpointing:
+            try:
+                blob = await self._blobs.put_checkpoint(self._task_id, report.source)
+            except BadBlob as error:  # a spooled file that somebody took away
+                raise StoreUnavailable(f"the checkpoint cannot be kept: {error}") from error
+            if self._closed:
+                return
+            content = CheckpointRef(blob.sha256, blob.size_bytes, self._attempt, report.label)
+            percent = report.progress_percent
+            decide = lifecycle.checkpoint(self._attempt, content, progress_percent=percent)
+            # Shielded: who gives up waiting for it must not make the next one overtake it.
+            await asyncio.shield(self._commit(decide, synced=True))
+            await self._blobs.drop_checkpoints(self._task_id, but=blob.sha256)

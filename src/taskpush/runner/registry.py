@@ -19,10 +19,12 @@ import orjson
 from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 from pydantic_core import ErrorDetails, PydanticSerializationError
+from typing_extensions import Unpack
 
 from taskpush.errors import FieldProblem, TaskPushError
 from taskpush.models.values import joined, value_problems
 from taskpush.runner.context import TaskContext
+from taskpush.runner.policy import Policy, PolicyOptions
 from taskpush.runner.reports import cut, plain, shown, without_surrogates
 
 Handler = Callable[..., Any]
@@ -60,8 +62,8 @@ class Importable:
     path: str | None = None
 
 
-@dataclass(frozen=True)
-class KindSpec:
+@dataclass(frozen=True, kw_only=True)
+class KindSpec(Policy):
     """A registered kind."""
 
     name: str
@@ -167,15 +169,16 @@ class Registry:
         concurrency: int | None = None,
         description: str | None = None,
         localns: Mapping[str, Any] | None = None,
+        **policy: Unpack[PolicyOptions],
     ) -> KindSpec:
         """Make `handler` run tasks of kind `name`.
 
         `async def` runs on the event loop, plain `def` in a thread, `process=True` in a process of
         its own, which imports the handler by module and name. `concurrency` is how many tasks of
         the kind run at once (100, 8, and the number of CPUs). `localns` resolves annotations that
-        name what the handler's module does not hold.
+        name what the handler's module does not hold. `policy` is as `Policy` says.
 
-        Raises `ValueError` for a name that is taken or malformed and for a concurrency below 1,
+        Raises `ValueError` for a name that is taken or malformed and for an option out of range,
         and `TypeError` for a handler that cannot be called as one.
         """
         if type(name) is not str or not _NAME.fullmatch(name):
@@ -191,6 +194,7 @@ class Registry:
             concurrency=concurrency,
             description=description,
             localns=localns,
+            **policy,
         )
         _check_schemas(spec)
         self._kinds[name] = spec
@@ -220,11 +224,13 @@ def inspect_handler(
     concurrency: int | None = None,
     description: str | None = None,
     localns: Mapping[str, Any] | None = None,
+    **policy: Unpack[PolicyOptions],
 ) -> KindSpec:
     """What `handler` takes and gives; raises as `Registry.register` does."""
     style = _style(name, handler, process=process)
     if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
         raise ValueError(f"kind {name!r}: concurrency must be an integer of at least 1")
+    _check_policy(name, policy)
     signature = _signature(name, handler)
     hints = dict(localns or {})
     params = _second_parameter(name, signature)
@@ -237,7 +243,15 @@ def inspect_handler(
         params=None if params is None else _params_adapter(name, handler, params, hints),
         result=_adapter(name, handler, "return", signature.return_annotation, hints),
         importable=_importable(name, handler) if process else None,
+        **policy,
     )
+
+
+def _check_policy(name: str, policy: PolicyOptions) -> None:
+    try:
+        Policy(**policy)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"kind {name!r}: {error}") from None
 
 
 def _style(name: str, handler: Any, *, process: bool) -> Style:

@@ -18,13 +18,15 @@ import orjson
 
 from taskpush.core.progress import BadReport, ProgressReport
 from taskpush.models.events import MAX_EVENT_BYTES, EventType
-from taskpush.models.values import MAX_DEPTH, is_clean_text, value_problems
+from taskpush.models.values import MAX_DEPTH, is_clean_text, joined, value_problems
 
 MAX_DATA_BYTES: Final = MAX_EVENT_BYTES - 512
 """Room for `data`: the rest of an envelope is under 512 bytes."""
 MAX_MESSAGE_BYTES: Final = 16 * 1024
 """Longest message of a log event; longer ones are cut."""
 MAX_ARTIFACT_NAME: Final = 128
+MAX_CHECKPOINT_BYTES: Final = 16 * 1024 * 1024
+"""Longest checkpoint, as JSON."""
 LOGS_IN_FLIGHT: Final = 1_000
 """So many log events of an attempt may be uncommitted before a `log` call waits."""
 
@@ -79,7 +81,18 @@ class NewArtifact:
     media_type: str
 
 
-Report = LogLine | Iteration | Newest | NewArtifact
+@dataclass(frozen=True, slots=True)
+class NewCheckpoint:
+    """A state to go on from: its JSON, or the file that holds it."""
+
+    source: Path | bytes
+    # None when the handler gave none.
+    label: str | None
+    # None while the handler has not said how far it is.
+    progress_percent: float | None
+
+
+Report = LogLine | Iteration | Newest | NewArtifact | NewCheckpoint
 
 
 def log_line(
@@ -166,6 +179,26 @@ def new_artifact(name: object, content: object, media_type: object) -> NewArtifa
     if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
         raise BadReport(f"{name}: {glimpse(media_type)} is no media type")
     return NewArtifact(name, _source(name, content), media_type)
+
+
+def new_checkpoint(
+    state: object, label: object, progress_percent: float | None
+) -> tuple[NewCheckpoint, list[str]]:
+    """The value of one `ctx.checkpoint`, and what was left out of it.
+
+    Raises `BadReport` when the state cannot travel: half a state is none to go on from.
+    """
+    value = plain(state)
+    problems = list(islice(value_problems(value, "state"), 3))
+    if problems:
+        raise BadReport(joined(problems))
+    content = orjson.dumps(value)
+    if len(content) > MAX_CHECKPOINT_BYTES:
+        raise BadReport(f"state: {len(content)} bytes of JSON exceed {MAX_CHECKPOINT_BYTES}")
+    if label is None:
+        return NewCheckpoint(content, None, progress_percent), []
+    text, left_out = clean_text(label, "label")
+    return NewCheckpoint(content, cut(text, _SHORT_TEXT), progress_percent), left_out
 
 
 def _source(name: str, content: object) -> Path | bytes:

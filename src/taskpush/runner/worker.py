@@ -22,12 +22,14 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+import orjson
+
 from taskpush.core.conflation import Throttle
 from taskpush.core.progress import BadReport
 from taskpush.errors import StoreUnavailable, TaskPushError
 from taskpush.models.events import EventType
 from taskpush.runner import frames
-from taskpush.runner.context import DONE, TaskCancelled, TaskContext
+from taskpush.runner.context import DONE, LastWords, TaskCancelled, TaskContext
 from taskpush.runner.ending import Ending, Lost, Raised, Returned, Stopped, call, raised, refused
 from taskpush.runner.registry import Handler, InvalidResult, inspect_handler
 from taskpush.runner.reports import (
@@ -35,6 +37,7 @@ from taskpush.runner.reports import (
     Iteration,
     LogLine,
     NewArtifact,
+    NewCheckpoint,
     Newest,
     Report,
 )
@@ -75,6 +78,7 @@ def _run(job: Mapping[str, Any], channel: WorkerChannel) -> Ending:
         handler = _found(job)
         spec = inspect_handler(job["kind"], handler, process=True)
         params = spec.parse_params(job["params"])
+        resumed_from = _read_state(job["resumed_from"])
     except TaskPushError as error:
         return refused(error)
     except BaseException as error:  # noqa: BLE001 - whatever a module does at import, it is said
@@ -84,8 +88,14 @@ def _run(job: Mapping[str, Any], channel: WorkerChannel) -> Ending:
         attempt=job["attempt"],
         channel=channel,
         strict_reporting=job["strict_reporting"],
+        resumed_from=resumed_from,
     )
     return call(spec, context, params)
+
+
+def _read_state(path: str | None) -> Any:
+    """The checkpoint's content, which the server has checked; None without one."""
+    return None if path is None else orjson.loads(Path(path).read_bytes())
 
 
 def _found(job: Mapping[str, Any]) -> Handler:
@@ -157,13 +167,14 @@ class WorkerChannel:
         self._logs_in_flight = 0
         self._newest = _NewestStates(self._say_newest)
         self._cancel_requested = False
+        self._last_words = LastWords()
 
     @property
     def cancel_requested(self) -> bool:
         return self._cancel_requested
 
     def send(self, report: Report) -> Awaitable[None]:
-        self._raise_if_cancelled()
+        self._raise_if_cancelled(report)
         match report:
             case Newest():
                 self._newest.offer(report)
@@ -172,8 +183,11 @@ class WorkerChannel:
                 self._say({"log": data, "size_bytes": size_bytes, "id": next(self._numbers)})
             case Iteration(data):
                 self._ask({"iteration": data})
-            case NewArtifact():
-                self._hand_over(report)
+            case NewArtifact(name, source, media_type):
+                self._hand_over({"artifact": name, "media_type": media_type}, source)
+            case NewCheckpoint(source, label, percent):
+                said = {"checkpoint": label, "progress_percent": percent}
+                self._hand_over(said, source)
         return DONE
 
     def pulse(self) -> Awaitable[None]:
@@ -199,18 +213,17 @@ class WorkerChannel:
         except frames.BadFrame as error:
             self._say(_message(raised(InvalidResult(f"result: {error}"))))
 
-    def _hand_over(self, report: NewArtifact) -> None:
+    def _hand_over(self, said: Mapping[str, Any], source: Path | bytes) -> None:
         """A file is read by the server where it is; content goes there through the spool."""
-        said = {"artifact": report.name, "media_type": report.media_type}
-        if isinstance(report.source, Path):
-            self._ask({**said, "path": str(report.source)})
+        if isinstance(source, Path):
+            self._ask({**said, "path": str(source)})
             return
         spooled = self._spool / str(next(self._numbers))
         try:
             self._spool.mkdir(parents=True, exist_ok=True)
-            spooled.write_bytes(report.source)
+            spooled.write_bytes(source)
         except OSError as error:
-            raise StoreUnavailable(f"the artifact cannot be spooled: {error.strerror}") from error
+            raise StoreUnavailable(f"the content cannot be spooled: {error.strerror}") from error
         self._ask({**said, "path": str(spooled)})
         spooled.unlink(missing_ok=True)
 
@@ -258,9 +271,9 @@ class WorkerChannel:
             except OSError:
                 _leave(self._connection)
 
-    def _raise_if_cancelled(self) -> None:
+    def _raise_if_cancelled(self, report: Report | None = None) -> None:
         if self._cancel_requested:
-            raise TaskCancelled
+            self._last_words.check(report)
 
 
 class _NewestStates:

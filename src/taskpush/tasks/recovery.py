@@ -1,14 +1,23 @@
-"""What a server start finds: tasks that were running when their server died."""
+"""What a server start finds: tasks that were running when their server stopped."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
+from taskpush.runner.registry import Registry
 from taskpush.store.base import Store
+
+RESUMED_FROM: Final = frozenset({"server_stopped", "worker_lost"})
+"""Why a task may be interrupted and yet nobody wanted it to stop."""
 
 
 async def settle_abandoned(store: Store, clock: Clock) -> int:
-    """Make every running task whose server is gone `interrupted`; returns how many there were."""
+    """Make every running task whose server is gone `interrupted`; returns how many there were.
+
+    Those that were interrupted too often are `failed` instead.
+    """
     abandoned = await store.abandoned()
     writes = [
         store.write(
@@ -26,3 +35,26 @@ async def settle_abandoned(store: Store, clock: Clock) -> int:
     for write in writes:
         await write
     return len(abandoned)
+
+
+async def resume_interrupted(store: Store, registry: Registry) -> int:
+    """Make tasks of kinds with `resume="auto"` pending again; returns how many there were.
+
+    Those whose server or worker went away, not those that somebody stopped. To be called before
+    `store.waiting`, which gives them in their old order.
+    """
+    kinds = [spec.name for spec in registry.kinds() if spec.resume == "auto"]
+    found = await store.interrupted(kinds) if kinds else []
+    message = "Resumed after the server stopped"
+    writes = [
+        store.write(
+            record.task_id,
+            lifecycle.retry(record.attempt, by_hand=False, message=message),
+            synced=True,
+        )
+        for record in found
+        if record.reason in RESUMED_FROM
+    ]
+    for write in writes:
+        await write
+    return len(writes)

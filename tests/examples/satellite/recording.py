@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ class Recording:
     cancel_after_iteration: int | None = None
     """None: nobody cancels."""
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    checkpoints: list[Any] = field(default_factory=list)
+    """Each as it comes back from JSON."""
+    resumed_from: Any = None
     artifacts: dict[str, tuple[bytes, str | None]] = field(default_factory=dict)
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger("recording"))
 
@@ -56,6 +60,9 @@ class Recording:
             content.encode() if isinstance(content, str) else content,
             media_type,
         )
+
+    def checkpoint(self, state: object, label: str | None = None) -> None:
+        self.checkpoints.append(json.loads(json.dumps(state)))
 
     def track(self, iterable: Iterable[Item], **_: object) -> Iterable[Item]:
         return iterable

@@ -67,6 +67,18 @@ def test_layout_and_picture_are_artifacts_and_lie_in_the_experiments_folder(
     assert document["radiated_w"] == pytest.approx(document["heat_w"], rel=1e-9)
 
 
+def test_a_run_resumed_from_any_checkpoint_ends_as_if_it_had_not_stopped(
+    finished: tuple[Recording, LayoutResult],
+) -> None:
+    recording, result = finished
+    assert len(recording.checkpoints) == 2
+    for number, state in enumerate(recording.checkpoints, start=1):
+        resumed = Recording(resumed_from=state)
+        assert layout(resumed.as_context(), LayoutParams(max_iterations=3)) == result
+        assert [entry["i"] for entry in resumed.named("iteration")] == list(range(number + 1, 4))
+        assert resumed.artifacts["layout.json"] == recording.artifacts["layout.json"]
+
+
 def test_a_cancelled_run_stops_at_once_and_writes_nothing(experiments: Path) -> None:
     recording = Recording(task_id="cancelled", cancel_after_iteration=1)
     with pytest.raises(TaskCancelled):

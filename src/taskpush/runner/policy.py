@@ -1,0 +1,112 @@
+"""How a kind's tasks are limited, repeated and queued: values, checked when they are made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypedDict, get_args
+
+from taskpush.core.backoff import full_jitter_s
+
+MAX_ATTEMPTS: Final = 100
+MAX_TIMEOUT_S: Final = 366 * 24 * 3600.0
+
+Resume = Literal["manual", "auto"]
+"""Whether an interrupted task waits for somebody to retry it."""
+QueueVisibility = Literal["anonymous", "titles", "none"]
+"""What a reader of the queue sees of others' entries."""
+ConcurrencyKey = Literal["owner"] | Callable[[Mapping[str, Any]], str]
+"""What tasks have in common of which one runs at a time: their owner, or a text made of params."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long a failed attempt waits for the next: up to `first_s`, then up to twice as long each
+    time, never more than `longest_s`. A random share of that, so that tasks that failed together
+    are not tried together.
+
+    Raises `ValueError` for what is no such pair of seconds.
+    """
+
+    first_s: float = 1.0
+    longest_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        if not (_is_seconds(self.first_s) and _is_seconds(self.longest_s)):
+            raise ValueError("Backoff: first_s and longest_s are seconds, at least 0")
+        if self.first_s > self.longest_s:
+            raise ValueError("Backoff: first_s is at most longest_s")
+
+    def delay_s(self, failures: int, random: Callable[[], float]) -> float:
+        """Seconds after so many failures; `random` gives numbers from 0 to 1."""
+        return full_jitter_s(failures, random, base_s=self.first_s, cap_s=self.longest_s)
+
+
+class PolicyOptions(TypedDict, total=False):
+    """The fields of `Policy`, as the options of a registration."""
+
+    timeout_s: float | None
+    max_attempts: int
+    backoff: Backoff | None
+    resume: Resume
+    concurrency_key: ConcurrencyKey | None
+    queue_visibility: QueueVisibility
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What holds for every task of a kind. Raises `ValueError` or `TypeError` for a bad value."""
+
+    # How long an attempt may take when the create does not say; None means as long as it likes.
+    timeout_s: float | None = None
+    # How often a task is tried when the create does not say.
+    max_attempts: int = 1
+    # None means the default one.
+    backoff: Backoff | None = None
+    # With "auto", what its server or worker took down goes on by itself.
+    resume: Resume = "manual"
+    # None: only the kind's concurrency limits how many run.
+    concurrency_key: ConcurrencyKey | None = None
+    queue_visibility: QueueVisibility = "anonymous"
+
+    def __post_init__(self) -> None:
+        if self.timeout_s is not None and not (
+            _is_seconds(self.timeout_s) and 0 < self.timeout_s <= MAX_TIMEOUT_S
+        ):
+            raise ValueError("timeout_s must be a number above 0, at most a year")
+        if type(self.max_attempts) is not int or not 1 <= self.max_attempts <= MAX_ATTEMPTS:
+            raise ValueError(f"max_attempts must be an integer from 1 to {MAX_ATTEMPTS}")
+        if self.backoff is not None and not isinstance(self.backoff, Backoff):
+            raise TypeError("backoff must be a Backoff")
+        if self.resume not in get_args(Resume):
+            raise ValueError('resume must be "manual" or "auto"')
+        if not (self.concurrency_key in (None, "owner") or callable(self.concurrency_key)):
+            raise TypeError('concurrency_key must be "owner" or a function of the params')
+        if self.queue_visibility not in get_args(QueueVisibility):
+            raise ValueError('queue_visibility must be "anonymous", "titles" or "none"')
+
+    def retry_in_s(self, failures: int, random: Callable[[], float]) -> float:
+        """Seconds until the next attempt after so many failures."""
+        return (self.backoff or Backoff()).delay_s(failures, random)
+
+    def key_of(self, owner: str, params: Mapping[str, Any]) -> str | None:
+        """The key of which one task runs at a time; None when there is no such limit.
+
+        Raises what the kind's own function raises, and `TypeError` when it gives no text.
+        """
+        if self.concurrency_key is None or self.concurrency_key == "owner":
+            return None if self.concurrency_key is None else owner
+        key = self.concurrency_key(params)
+        if type(key) is not str:
+            raise TypeError(f"concurrency_key gave a {type(key).__name__}, not a text")
+        return key
+
+
+def _is_seconds(value: object) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and value >= 0
+    )
