@@ -29,8 +29,9 @@ from taskpush.store.blobs import Blobs
 from taskpush.store.memory import MemoryStore
 from taskpush.store.sqlite import SqliteStore
 from taskpush.tasks.queries import TaskQueries
+from taskpush.tasks.queueing import QueueKeeper
 from taskpush.tasks.readiness import Readiness
-from taskpush.tasks.recovery import settle_abandoned
+from taskpush.tasks.recovery import resume_interrupted, settle_abandoned
 from taskpush.tasks.service import TaskService
 from taskpush.tasks.watching import Watching
 from taskpush.telemetry.bus import Telemetry, log_to
@@ -54,6 +55,8 @@ async def start(
     store, blobs = _stores(settings, clock, telemetry, stack)
     hub = Hub()
     store.listen(hub.announce)
+    keeper = QueueKeeper(store, registry, clock)
+    store.listen(keeper.on_commit)
     await store.open()
     stack.push_async_callback(store.close)
 
@@ -68,7 +71,7 @@ async def start(
         grace_s=settings.process_grace_s,
     )
     queries = TaskQueries(store, hub)
-    service = TaskService(store, registry, runner, clock, default_kind=default_kind)
+    service = TaskService(store, registry, runner, clock, blobs, default_kind=default_kind)
     socket = SocketServer(
         TasksNamespace(service, Watching(store, queries), server_version=VERSION),
         store,
@@ -78,7 +81,16 @@ async def start(
     )
     stack.push_async_callback(socket.shutdown)
 
-    await _take_up_work(store, runner, telemetry, settings, clock, stack)
+    interrupted = await settle_abandoned(store, clock)
+    await resume_interrupted(store, registry)
+    waiting = await store.waiting()
+    keeper.start(waiting)
+    stack.push_async_callback(keeper.close)
+    await runner.start(waiting)
+    stack.push_async_callback(_stop, runner, telemetry, settings.shutdown_grace_s)
+    data = "memory" if settings.store == "memory" else str(settings.data)
+    telemetry.emit(ServerStarted(store.epoch, data, interrupted, pending=len(waiting)))
+
     watchdog.start()
     stack.callback(watchdog.stop)
     sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
@@ -87,6 +99,7 @@ async def start(
         tasks=service,
         queries=queries,
         readiness=Readiness(store, hub),
+        queue=keeper,
         registry=registry,
         blobs=blobs,
         default_kind=default_kind,
@@ -105,25 +118,5 @@ def _stores(
     return SqliteStore(database, clock=clock, telemetry=telemetry), Blobs(settings.data)
 
 
-async def _take_up_work(
-    store: Store,
-    runner: Runner,
-    telemetry: Telemetry,
-    settings: Settings,
-    clock: SystemClock,
-    stack: AsyncExitStack,
-) -> None:
-    """Settle what an earlier server left running, then start what waits, in its old order."""
-    interrupted = await settle_abandoned(store, clock)
-    waiting = await store.waiting()
-    await runner.start(waiting)
-
-    async def stop() -> None:
-        interrupted = await runner.stop(settings.shutdown_grace_s)
-        telemetry.emit(ServerStopped(interrupted=interrupted))
-
-    stack.push_async_callback(stop)
-    data = "memory" if settings.store == "memory" else str(settings.data)
-    telemetry.emit(
-        ServerStarted(epoch=store.epoch, data=data, interrupted=interrupted, pending=len(waiting))
-    )
+async def _stop(runner: Runner, telemetry: Telemetry, grace_s: float) -> None:
+    telemetry.emit(ServerStopped(interrupted=await runner.stop(grace_s)))

@@ -11,6 +11,7 @@ from taskpush.access.principal import LOCAL, Principal
 from taskpush.runner.registry import Registry
 from taskpush.store.blobs import Blobs
 from taskpush.tasks.queries import TaskQueries
+from taskpush.tasks.queueing import QueueKeeper
 from taskpush.tasks.readiness import Readiness
 from taskpush.tasks.service import TaskService
 
@@ -22,6 +23,7 @@ class Services:
     tasks: TaskService
     queries: TaskQueries
     readiness: Readiness
+    queue: QueueKeeper
     registry: Registry
     blobs: Blobs
     # None when every create has to name its kind.

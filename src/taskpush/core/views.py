@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from taskpush.models.events import EventType
+from taskpush.models.events import EventType, Status
 from taskpush.models.position import WirePosition
 from taskpush.models.task import (
     ErrorSummary,
@@ -17,8 +17,6 @@ from taskpush.models.task import (
     TaskRecord,
     VolatileEvent,
 )
-
-_IN_SNAPSHOTS = (EventType.PROGRESS, EventType.QUEUE, EventType.STATS)
 
 
 def summary_of(record: TaskRecord) -> Summary:
@@ -42,12 +40,18 @@ def snapshot_body(record: TaskRecord) -> dict[str, Any]:
 
 
 def latest_of(record: TaskRecord) -> Latest:
-    """The newest data of the volatile types that snapshots hold."""
+    """The newest data of the volatile types that snapshots hold, as far as they still apply.
+
+    A queue position applies while the task waits; nothing of an older attempt does.
+    """
+    shown = {EventType.PROGRESS, EventType.STATS}
+    if record.status is Status.PENDING:
+        shown.add(EventType.QUEUE)
     return Latest(
         **{
-            event_type.value: _data(record.latest[event_type])
-            for event_type in _IN_SNAPSHOTS
-            if event_type in record.latest and record.latest[event_type].attempt == record.attempt
+            event_type.value: _data(event)
+            for event_type, event in record.latest.items()
+            if event_type in shown and event.attempt == record.attempt
         }
     )
 

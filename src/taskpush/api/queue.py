@@ -1,0 +1,28 @@
+"""`/api/queue`: who waits, in which order, and for how long. Protocol section 3."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from taskpush.api.problems import responses
+from taskpush.api.services import PrincipalDep, ServicesDep
+from taskpush.models.pages import Page
+from taskpush.models.queue import KindQueue
+
+router = APIRouter(tags=["queue"])
+
+
+@router.get("/api/queue", responses=responses(422), summary="See who waits")
+async def read_queue(
+    services: ServicesDep,
+    principal: PrincipalDep,
+    kind: Annotated[str | None, Query(max_length=64, description="Only this kind's.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="So many positions per kind.")] = 100,
+) -> Page[KindQueue]:
+    """Each kind's waiting tasks in order, with estimates, and where a task created now would stand.
+
+    Positions count everybody; what is shown of others' tasks is the kind's `queue_visibility`.
+    """
+    return Page(items=list(await services.queue.queues(principal, kind, limit=limit)), next=None)
