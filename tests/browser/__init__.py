@@ -1,0 +1,1 @@
+"""What people see: the demo page in a real browser."""

@@ -1,0 +1,102 @@
+"""A browser, and pages in it that notice what must never happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+EXPECT_WITHIN_MS = 15_000
+
+
+@dataclass
+class Visit:
+    """One page, with what it asked the network for and what it complained about."""
+
+    page: Page
+    addresses: set[str] = field(default_factory=set)
+    complaints: list[str] = field(default_factory=list)
+    expected_complaints: tuple[str, ...] = ()
+    """Parts of those that the test provokes: a browser reports every refused request."""
+
+    def open(self, url: str) -> Page:
+        """Load the page, and wait until it is live."""
+        self.page.goto(url)
+        expect(self.page.locator("#connection-text")).to_have_text("Live")
+        return self.page
+
+    def origins(self) -> set[str]:
+        """Hosts and ports of everything that was asked for."""
+        return {urlsplit(address).netloc for address in self.addresses}
+
+    def unexpected_complaints(self) -> list[str]:
+        """What nobody provoked."""
+        return [
+            complaint
+            for complaint in self.complaints
+            if not any(part in complaint for part in self.expected_complaints)
+        ]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, without its own talk to the network."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"there is no {CHROMIUM}")
+    # The sync interface has an event loop running while it is open; closed with this folder's
+    # tests, it can't meet those of other tests.
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False
+        )
+        try:
+            yield chromium
+        finally:
+            chromium.close()
+
+
+@pytest.fixture
+def new_visit(browser: Browser) -> Iterator[Callable[[int], Visit]]:
+    """Makes pages of a given width; at the end none may have complained or asked elsewhere."""
+    expect.set_options(timeout=EXPECT_WITHIN_MS)
+    visits: list[Visit] = []
+
+    def make(width: int) -> Visit:
+        visit = Visit(browser.new_page(viewport={"width": width, "height": 900}))
+        visits.append(visit)
+
+        def note_message(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning"):
+                visit.complaints.append(f"{message.text} {message.location}")
+
+        visit.page.on("console", note_message)
+        visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+        visit.page.on("request", lambda request: visit.addresses.add(request.url))
+        visit.page.on("websocket", lambda socket: visit.addresses.add(socket.url))
+        return visit
+
+    yield make
+    for visit in visits:
+        own = urlsplit(visit.page.url).netloc
+        visit.page.close()
+        assert visit.origins() == {own}
+        assert visit.unexpected_complaints() == []
+
+
+@pytest.fixture
+def visit(new_visit: Callable[[int], Visit]) -> Visit:
+    """A page on a desktop."""
+    return new_visit(1280)
