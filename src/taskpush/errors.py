@@ -35,6 +35,7 @@ CODES: Final[Mapping[str, CodeSpec]] = MappingProxyType(
         "task_interrupted": CodeSpec(409, "The task was interrupted"),
         "task_failed": CodeSpec(409, "The task failed"),
         "task_cancelled": CodeSpec(409, "The task was cancelled"),
+        "idempotency_conflict": CodeSpec(422, "The idempotency key was used with another body"),
         "illegal_transition": CodeSpec(409, "The task's state does not allow this"),
         "stale_attempt": CodeSpec(409, "This attempt is not the task's present one"),
         "position_gone": CodeSpec(410, "The log cannot be continued from this position"),

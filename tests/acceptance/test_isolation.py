@@ -34,9 +34,7 @@ def _p(latencies: list[float], quantile: float) -> float:
     return latencies[min(len(latencies) - 1, int(quantile * len(latencies)))]
 
 
-async def test_computing_handlers_do_not_hold_up_other_tasks_events(
-    server: ServerProcess, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def _busy_p99_ms(server: ServerProcess, capsys: pytest.CaptureFixture[str]) -> float:
     idle = await _latencies_ms(server)
     for kind in ("compute_thread", "compute_thread", "compute_process", "compute_process"):
         await asyncio.to_thread(server.create, kind, seconds=8)
@@ -47,7 +45,21 @@ async def test_computing_handlers_do_not_hold_up_other_tasks_events(
             f" two busy threads and two busy processes p50 {_p(busy, 0.5):.1f}"
             f" p99 {_p(busy, 0.99):.1f}"
         )
-    assert _p(busy, 0.99) <= 50
+    return _p(busy, 0.99)
+
+
+async def test_computing_handlers_do_not_hold_up_other_tasks_events(
+    server: ServerProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A loose guard, for machines that do other things besides; without ours it is seconds."""
+    assert await _busy_p99_ms(server, capsys) <= 400
+
+
+@pytest.mark.full
+async def test_computing_handlers_add_less_than_fifty_milliseconds(
+    server: ServerProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await _busy_p99_ms(server, capsys) <= 50
 
 
 async def test_an_async_handler_that_blocks_is_named_within_a_second(

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,10 @@ class ServerProcess:
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
             )
         deadline = time.monotonic() + START_WITHIN_S
-        while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"the server did not start:\n{self.log}")
+        while (problem := self._not_ready()) is not None:
+            code = self._process.poll()
+            if code is not None or time.monotonic() > deadline:
+                raise AssertionError(f"not started ({problem}, exit code {code}):\n{self.log}")
             time.sleep(0.02)  # Another process: there is nothing to await but its answer.
 
     def kill(self) -> None:
@@ -96,7 +98,13 @@ class ServerProcess:
         return code
 
     def call(
-        self, method: str, path: str, body: Any = None, *, raw: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        raw: bytes | None = None,
+        timeout_s: float = 30,
     ) -> tuple[int, Any]:
         """One REST call: status and JSON body."""
         data = raw if raw is not None else orjson.dumps(body) if body is not None else None
@@ -107,7 +115,7 @@ class ServerProcess:
             headers={"Content-Type": "application/json"} if data is not None else {},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=timeout_s) as answer:
                 return answer.status, orjson.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, orjson.loads(error.read())
@@ -143,8 +151,10 @@ class ServerProcess:
             assert time.monotonic() < deadline, f"not over after {timeout_s} s: {snapshot}"
             self.call("GET", f"{path}{at}&wait_s=5")
 
-    def _is_ready(self) -> bool:
+    def _not_ready(self) -> str | None:
+        """What `/readyz` has against it; None when it is ready."""
         try:
-            return self.call("GET", "/readyz")[0] == 200
-        except (OSError, urllib.error.URLError):
-            return False
+            status, answer = self.call("GET", "/readyz", timeout_s=2)
+        except (OSError, HTTPException) as error:
+            return repr(error)
+        return None if status == 200 else str(answer)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import orjson
-from fastapi import APIRouter, Body, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
 from taskpush.api.body import StrictRoute
@@ -15,16 +16,26 @@ from taskpush.api.services import PrincipalDep, ServicesDep
 from taskpush.core.views import latest_of, snapshot_of, summary_of
 from taskpush.errors import NotFound
 from taskpush.ids import canonical_task_id
-from taskpush.models.commands import CancelTask, CreateTask, Name
+from taskpush.models.commands import CancelTask, CreateBatch, CreateTask, Name, RetryTask
 from taskpush.models.events import Status
 from taskpush.models.pages import EventPage, Page, Result
 from taskpush.models.position import START, Position, WirePosition
 from taskpush.models.task import Snapshot, Summary
 from taskpush.store.base import TaskFilter
 from taskpush.tasks.queries import ListQuery
+from taskpush.tasks.service import Idempotency
 
 router = APIRouter(prefix="/api/tasks", tags=["tasks"], route_class=StrictRoute)
 
+IdempotencyKeyHeader = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        description="Makes a repeated create safe for 24 hours: the same key and body give the"
+        " same task.",
+    ),
+]
 TaskIdPath = Annotated[str, Path(description="The task's id, a UUID.")]
 
 _CREATE_EXAMPLES: dict[str, Any] = {
@@ -42,6 +53,9 @@ _CREATE_EXAMPLES: dict[str, Any] = {
         "value": {"bom_file": "config/bom_example.json", "max_iterations": 20},
     },
 }
+_REPEATED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The idempotency key was used before, with this body."}
+}
 _CREATE_BODY = {
     "anyOf": [
         CreateTask.model_json_schema(),
@@ -54,7 +68,7 @@ _CREATE_BODY = {
     "",
     status_code=201,
     response_model=Snapshot,
-    responses=responses(400, 409, 413, 422, 503),
+    responses=responses(400, 409, 413, 422, 503) | _REPEATED,
     summary="Create a task",
 )
 async def create_task(
@@ -66,16 +80,42 @@ async def create_task(
         dict[str, Any],
         Body(openapi_examples=_CREATE_EXAMPLES, json_schema_extra=_CREATE_BODY),
     ],
+    idempotency_key: IdempotencyKeyHeader = None,
 ) -> Snapshot:
     """Store a task and start it as soon as its kind has a free slot.
 
     When this answers 201 the task survives power loss. A body with neither `kind` nor `params` is
-    taken whole as the params of the default kind.
+    taken whole as the params of the default kind. With an `Idempotency-Key` a repeated call is
+    answered 200, with the task of the first one.
     """
-    record = await services.tasks.create(principal, services.tasks.parse_create(body))
-    snapshot = snapshot_of(record)
+    key = _idempotency(idempotency_key, body)
+    accepted = await services.tasks.create(principal, services.tasks.parse_create(body), key)
+    snapshot = snapshot_of(accepted.records[0])
+    response.status_code = 201 if accepted.fresh else 200
     response.headers["Location"] = request.scope.get("root_path", "") + snapshot.links.self_
     return snapshot
+
+
+@router.post(
+    "/batch",
+    status_code=201,
+    response_model=Page[Snapshot],
+    responses=responses(400, 409, 413, 422, 503) | _REPEATED,
+    summary="Create many tasks",
+)
+async def create_batch(
+    response: Response,
+    services: ServicesDep,
+    principal: PrincipalDep,
+    body: CreateBatch,
+    idempotency_key: IdempotencyKeyHeader = None,
+) -> Page[Snapshot]:
+    """Create up to 1,000 tasks: all of them, or none."""
+    commands = services.tasks.parse_batch(body)
+    key = _idempotency(idempotency_key, body.tasks)
+    accepted = await services.tasks.create_batch(principal, commands, key)
+    response.status_code = 201 if accepted.fresh else 200
+    return Page(items=[snapshot_of(record) for record in accepted.records], next=None)
 
 
 @router.get("", response_model=Page[Summary], responses=responses(422), summary="List tasks")
@@ -183,6 +223,43 @@ async def cancel_task(
     """Ask a pending or running task to end; a running one ends when its handler has stopped."""
     command = body or CancelTask()
     return snapshot_of(await services.tasks.cancel(principal, _canonical(task_id), command))
+
+
+@router.post(
+    "/{task_id}/retry",
+    status_code=202,
+    response_model=Snapshot,
+    responses=responses(400, 404, 409, 413, 422, 503),
+    summary="Retry a task",
+)
+async def retry_task(
+    services: ServicesDep,
+    principal: PrincipalDep,
+    task_id: TaskIdPath,
+    body: RetryTask | None = None,
+) -> Snapshot:
+    """Give a task that failed, was cancelled or interrupted another attempt.
+
+    It goes on from the newest checkpoint, if there is one, unless `from_start`.
+    """
+    command = body or RetryTask()
+    return snapshot_of(await services.tasks.retry(principal, _canonical(task_id), command))
+
+
+@router.delete(
+    "/{task_id}", status_code=204, responses=responses(404, 409, 503), summary="Delete a task"
+)
+async def delete_task(services: ServicesDep, principal: PrincipalDep, task_id: TaskIdPath) -> None:
+    """Delete a task that is over, with its events and artifacts. Its id is never used again."""
+    await services.tasks.delete(principal, _canonical(task_id))
+
+
+def _idempotency(key: str | None, body: Any) -> Idempotency | None:
+    """The key, with what makes two bodies the same: their values, not their spelling."""
+    if key is None:
+        return None
+    canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    return Idempotency(key, hashlib.sha256(canonical).hexdigest())
 
 
 def _following(request: Request, after: str) -> str:

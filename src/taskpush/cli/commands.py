@@ -115,15 +115,51 @@ def list_tasks(
 
 @app.command(epilog=EXIT_CODES_HELP)
 def cancel(
-    task_id: TaskId, server: Server = DEFAULT_SERVER, json_lines: JsonLinesOption = False
+    task_id: TaskId,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="End it interrupted, for `retry` to go on with.")
+    ] = False,
+    server: Server = DEFAULT_SERVER,
+    json_lines: JsonLinesOption = False,
 ) -> None:
     """Ask a task to end; a running one ends when its handler has stopped."""
     with errors_told(), client_for(server) as client:
-        task = client.cancel(task_id)
+        task = client.cancel(task_id, keep=keep)
         if json_lines:
             print_json_line(sys.stdout, dict(task))
         else:
-            typer.echo("cancelled" if task.final else f"{task.status}, asked to stop")
+            over = task.final or task.status == "interrupted"
+            typer.echo(task.status if over else f"{task.status}, asked to stop")
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def retry(
+    task_id: TaskId,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Not from the newest checkpoint.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Watch it until it is over.")] = False,
+    server: Server = DEFAULT_SERVER,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Give a task that failed, was cancelled or interrupted another attempt."""
+    renderer = renderer_for(sys.stdout, json_lines=json_lines)
+    with errors_told(), client_for(server, renderer) as client:
+        task = client.retry(task_id, from_start=from_start)
+        if watch:
+            raise typer.Exit(_watched(client, task.task_id, renderer))
+        if json_lines:
+            print_json_line(sys.stdout, dict(task))
+        else:
+            typer.echo(f"{task.status}, attempt {task['attempt']}")
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def delete(task_id: TaskId, server: Server = DEFAULT_SERVER) -> None:
+    """Delete a task that is over, with its events and artifacts."""
+    with errors_told(), client_for(server) as client:
+        client.delete(task_id)
+        typer.echo("deleted")
 
 
 @app.command(epilog=EXIT_CODES_HELP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote, urlsplit
@@ -96,6 +97,10 @@ class AsyncClient:
         title: str | None = None,
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        priority: int | None = None,
+        run_at: datetime | None = None,
+        timeout_s: float | None = None,
+        max_attempts: int | None = None,
         **flat: Any,
     ) -> Task:
         """Create a task: `create_task("layout", {"bom_file": "config/bom_example.json"})`.
@@ -105,9 +110,21 @@ class AsyncClient:
         call survives a lost answer, since the task's id is chosen here; without one it is not
         repeated, and `ServerUnreachable` may then mean that the task was created.
 
+        `run_at` (with a zone) delays the task, `priority` moves it among those that wait,
+        `timeout_s` bounds an attempt, and `max_attempts` is how often it is tried.
+
         Raises `RequestRefused` with `unknown_kind`, `invalid_params` (see its `errors`), ….
         """
-        named = {"task_id": task_id, "title": title, "tags": tags, "metadata": metadata}
+        named = {
+            "task_id": task_id,
+            "title": title,
+            "tags": tags,
+            "metadata": metadata,
+            "priority": priority,
+            "run_at": run_at and run_at.isoformat(),
+            "timeout_s": timeout_s,
+            "max_attempts": max_attempts,
+        }
         given = {name: value for name, value in named.items() if value is not None}
         if kind is None:
             if params is not None or given:
@@ -155,13 +172,34 @@ class AsyncClient:
                 left -= 1
             yield Task(fields)
 
-    async def cancel(self, task_id: str, *, attempt: int | None = None) -> Task:
+    async def cancel(self, task_id: str, *, attempt: int | None = None, keep: bool = False) -> Task:
         """Ask for the task's end; a running one goes on until it has stopped.
 
-        Raises `RequestRefused` with `illegal_transition` when it is over already.
+        With `keep` it ends `interrupted`, and `retry` goes on from its newest checkpoint. Raises
+        `RequestRefused` with `illegal_transition` when it is over already.
         """
-        body = {} if attempt is None else {"attempt": attempt}
+        body = {"keep": keep} | ({} if attempt is None else {"attempt": attempt})
         return Task(await self._post(f"{_path(task_id)}/cancel", body, repeatable=False))
+
+    async def retry(
+        self, task_id: str, *, attempt: int | None = None, from_start: bool = False
+    ) -> Task:
+        """Give a task that failed, was cancelled or interrupted another attempt.
+
+        It goes on from its newest checkpoint unless `from_start`. Raises `RequestRefused` with
+        `illegal_transition` for a task in another state.
+        """
+        body = {"from_start": from_start} | ({} if attempt is None else {"attempt": attempt})
+        return Task(await self._post(f"{_path(task_id)}/retry", body, repeatable=False))
+
+    async def delete(self, task_id: str) -> None:
+        """Delete a task that is over, with its events and artifacts.
+
+        Raises `RequestRefused` with `illegal_transition` while it waits or runs.
+        """
+        answer = await self._rest.call("DELETE", _path(task_id), repeatable=False)
+        if answer.status >= 400:
+            raise answer.refusal()
 
     async def kinds(self) -> list[dict[str, Any]]:
         """What tasks the server runs, with JSON Schema of their params and results."""

@@ -104,6 +104,8 @@ class Client(CallbackClient):
     get_task = _blocking(AsyncClient.get_task)
     get_task_result = _blocking(AsyncClient.get_task_result)
     cancel = _blocking(AsyncClient.cancel)
+    retry = _blocking(AsyncClient.retry)
+    delete = _blocking(AsyncClient.delete)
     kinds = _blocking(AsyncClient.kinds)
     list_tasks = _iterating(AsyncClient.list_tasks)
     events = _iterating(AsyncClient.events)

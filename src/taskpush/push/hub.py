@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from taskpush.models.task import LoggedEvent, VolatileEvent
+from taskpush.store.base import TaskDeleted
 
 
 class Watcher(Protocol):
@@ -14,6 +15,8 @@ class Watcher(Protocol):
     def on_logged(self, event: LoggedEvent) -> None: ...
 
     def on_volatile(self, event: VolatileEvent) -> None: ...
+
+    def on_deleted(self) -> None: ...
 
 
 class Hub:
@@ -43,12 +46,15 @@ class Hub:
         """How many watch the task."""
         return len(self._watchers.get(task_id, ()))
 
-    def announce(self, events: Sequence[LoggedEvent | VolatileEvent]) -> None:
+    def announce(self, events: Sequence[LoggedEvent | VolatileEvent | TaskDeleted]) -> None:
         """Tell of events; the store calls it, after the commit."""
         for event in events:
             # A copy, since a watcher may detach while it is told.
             for watcher in tuple(self._watchers.get(event.task_id, ())):
-                if isinstance(event, LoggedEvent):
-                    watcher.on_logged(event)
-                else:
-                    watcher.on_volatile(event)
+                match event:
+                    case LoggedEvent():
+                        watcher.on_logged(event)
+                    case VolatileEvent():
+                        watcher.on_volatile(event)
+                    case TaskDeleted():
+                        watcher.on_deleted()

@@ -61,6 +61,12 @@ class Subscription:
             self._splice.offer_volatile(due)
         self._wake()
 
+    def on_deleted(self) -> None:
+        """The store is read once more, and says that there is nothing."""
+        self._splice.fall_behind()
+        self.stirred = True
+        self._wake()
+
     def replayed(self, page: LogPage) -> None:
         """Put a page that was read after the cursor into the outbox."""
         due: Iterable[LoggedEvent | VolatileEvent] = self._splice.replayed(

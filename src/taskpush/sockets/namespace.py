@@ -93,7 +93,9 @@ class TasksNamespace:
     async def _cancel(self, connection: Connection, event: Event) -> None:
         command = _payload(SocketCancel, event)
         record = await self._service.cancel(
-            connection.principal, command.task_id, CancelTask(attempt=command.attempt)
+            connection.principal,
+            command.task_id,
+            CancelTask(attempt=command.attempt, keep=command.keep),
         )
         answer: dict[str, Any] = {"ok": True, "task_id": record.task_id}
         connection.channel.reply(event.ack, answer | {"snapshot": snapshot_body(record)})

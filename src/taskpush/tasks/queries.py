@@ -124,6 +124,9 @@ class _Stirred:
     def on_volatile(self, event: VolatileEvent) -> None:
         self._event.set()
 
+    def on_deleted(self) -> None:
+        self._event.set()
+
     async def wait(self, timeout_s: float) -> None:
         """Until something happened, or the time is up."""
         try:

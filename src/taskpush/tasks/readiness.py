@@ -48,3 +48,6 @@ class _Witness:
 
     def on_volatile(self, event: VolatileEvent) -> None:
         self.saw = True
+
+    def on_deleted(self) -> None:
+        self.saw = True

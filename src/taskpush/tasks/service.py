@@ -1,8 +1,9 @@
-"""Commands: create and cancel."""
+"""Commands: create, cancel, retry, delete."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -14,13 +15,36 @@ from taskpush.clock import Clock
 from taskpush.core import lifecycle
 from taskpush.errors import FieldProblem, InvalidRequest, NotFound, TaskPushError
 from taskpush.ids import new_task_id
-from taskpush.models.commands import MAX_METADATA_BYTES, CancelTask, CreateTask
+from taskpush.models.commands import (
+    MAX_METADATA_BYTES,
+    CancelTask,
+    CreateBatch,
+    CreateTask,
+    RetryTask,
+)
 from taskpush.models.events import Status
 from taskpush.models.task import TaskRecord
 from taskpush.models.values import joined, value_problems
 from taskpush.runner.base import Runner
 from taskpush.runner.registry import KindSpec, Registry
-from taskpush.store.base import Store
+from taskpush.store.base import IdempotencyKey, Store, Waiting
+from taskpush.store.blobs import Blobs
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A client's key for a create, and what it was sent with."""
+
+    key: str
+    body_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The tasks of a create; `fresh` is False when an earlier call had made them."""
+
+    records: Sequence[TaskRecord]
+    fresh: bool
 
 
 class TaskService:
@@ -32,6 +56,7 @@ class TaskService:
         registry: Registry,
         runner: Runner,
         clock: Clock,
+        blobs: Blobs,
         *,
         default_kind: str | None = None,
     ) -> None:
@@ -39,6 +64,7 @@ class TaskService:
         self._registry = registry
         self._runner = runner
         self._clock = clock
+        self._blobs = blobs
         # None means that every create has to name its kind.
         self._default_kind = default_kind
 
@@ -55,19 +81,99 @@ class TaskService:
         except ValidationError as error:
             raise InvalidRequest(problems=problems_of(error)) from None
 
-    async def create(self, principal: Principal, command: CreateTask) -> TaskRecord:
-        """Store the task and hand it to the runner; returns it as it was committed, synced.
+    def parse_batch(self, batch: CreateBatch) -> list[CreateTask]:
+        """Read the bodies of a batch; raises `InvalidRequest` naming the first that is wrong."""
+        commands = []
+        for index, body in enumerate(batch.tasks):
+            try:
+                commands.append(self.parse_create(body))
+            except InvalidRequest as error:
+                raise _within(f"tasks.{index}", error) from None
+        return commands
 
-        Raises `unknown_kind`, `invalid_params`, `invalid_request` or `task_id_taken`; nothing is
-        stored then.
+    async def create(
+        self, principal: Principal, command: CreateTask, key: Idempotency | None = None
+    ) -> Accepted:
+        """Store the task and hand it to the runner; it is committed, synced, when this returns.
+
+        With a key that was used for the same body, the task of that time is returned. Raises
+        `unknown_kind`, `invalid_params`, `invalid_request`, `task_id_taken` or
+        `idempotency_conflict`; nothing is stored then.
         """
+        return await self._commit(principal, [self._new(principal, command)], key)
+
+    async def create_batch(
+        self, principal: Principal, commands: Sequence[CreateTask], key: Idempotency | None = None
+    ) -> Accepted:
+        """As `create`, for all the tasks or none of them."""
+        records = []
+        for index, command in enumerate(commands):
+            try:
+                records.append(self._new(principal, command))
+            except TaskPushError as error:
+                raise _within(f"tasks.{index}", error) from None
+        return await self._commit(principal, records, key)
+
+    async def _commit(
+        self, principal: Principal, records: Sequence[TaskRecord], key: Idempotency | None
+    ) -> Accepted:
+        owned = (
+            IdempotencyKey(principal.tenant, principal.owner, key.key, key.body_hash)
+            if key is not None
+            else None
+        )
+        created = await self._store.create(records, key=owned)
+        if created.fresh:
+            for record in created.records:
+                self._runner.submit(waiting_of(record))
+        if not created.records:
+            raise NotFound("what this idempotency key created was deleted")
+        return Accepted(created.records, fresh=created.fresh)
+
+    async def cancel(self, principal: Principal, task_id: str, command: CancelTask) -> TaskRecord:
+        """Ask for the end of a pending or running task; returns it as it stands then.
+
+        A pending task is ended at once, a running one when its handler has stopped. Raises
+        `NotFound`; `IllegalTransition` when the task is over; `StaleAttempt` for another attempt.
+        """
+        decide = lifecycle.cancel(command.attempt, self._clock.now(), keep=command.keep)
+        record = await self._control(principal, task_id, decide)
+        if record.status is Status.RUNNING:
+            self._runner.cancel(task_id)
+        return record
+
+    async def retry(self, principal: Principal, task_id: str, command: RetryTask) -> TaskRecord:
+        """Give a task that failed, was cancelled or interrupted another attempt.
+
+        Raises `NotFound`, `IllegalTransition` or `StaleAttempt`.
+        """
+        decide = lifecycle.retry(command.attempt, from_start=command.from_start)
+        record = await self._control(principal, task_id, decide)
+        self._runner.submit(waiting_of(record))
+        return record
+
+    async def delete(self, principal: Principal, task_id: str) -> None:
+        """Delete a task that is over, with its events and files.
+
+        Raises `NotFound`, and `IllegalTransition` while it waits or runs.
+        """
+        await self._store.delete(task_id, _guarded(principal, lifecycle.delete()))
+        await self._blobs.remove(task_id)
+
+    async def _control(
+        self, principal: Principal, task_id: str, decide: lifecycle.Decide
+    ) -> TaskRecord:
+        commit = await self._store.write(task_id, _guarded(principal, decide), synced=True)
+        return commit.record
+
+    def _new(self, principal: Principal, command: CreateTask) -> TaskRecord:
         if not may_create(principal):
             raise NotFound
         spec = self._kind(command.kind)
         params = spec.validate_params(command.params)
         _check_travels(params, "params")
         _check_metadata(command.metadata)
-        record = TaskRecord(
+        return TaskRecord(
             task_id=command.task_id or new_task_id(),
             kind=spec.name,
             tenant=principal.tenant,
@@ -75,37 +181,48 @@ class TaskService:
             params=params,
             created_at=self._clock.now(),
             title=command.title,
+            priority=command.priority,
+            run_at=command.run_at,
+            timeout_s=command.timeout_s if command.timeout_s is not None else spec.timeout_s,
+            max_attempts=command.max_attempts or spec.max_attempts,
             tags=tuple(dict.fromkeys(command.tags)),
             metadata=command.metadata,
             message="Task created",
         )
-        commit = await self._store.write(record.task_id, lifecycle.create(record), synced=True)
-        self._runner.submit(record.task_id, record.kind, record.priority)
-        return commit.record
-
-    async def cancel(self, principal: Principal, task_id: str, command: CancelTask) -> TaskRecord:
-        """Ask for the end of a pending or running task; returns it as it stands then.
-
-        A pending task is cancelled at once, a running one when its handler has stopped. Raises
-        `NotFound`; `IllegalTransition` when the task is over; `StaleAttempt` for another attempt.
-        """
-        decide = lifecycle.cancel(command.attempt, self._clock.now())
-
-        def guarded(record: TaskRecord | None) -> lifecycle.Decision:
-            if record is None or not may(principal, Action.CONTROL, record):
-                raise NotFound
-            return decide(record)
-
-        commit = await self._store.write(task_id, guarded, synced=True)
-        if commit.record.status is Status.RUNNING:
-            self._runner.cancel(task_id)
-        return commit.record
 
     def _kind(self, name: str) -> KindSpec:
         spec = self._registry.get(name)
         if spec is None:
             raise TaskPushError(f"no kind named {name} is registered", code="unknown_kind")
         return spec
+
+
+def _guarded(principal: Principal, decide: lifecycle.Decide) -> lifecycle.Decide:
+    """`decide`, for those who may control the task; for others there is no such task."""
+
+    def guarded(record: TaskRecord | None) -> lifecycle.Decision:
+        if record is None or not may(principal, Action.CONTROL, record):
+            raise NotFound
+        return decide(record)
+
+    return guarded
+
+
+def _within(loc: str, error: TaskPushError) -> TaskPushError:
+    """The error of a part, told of the whole."""
+    problems = [FieldProblem(f"{loc}.{p.loc}", p.message) for p in error.problems]
+    return TaskPushError(f"{loc}: {error.detail}", code=error.code, problems=problems)
+
+
+def waiting_of(record: TaskRecord) -> Waiting:
+    """A pending task, as the runner's queues need it."""
+    return Waiting(
+        task_id=record.task_id,
+        kind=record.kind,
+        priority=record.priority,
+        run_at=record.run_at,
+        owner=record.owner,
+    )
 
 
 def problems_of(error: ValidationError) -> list[FieldProblem]:
