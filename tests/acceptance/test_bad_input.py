@@ -230,10 +230,12 @@ async def test_the_129th_subscription_is_refused_and_the_others_live(
         assert acks[-1]["code"] == "subscription_limit"
 
 
-def test_jsonp_is_refused(shared_server: ServerProcess) -> None:
+@pytest.mark.parametrize("j", [b"j=0", b"%6a=0", b"j"])
+def test_jsonp_is_refused(shared_server: ServerProcess, j: bytes) -> None:
     with sockets.create_connection(("127.0.0.1", shared_server.port)) as raw:
         raw.sendall(
-            b"GET /socket.io/?EIO=4&transport=polling&j=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            b"GET /socket.io/?EIO=4&transport=polling&" + j + b" HTTP/1.1\r\n"
+            b"Host: localhost\r\n\r\n"
         )
         assert raw.recv(100).startswith(b"HTTP/1.1 400")
 

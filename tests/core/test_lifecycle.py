@@ -117,6 +117,13 @@ def test_the_third_interruption_in_a_row_without_a_checkpoint_fails_the_task() -
             record = replace(record, status=Status.RUNNING)
 
 
+def test_an_accepted_cancel_outlives_who_was_to_obey_it() -> None:
+    for keep, expected in ((False, Status.CANCELLED), (True, Status.INTERRUPTED)):
+        asked = lifecycle.cancel(3, NOW, keep=keep)(replace(RECORD, status=Status.RUNNING)).record
+        ended = COMMANDS[Command.INTERRUPT](3)(asked).record
+        assert (ended.status, ended.reason) == (expected, "cancelled_by")
+
+
 def test_a_server_stopped_in_good_order_does_not_count_against_the_task() -> None:
     running = replace(RECORD, status=Status.RUNNING, interruptions=2)
     stopped = lifecycle.interrupt(3, NOW, reason="server_stopped", message="m", crashed=False)

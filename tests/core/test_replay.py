@@ -110,6 +110,14 @@ def test_no_volatile_event_follows_a_final_one_that_was_seen() -> None:
     assert splice.replayed([], end=True, final=True, latest=latest) == []
 
 
+def test_no_state_of_a_replaced_attempt_follows_its_successor() -> None:
+    splice = Splice(0)
+    splice.offer_volatile(_volatile(9))
+    pending = LoggedEvent("t", 2, 2, "e", EventType.STATUS_CHANGE, b"{}", False)
+    log = [_event(1), pending]
+    assert splice.replayed(log, end=True, final=False, latest={}) == log
+
+
 def test_the_newest_of_held_and_stored_volatile_events_is_sent_once() -> None:
     splice = Splice(0)
     for rev in (3, 5, 4):

@@ -51,6 +51,24 @@ def test_a_state_that_was_taken_is_not_replaced() -> None:
     assert outbox.take(1) == [_progress(2)]
 
 
+def test_states_of_a_replay_and_live_ones_stay_in_order() -> None:
+    outbox = Outbox()
+    outbox.put_volatile(_progress(1))
+    outbox.put(_logged(1))
+    outbox.put(_progress(2))
+    outbox.put_volatile(_progress(3))
+    assert outbox.take(10_000) == [_progress(1), _logged(1), _progress(3)]
+
+
+def test_a_state_does_not_move_across_the_end_of_its_attempt() -> None:
+    outbox = Outbox()
+    newer = VolatileEvent("t", 2, 5, EventType.PROGRESS, b"x")
+    outbox.put_volatile(_progress(4))
+    outbox.put(_logged(1))
+    outbox.put_volatile(newer)
+    assert outbox.take(10_000) == [_progress(4), _logged(1), newer]
+
+
 def test_a_full_outbox_says_so_and_still_takes_newer_states_of_what_waits() -> None:
     outbox = Outbox(limit_bytes=150)
     outbox.put_volatile(_progress(1))

@@ -265,6 +265,9 @@ def interrupt(
 
     def decide(record: TaskRecord | None) -> Decision:
         present = _fenced(record, attempt)
+        if present.cancel_requested:
+            # The cancel was accepted before: it must not be forgotten with who was to obey it.
+            return stop(attempt, now)(present)
         interruptions = present.interruptions + crashed
         if crashed and interruptions >= MAX_INTERRUPTIONS:
             error = TaskError(

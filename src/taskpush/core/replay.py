@@ -88,7 +88,7 @@ class Splice:
         if self.live:
             self._held.clear()
             if due or not final:
-                _insert_volatile(due, self._newest(latest))
+                _insert_volatile(due, self._newest(latest, due))
             self._held_volatile.clear()
         return due
 
@@ -103,12 +103,18 @@ class Splice:
                 self.cursor = event.seq
                 yield event
 
-    def _newest(self, latest: Mapping[EventType, VolatileEvent]) -> list[VolatileEvent]:
+    def _newest(
+        self,
+        latest: Mapping[EventType, VolatileEvent],
+        due: Sequence[LoggedEvent | VolatileEvent],
+    ) -> list[VolatileEvent]:
+        """The newest of each type, but none of an attempt that `due` shows to be replaced."""
         newest = dict(latest)
         for event_type, event in self._held_volatile.items():
             if event_type not in newest or newest[event_type].order < event.order:
                 newest[event_type] = event
-        return list(newest.values())
+        attempt = due[-1].attempt if due else 0
+        return [event for event in newest.values() if event.attempt >= attempt]
 
 
 def _insert_volatile(

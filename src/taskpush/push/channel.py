@@ -194,7 +194,8 @@ class Channel:
             if task_id not in self._rechecks:
                 continue
             if record is None:
-                self._refuse(task_id)
+                # Somebody else's, which must look like one that never comes: until the time is up.
+                subscription.stirred = False
             else:
                 self._forget_recheck(task_id)
                 subscription.activate(0)

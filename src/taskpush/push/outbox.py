@@ -68,21 +68,24 @@ class Outbox:
 
     def put(self, item: Outgoing) -> None:
         """Append."""
-        self._slots.append(_Slot(item))
+        slot = _Slot(item)
+        self._slots.append(slot)
         self.size_bytes += len(item.body)
+        if isinstance(item, VolatileEvent):
+            # The newest place of its type: an older one further ahead is left as it is.
+            self._volatile[item.task_id, item.event_type] = slot
 
     def put_volatile(self, event: VolatileEvent) -> bool:
         """Replace the waiting state of the same task and type, or append when there is room."""
-        key = (event.task_id, event.event_type)
-        slot = self._volatile.get(key)
-        if slot is not None:
+        slot = self._volatile.get((event.task_id, event.event_type))
+        # Not across attempts: between them stands the status change that parts them.
+        if slot is not None and _attempt_of(slot.item) == event.attempt:
             self.size_bytes += len(event.body) - len(slot.item.body)
             slot.item = event
             return True
         if not self.has_room:
             return False
         self.put(event)
-        self._volatile[key] = self._slots[-1]
         return True
 
     def take(self, up_to_bytes: int) -> list[Outgoing]:
@@ -90,10 +93,17 @@ class Outbox:
         taken: list[Outgoing] = []
         size = 0
         while self._slots and (not taken or size + len(self._slots[0].item.body) <= up_to_bytes):
-            item = self._slots.popleft().item
+            slot = self._slots.popleft()
+            item = slot.item
             size += len(item.body)
             if isinstance(item, VolatileEvent):
-                self._volatile.pop((item.task_id, item.event_type), None)
+                key = (item.task_id, item.event_type)
+                if self._volatile.get(key) is slot:
+                    del self._volatile[key]
             taken.append(item)
         self.size_bytes -= size
         return taken
+
+
+def _attempt_of(item: Outgoing) -> int | None:
+    return item.attempt if isinstance(item, VolatileEvent) else None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 import engineio
 import socketio
@@ -108,8 +109,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library s
 
     async def handle_request(self, scope: Any, receive: Any, send: Any) -> Any:
         """Refuse JSONP, which lets any site read a visitor's answers; pass on the rest."""
-        query = scope.get("query_string", b"").decode("latin-1")
-        if scope["type"] == "http" and any(part.startswith("j=") for part in query.split("&")):
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        if scope["type"] == "http" and "j" in query:
             await send({"type": "http.response.start", "status": 400, "headers": []})
             await send({"type": "http.response.body", "body": b"JSONP is not supported"})
             return None
