@@ -236,6 +236,20 @@ async def test_a_slow_subscription_does_not_hold_up_the_others_of_its_connection
         assert scene.peer.seqs() == list(range(1, 503))
 
 
+async def test_answers_wait_for_a_peer_that_does_not_read() -> None:
+    async with _scene(limit_bytes=1000) as scene:
+        scene.peer.reading.clear()
+        scene.channel.say("large", {"x": "y" * 70_000})
+        scene.channel.say("large", {"x": "y" * 70_000})
+        await asyncio.sleep(0)
+        waiting = asyncio.create_task(scene.channel.room())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        scene.peer.reading.set()
+        await asyncio.wait_for(waiting, 5)
+
+
 async def test_a_peer_that_takes_nothing_is_cut_off() -> None:
     async with _scene(stalled_after_s=0.01) as scene:
         scene.create()

@@ -135,6 +135,32 @@ async def test_who_never_connects_the_namespace_is_cut_off() -> None:
         assert [type(event) for event in lane.said] == [PacketRefused]
 
 
+async def test_a_polling_client_that_never_connects_the_namespace_is_cut_off() -> None:
+    async with _lane(connect_within_s=0.1) as lane, aiohttp.ClientSession() as http:
+        opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
+        async with asyncio.timeout(5):
+            while (await http.get(f"{lane.polling}&sid={opened['sid']}")).status == 200:
+                pass
+        assert lane.socket.eio.sockets == {}
+
+
+async def test_an_aborted_polling_connection_is_told_and_nothing_of_it_is_kept() -> None:
+    async with _lane() as lane, aiohttp.ClientSession() as http:
+        opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
+        address = f"{lane.polling}&sid={opened['sid']}"
+        async with http.post(
+            address, data=f'40/tasks,\x1e42/tasks,["subscribe",{{"task_id":"{GHOST}"}}]'
+        ):
+            pass
+        (connection,) = lane.socket._connections.values()
+        lane.socket._cut_soon(opened["sid"])
+        async with asyncio.timeout(5):
+            while (await http.get(address)).status == 200:
+                pass
+        assert connection.writer.done()
+        assert lane.socket._hub.watched(GHOST) == 0
+
+
 async def test_a_shutdown_closes_the_transport_and_not_the_namespace() -> None:
     """A namespace disconnect (`41`) would keep JavaScript clients from coming back."""
     async with _lane() as lane, raw_socket(lane.port) as socket:
@@ -163,7 +189,9 @@ async def test_a_link_returns_when_the_library_has_taken_the_batch() -> None:
     async with _lane() as lane, raw_socket(lane.port) as socket:
         await socket.event()
         (inner,) = lane.socket.eio.sockets.values()
-        await SocketLink(inner).send([Message("first", b"{}"), Message("second", b"{}")])
+        await SocketLink(inner, lambda: None).send(
+            [Message("first", b"{}"), Message("second", b"{}")]
+        )
         assert inner.queue.qsize() == 0
         assert [(await socket.event())[0] for _ in range(2)] == ["first", "second"]
 

@@ -67,6 +67,9 @@ class Channel:
         self._pending_for_s = pending_for_s
         self._outbox = Outbox(limit_bytes)
         self._wake = asyncio.Event()
+        # Set whenever something was handed over, and at the end.
+        self._drained = asyncio.Event()
+        self._closed = False
         self._subscriptions: dict[str, Subscription] = {}
         self._rechecks: dict[str, tuple[Recheck, asyncio.TimerHandle]] = {}
 
@@ -86,8 +89,22 @@ class Channel:
         if to is not None:
             self._put(Reply(to, orjson.dumps(payload)))
 
+    async def room(self) -> None:
+        """Wait until the peer has taken enough for another answer, or is gone.
+
+        Whoever asks faster than it reads waits here, so that answers do not pile up.
+        """
+        while not (self._outbox.has_room or self._closed):
+            self._drained.clear()
+            await self._drained.wait()
+
     def hold(self, task_id: str) -> Subscription:
-        """The task's subscription, noting what is committed from now on but sending nothing."""
+        """The task's subscription, noting what is committed from now on but sending nothing.
+
+        Raises `shutting_down` on a channel that is closed.
+        """
+        if self._closed:
+            raise TaskPushError("the connection is closing", code="shutting_down")
         subscription = self._subscriptions.get(task_id)
         if subscription is None:
             subscription = Subscription(task_id, self._outbox, self._wake.set)
@@ -115,7 +132,9 @@ class Channel:
         return True
 
     def close(self) -> None:
-        """End every subscription."""
+        """End every subscription; none can be held afterwards."""
+        self._closed = True
+        self._drained.set()
         for task_id in tuple(self._subscriptions):
             self.drop(task_id)
 
@@ -129,6 +148,9 @@ class Channel:
         except (TimeoutError, StoreUnavailable):
             # Either way the peer comes back by itself and resumes from its position.
             self._link.abort()
+        except Exception:
+            self._link.abort()
+            raise
         finally:
             self.close()
 
@@ -141,6 +163,7 @@ class Channel:
                 return
             async with asyncio.timeout(self._stalled_after_s):
                 await self._link.send(self._outbox.take(BATCH_BYTES))
+            self._drained.set()
 
     async def _replay_round(self) -> None:
         """Read one page for each subscription that is behind, as far as there is room.

@@ -42,8 +42,9 @@ OriginCheck = Callable[[str, Mapping[str, Any]], bool]
 class SocketLink:
     """A `push.channel.Link` over one engine.io socket, whatever its transport."""
 
-    def __init__(self, socket: Any) -> None:
+    def __init__(self, socket: Any, cut: Callable[[], None]) -> None:
         self._socket = socket
+        self._cut = cut
 
     async def send(self, batch: Sequence[Outgoing]) -> None:
         """Queue the batch, and return when the socket's own writer has taken it."""
@@ -54,9 +55,8 @@ class SocketLink:
         await self._socket.queue.join()
 
     def abort(self) -> None:
-        """End the socket: its writer closes the transport, and its reader sees that."""
-        if not self._socket.closed:
-            self._socket.queue.put_nowait(None)
+        """End the socket, without waiting for it."""
+        self._cut()
 
 
 def socketio_packet(item: Outgoing) -> str:
@@ -102,6 +102,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library s
         self._connect_within_s = connect_within_s
         self._connections: dict[str, Connection] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        self._cutting: set[asyncio.Task[None]] = set()
 
     def asgi(self) -> engineio.ASGIApp:
         """The ASGI application, to be mounted at `/socket.io`."""
@@ -179,7 +180,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library s
         self._tasks.welcome(connection)
 
     def _open(self, eio_sid: str) -> Connection:
-        channel = Channel(self._store, self._hub, SocketLink(self.eio.sockets[eio_sid]))
+        link = SocketLink(self.eio.sockets[eio_sid], lambda: self._cut_soon(eio_sid))
+        channel = Channel(self._store, self._hub, link)
         return Connection(
             connection_id=self.manager.sid_from_eio_sid(eio_sid, NAMESPACE),
             principal=LOCAL,
@@ -191,6 +193,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library s
         """End a connection's subscriptions and its writer."""
         connection = self._connections.pop(eio_sid, None)
         if connection is not None:
+            connection.channel.close()
             connection.writer.cancel()
             await asyncio.wait([connection.writer])
 
@@ -201,12 +204,17 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # the library s
             await socket.close(wait=False, abort=True)
             socket.queue.put_nowait(None)
 
+    def _cut_soon(self, eio_sid: str) -> None:
+        """`_cut`, from where it cannot be awaited: closing waits for the connection's writer."""
+        cutting = asyncio.create_task(self._cut(eio_sid), name=f"taskpush-cut-{eio_sid}")
+        self._cutting.add(cutting)
+        cutting.add_done_callback(self._cutting.discard)
+
     def _connect_deadline(self, eio_sid: str) -> None:
         self._deadlines.pop(eio_sid, None)
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is not None:
+        if eio_sid in self.eio.sockets:
             self._telemetry.emit(PacketRefused(self._peer(eio_sid), "never connected a namespace"))
-            socket.queue.put_nowait(None)
+            self._cut_soon(eio_sid)
 
     def _forget_deadline(self, eio_sid: str) -> None:
         deadline = self._deadlines.pop(eio_sid, None)

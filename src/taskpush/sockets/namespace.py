@@ -68,6 +68,7 @@ class TasksNamespace:
 
     async def handle(self, connection: Connection, event: Event) -> None:
         """Do what the event asks; whatever is wrong is answered with its code."""
+        await connection.channel.room()
         try:
             handler = self._handlers.get(event.name)
             if handler is None:
