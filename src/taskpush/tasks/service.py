@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import ValidationError
@@ -29,6 +30,8 @@ from taskpush.runner.base import Runner
 from taskpush.runner.registry import KindSpec, Registry
 from taskpush.store.base import IdempotencyKey, Store, Waiting
 from taskpush.store.blobs import Blobs
+
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class TaskService:
         self._runner = runner
         self._clock = clock
         self._blobs = blobs
+        self._under_way: set[asyncio.Task[Any]] = set()
         # None means that every create has to name its kind.
         self._default_kind = default_kind
 
@@ -100,7 +104,9 @@ class TaskService:
         `unknown_kind`, `invalid_params`, `invalid_request`, `task_id_taken` or
         `idempotency_conflict`; nothing is stored then.
         """
-        return await self._commit(principal, [self._new(principal, command)], key)
+        return await self._see_through(
+            self._commit(principal, [self._new(principal, command)], key)
+        )
 
     async def create_batch(
         self, principal: Principal, commands: Sequence[CreateTask], key: Idempotency | None = None
@@ -112,7 +118,7 @@ class TaskService:
                 records.append(self._new(principal, command))
             except TaskPushError as error:
                 raise _within(f"tasks.{index}", error) from None
-        return await self._commit(principal, records, key)
+        return await self._see_through(self._commit(principal, records, key))
 
     async def _commit(
         self, principal: Principal, records: Sequence[TaskRecord], key: Idempotency | None
@@ -137,10 +143,7 @@ class TaskService:
         `NotFound`; `IllegalTransition` when the task is over; `StaleAttempt` for another attempt.
         """
         decide = lifecycle.cancel(command.attempt, self._clock.now(), keep=command.keep)
-        record = await self._control(principal, task_id, decide)
-        if record.status is Status.RUNNING:
-            self._runner.cancel(task_id)
-        return record
+        return await self._see_through(self._control(principal, task_id, decide))
 
     async def retry(self, principal: Principal, task_id: str, command: RetryTask) -> TaskRecord:
         """Give a task that failed, was cancelled or interrupted another attempt.
@@ -148,9 +151,7 @@ class TaskService:
         Raises `NotFound`, `IllegalTransition` or `StaleAttempt`.
         """
         decide = lifecycle.retry(command.attempt, from_start=command.from_start)
-        record = await self._control(principal, task_id, decide)
-        self._runner.submit(waiting_of(record))
-        return record
+        return await self._see_through(self._control(principal, task_id, decide))
 
     async def delete(self, principal: Principal, task_id: str) -> None:
         """Delete a task that is over, with its events and files.
@@ -163,8 +164,23 @@ class TaskService:
     async def _control(
         self, principal: Principal, task_id: str, decide: lifecycle.Decide
     ) -> TaskRecord:
+        """Commit, then tell the runner what has become of the task."""
         commit = await self._store.write(task_id, _guarded(principal, decide), synced=True)
+        if commit.record.status is Status.RUNNING:
+            self._runner.cancel(task_id)
+        elif commit.record.status is Status.PENDING:
+            self._runner.submit(waiting_of(commit.record))
         return commit.record
+
+    async def _see_through(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """Await `work`, which goes on when the caller goes away.
+
+        What was committed must reach the runner, also when the request was cancelled meanwhile.
+        """
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
 
     def _new(self, principal: Principal, command: CreateTask) -> TaskRecord:
         if not may_create(principal):
