@@ -40,6 +40,7 @@ class Files:
         *,
         reader: Reader,
         peeker: Reader,
+        lister: Reader,
         surveyor: Surveyor,
         writing: ThreadPoolExecutor,
     ) -> None:
@@ -48,7 +49,8 @@ class Files:
         self._reader = reader
         # For single tasks, on the event loop: some tens of microseconds each.
         self._peeker = peeker
-        # For what looks at many tasks, so that nobody else waits for it.
+        # For what looks at many tasks, so that nobody who reads one waits for it.
+        self._lister = lister
         self._surveyor = surveyor
         self._surveying = ThreadPoolExecutor(1, thread_name_prefix="taskpush-store-survey")
         self._writing = writing
@@ -71,6 +73,13 @@ class Files:
         with _readable():
             return await asyncio.get_running_loop().run_in_executor(
                 self._reading, question, self._reader
+            )
+
+    async def browse(self, question: Callable[[Reader], Answer]) -> Answer:
+        """What `question` says of many tasks, in a thread where it may take its time."""
+        with _readable():
+            return await asyncio.get_running_loop().run_in_executor(
+                self._surveying, question, self._lister
             )
 
     async def survey(self, question: Callable[[Surveyor], Answer]) -> Answer:
@@ -105,6 +114,7 @@ class Files:
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self._reading, self._reader.close)
+            await loop.run_in_executor(self._surveying, self._lister.close)
             await loop.run_in_executor(self._surveying, self._surveyor.close)
         finally:
             await loop.run_in_executor(self._writing, self._close_writing)
@@ -145,10 +155,18 @@ def _open(path: Path, writing: ThreadPoolExecutor) -> Files:
         stack.callback(reader.close)
         peeker = Reader(path)
         stack.callback(peeker.close)
+        lister = Reader(path)
+        stack.callback(lister.close)
         surveyor = Surveyor(path)
         stack.callback(surveyor.close)
         files = Files(
-            lock, database, reader=reader, peeker=peeker, surveyor=surveyor, writing=writing
+            lock,
+            database,
+            reader=reader,
+            peeker=peeker,
+            lister=lister,
+            surveyor=surveyor,
+            writing=writing,
         )
         stack.pop_all()
         return files

@@ -176,12 +176,14 @@ class SqliteStore(Store):
     @override
     async def tasks(self, where: TaskFilter, *, limit: int, after: str | None = None) -> TaskPage:
         opened = self._opened()
-        page = await opened.files.ask(lambda reader: reader.tasks(where, limit=limit, after=after))
+        page = await opened.files.browse(
+            lambda reader: reader.tasks(where, limit=limit, after=after)
+        )
         return replace(page, records=_with_latest(page.records, opened.ledger))
 
     @override
     async def waiting(self) -> Sequence[Waiting]:
-        return await self._opened().files.ask(lambda reader: reader.waiting())
+        return await self._opened().files.browse(lambda reader: reader.waiting())
 
     @override
     async def abandoned(self) -> Sequence[TaskRecord]:
