@@ -128,7 +128,7 @@ def wait_until_ready(server: Server) -> None:
         server.check_alive()
         if time.monotonic() > deadline:
             raise DemoFailed(f"{server.url} was not ready within {READY_WITHIN_S:g} s")
-        time.sleep(0.1)
+        time.sleep(0.1)  # Another process: there is nothing to wait for but its answer.
 
 
 def run_task(server: Server) -> bool:

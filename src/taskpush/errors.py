@@ -43,7 +43,6 @@ CODES: Final[Mapping[str, CodeSpec]] = MappingProxyType(
         "subscription_limit": CodeSpec(429, "Too many subscriptions on this connection"),
         "rate_limited": CodeSpec(429, "Too many requests"),
         "unknown_event": CodeSpec(400, "No such event"),
-        "bad_packet": CodeSpec(400, "The packet is malformed"),
         "not_started": CodeSpec(503, "taskpush has not been started"),
         "shutting_down": CodeSpec(503, "The server is shutting down"),
         "store_unavailable": CodeSpec(503, "The store cannot be written"),

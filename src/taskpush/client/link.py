@@ -183,6 +183,6 @@ def socket_address(server_url: str) -> tuple[str, str]:
 def _silent(name: str) -> logging.Logger:
     """A logger apart from all others: the library reports a lost link as an error on stderr."""
     # Not from the registry, where its level would be everybody's.
-    return logging.Logger(  # noqa: LOG001
+    return logging.Logger(  # noqa: LOG001 - as said above
         f"taskpush.client.{name}", level=logging.CRITICAL + 1
     )

@@ -52,16 +52,6 @@ class EventType(StrEnum):
     STATS = "stats"
     PREVIEW = "preview"
 
-    @property
-    def is_logged(self) -> bool:
-        """Whether it is kept with a seq, never dropped, merged or reordered."""
-        return self not in VOLATILE
-
-
-VOLATILE: Final = frozenset(
-    {EventType.PROGRESS, EventType.QUEUE, EventType.STATS, EventType.PREVIEW}
-)
-
 
 class Payload(BaseModel):
     """Base of what stands in an envelope's `data`; readers ignore fields they don't know."""

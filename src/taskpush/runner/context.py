@@ -142,7 +142,7 @@ class TaskContext:
         """A logger whose records become `log` events of this task, and go nowhere else."""
         if self._logger is None:
             # Not from getLogger: a registered logger would live on after the task.
-            self._logger = logging.Logger(f"taskpush.task.{self.task_id}")  # noqa: LOG001
+            self._logger = logging.Logger(f"taskpush.task.{self.task_id}")  # noqa: LOG001 - see above
             self._logger.addHandler(_ToTask(self))
         return self._logger
 

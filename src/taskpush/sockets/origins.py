@@ -11,7 +11,8 @@ class OriginPolicy:
     """Decides by the `Origin` header, which browsers always send with a WebSocket handshake.
 
     CORS does not protect WebSockets, so this is the only thing between a visited page and the
-    visitor's server on loopback.
+    visitor's server on loopback. It compares with the `Host` header, and nothing checks that: a
+    name that was rebound to this machine passes.
     """
 
     def __init__(self, allow_origins: Sequence[str]) -> None:
