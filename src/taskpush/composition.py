@@ -15,15 +15,16 @@ from starlette.types import ASGIApp
 from taskpush.api.application import build
 from taskpush.api.services import Services
 from taskpush.clock import SystemClock
+from taskpush.push.dispatch import Dispatcher
 from taskpush.push.hub import Hub
 from taskpush.runner.base import Runner
 from taskpush.runner.inprocess import InProcessRunner
 from taskpush.runner.registry import Registry
 from taskpush.runner.watchdog import Watchdog
 from taskpush.settings import Settings
-from taskpush.sockets.lane import SocketServer
 from taskpush.sockets.namespace import TasksNamespace
 from taskpush.sockets.origins import OriginPolicy
+from taskpush.sockets.server import SocketServer
 from taskpush.store.base import Store
 from taskpush.store.blobs import Blobs
 from taskpush.store.memory import MemoryStore
@@ -76,10 +77,11 @@ async def start(
         TasksNamespace(service, Watching(store, queries), server_version=VERSION),
         store,
         hub,
+        Dispatcher(),
         telemetry,
         origin_allowed=OriginPolicy(settings.allow_origins),
     )
-    stack.push_async_callback(socket.shutdown)
+    stack.callback(socket.shutdown)
 
     interrupted = await settle_abandoned(store, clock)
     await resume_interrupted(store, registry)

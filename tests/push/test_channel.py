@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ from taskpush.models.events import EventType
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.push.channel import Channel
+from taskpush.push.dispatch import Dispatcher
 from taskpush.push.hub import Hub
 from taskpush.push.outbox import Message, Outgoing, Reply
 from taskpush.store.base import MAX_PAGE_BYTES, LogPage
@@ -28,6 +29,7 @@ from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.watching import Watching
 from taskpush.telemetry.bus import Telemetry
 
+ROOM_BYTES = 64 * 1024
 TASK = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
 OTHER = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e40"
 
@@ -38,17 +40,37 @@ class _Peer:
     def __init__(self) -> None:
         self.sent: list[Outgoing] = []
         self.aborted = asyncio.Event()
-        self.reading = asyncio.Event()
-        self.reading.set()
+        self.reading = True
+        # Where the channel is told that there is room again.
+        self.on_room: Callable[[], None] = lambda: None
         self._arrived = asyncio.Event()
 
-    async def send(self, batch: Sequence[Outgoing]) -> None:
-        await self.reading.wait()
+    @property
+    def room(self) -> int:
+        return ROOM_BYTES if self.reading else 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        return 0
+
+    @property
+    def taken_bytes(self) -> int:
+        return sum(len(item.body) for item in self.sent)
+
+    def write(self, batch: Sequence[Outgoing]) -> None:
+        assert self.reading
         self.sent += batch
         self._arrived.set()
 
     def abort(self) -> None:
         self.aborted.set()
+
+    def stop_reading(self) -> None:
+        self.reading = False
+
+    def go_on_reading(self) -> None:
+        self.reading = True
+        self.on_room()
 
     def seqs(self, task_id: str = TASK) -> list[int]:
         return [
@@ -91,8 +113,16 @@ class _TrimmedStore(MemoryStore):
 
 
 class _Scene:
-    def __init__(self, store: _TrimmedStore, channel: Channel, peer: _Peer, hub: Hub) -> None:
+    def __init__(
+        self,
+        store: _TrimmedStore,
+        channel: Channel,
+        peer: _Peer,
+        hub: Hub,
+        dispatcher: Dispatcher,
+    ) -> None:
         self.store = store
+        self.dispatcher = dispatcher
         self.channel = channel
         self.peer = peer
         self._watching = Watching(store, TaskQueries(store, hub))
@@ -123,19 +153,24 @@ class _Scene:
 
 
 @asynccontextmanager
-async def _scene(**limits: Any) -> AsyncIterator[_Scene]:
+async def _scene(
+    *, stalled_after_s: float = 60, budget_bytes: int = 2**30, **limits: Any
+) -> AsyncIterator[_Scene]:
     store = _TrimmedStore(clock=SystemClock(), telemetry=Telemetry())
     hub, peer = Hub(), _Peer()
     store.listen(hub.announce)
     await store.open()
-    channel = Channel(store, hub, peer, **limits)
-    writer = asyncio.create_task(channel.run())
+    dispatcher = Dispatcher(
+        stalled_after_s=stalled_after_s, budget_bytes=budget_bytes, look_every_s=0.01
+    )
+    channel = Channel(store, hub, dispatcher, peer, **limits)
+    peer.on_room = channel.flush
     try:
-        yield _Scene(store, channel, peer, hub)
+        yield _Scene(store, channel, peer, hub, dispatcher)
     finally:
-        writer.cancel()
-        await asyncio.wait([writer])
+        channel.close()
         await store.close()
+        assert len(dispatcher) == 0
         assert len(channel) == 0
         assert hub.watched(TASK) == 0
 
@@ -211,12 +246,12 @@ async def test_a_slow_peer_costs_its_outbox_and_gets_everything_when_it_reads() 
         scene.create()
         await scene.subscribe()
         await scene.peer.until_seq(2)
-        scene.peer.reading.clear()
+        scene.peer.stop_reading()
         await scene.say(200, size=1000)
         assert scene.channel._outbox.size_bytes < 25_000
         newest = [scene.progress(percent) for percent in (1, 2, 3)][-1]
         assert scene.channel._outbox.size_bytes < 25_000
-        scene.peer.reading.set()
+        scene.peer.go_on_reading()
         await scene.peer.until_seq(202)
         assert scene.peer.seqs() == list(range(1, 203))
         volatile = [item for item in scene.peer.sent if isinstance(item, VolatileEvent)]
@@ -238,7 +273,7 @@ async def test_a_slow_subscription_does_not_hold_up_the_others_of_its_connection
 
 async def test_answers_wait_for_a_peer_that_does_not_read() -> None:
     async with _scene(limit_bytes=1000) as scene:
-        scene.peer.reading.clear()
+        scene.peer.stop_reading()
         scene.channel.say("large", {"x": "y" * 70_000})
         scene.channel.say("large", {"x": "y" * 70_000})
         await asyncio.sleep(0)
@@ -246,13 +281,56 @@ async def test_answers_wait_for_a_peer_that_does_not_read() -> None:
         for _ in range(5):
             await asyncio.sleep(0)
         assert not waiting.done()
-        scene.peer.reading.set()
+        scene.peer.go_on_reading()
         await asyncio.wait_for(waiting, 5)
 
 
 async def test_a_peer_that_takes_nothing_is_cut_off() -> None:
-    async with _scene(stalled_after_s=0.01) as scene:
+    async with _scene(stalled_after_s=0.05) as scene:
         scene.create()
-        scene.peer.reading.clear()
+        scene.peer.stop_reading()
         await scene.subscribe()
         await asyncio.wait_for(scene.peer.aborted.wait(), 5)
+
+
+async def test_a_peer_that_reads_slowly_is_not_cut_off() -> None:
+    async with _scene(stalled_after_s=0.2) as scene:
+        scene.create()
+        await scene.subscribe()
+        for _ in range(10):
+            scene.peer.stop_reading()
+            scene.channel.say("line", {})
+            await asyncio.sleep(0.05)
+            scene.peer.go_on_reading()
+        assert not scene.peer.aborted.is_set()
+
+
+async def test_above_the_budget_of_all_the_one_that_stands_still_longest_goes() -> None:
+    async with _scene(budget_bytes=10_000) as scene:
+        scene.create()
+        scene.peer.stop_reading()
+        scene.channel.say("large", {"x": "y" * 9_000})
+        await asyncio.sleep(0.05)
+        other = _Peer()
+        channel = Channel(scene.store, Hub(), scene.dispatcher, other)
+        other.stop_reading()
+        channel.say("large", {"x": "y" * 9_000})
+        await asyncio.wait_for(scene.peer.aborted.wait(), 5)
+        assert not other.aborted.is_set()
+        channel.close()
+
+
+async def test_what_is_said_in_one_turn_is_written_at_once() -> None:
+    async with _scene() as scene:
+        writes: list[int] = []
+        write = scene.peer.write
+
+        def note(batch: Sequence[Outgoing]) -> None:
+            writes.append(len(batch))
+            write(batch)
+
+        scene.peer.write = note  # type: ignore[method-assign]
+        for n in range(5):
+            scene.channel.say(f"event-{n}", {})
+        await scene.peer.until_message("event-4")
+        assert writes == [5]

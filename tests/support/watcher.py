@@ -25,14 +25,15 @@ class RawSocket:
     def __init__(self, ws: ClientConnection) -> None:
         self.ws = ws
 
-    async def packet(self) -> str:
-        """The next packet that is not a heartbeat; heartbeats are answered."""
+    async def packet(self, *, answer_pings: bool = True) -> str:
+        """The next packet that is not a heartbeat; heartbeats are answered, if so wanted."""
         while True:
             packet = await self.ws.recv()
             assert isinstance(packet, str)
             if packet != "2":
                 return packet
-            await self.ws.send("3")
+            if answer_pings:
+                await self.ws.send("3")
 
     async def event(self) -> tuple[str, Any]:
         """The next event of the namespace: its name (or `ack`) and its argument."""
@@ -51,12 +52,18 @@ class RawSocket:
 
 
 @asynccontextmanager
-async def raw_socket(port: int, *, namespace: str | None = "/tasks") -> AsyncIterator[RawSocket]:
-    """A connection; with a namespace, that namespace is connected. Cut at the end."""
+async def raw_socket(
+    port: int, *, namespace: str | None = "/tasks", max_queue: int = 16
+) -> AsyncIterator[RawSocket]:
+    """A connection; with a namespace, that namespace is connected. Cut at the end.
+
+    It stops reading from the network while `max_queue` packets have not been asked for.
+    """
     async with connect(
         f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket",
         compression=None,
         max_size=None,
+        max_queue=max_queue,
         ping_interval=None,
         proxy=None,
     ) as ws:

@@ -17,6 +17,7 @@ from uvicorn.importer import ImportFromStringError, import_from_string
 
 from taskpush.app import TaskPush
 from taskpush.composition import VERSION
+from taskpush.sockets.wire import WireProtocol
 
 USAGE_ERROR: Final = 2
 GRACEFUL_S: Final = 5
@@ -59,9 +60,11 @@ def serve(
         push,
         log_config=None,
         access_log=False,
-        ws="websockets-sansio",
+        ws=WireProtocol,
         ws_max_size=64 * 1024,
         ws_per_message_deflate=False,
+        # Engine.IO has pings of its own.
+        ws_ping_interval=None,
         server_header=False,
         timeout_graceful_shutdown=GRACEFUL_S,
         lifespan="on",

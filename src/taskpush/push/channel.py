@@ -1,4 +1,4 @@
-"""What one watcher's connection is sent, by one ordered writer.
+"""What one watcher's connection is sent, in one order.
 
 Answers, events and replays of all subscriptions of a connection pass through its outbox, so
 nothing overtakes. A subscription that is behind is read from the store page by page, in turn with
@@ -8,8 +8,8 @@ the others, whenever the outbox has drained.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 import orjson
 
@@ -17,61 +17,54 @@ from taskpush.core.views import snapshot_body
 from taskpush.errors import NotFound, PositionGone, StoreUnavailable, TaskPushError
 from taskpush.models.position import Position, WirePosition
 from taskpush.models.task import TaskRecord
+from taskpush.push.dispatch import Dispatcher
 from taskpush.push.hub import Hub
+from taskpush.push.link import Link
 from taskpush.push.outbox import DEFAULT_LIMIT_BYTES, Message, Outbox, Outgoing, Reply
 from taskpush.push.subscription import Subscription
 from taskpush.store.base import Store
 
 PAGE_EVENTS: Final = 100
 BATCH_BYTES: Final = 64 * 1024
-STALLED_AFTER_S: Final = 10.0
 PENDING_FOR_S: Final = 60.0
 
 Recheck = Callable[[], Awaitable[TaskRecord | None]]
 """Looks again whether the task exists and may be read."""
 
 
-class Link(Protocol):
-    """The way to one peer."""
-
-    async def send(self, batch: Sequence[Outgoing]) -> None:
-        """Hand over in order; returns when there is room for more (backpressure)."""
-        ...
-
-    def abort(self) -> None:
-        """Cut the connection, without waiting for the peer."""
-        ...
-
-
 class Channel:
-    """One connection's subscriptions, outbox and writer.
+    """One connection's subscriptions and outbox.
 
-    `run` is the writer. It ends when it is cancelled; and, with the link aborted, when the peer
-    has taken nothing for `stalled_after_s` or the store cannot be read.
+    What is put into the outbox is written in the same turn of the loop, as far as the link has
+    room; a task reads the store, and lives only while something is behind. When the store cannot
+    be read the link is aborted: the peer comes back by itself and resumes from its position.
     """
 
     def __init__(
         self,
         store: Store,
         hub: Hub,
+        dispatcher: Dispatcher,
         link: Link,
         *,
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
-        stalled_after_s: float = STALLED_AFTER_S,
         pending_for_s: float = PENDING_FOR_S,
     ) -> None:
         self._store = store
         self._hub = hub
+        self._dispatcher = dispatcher
         self._link = link
-        self._stalled_after_s = stalled_after_s
         self._pending_for_s = pending_for_s
         self._outbox = Outbox(limit_bytes)
-        self._wake = asyncio.Event()
-        # Set whenever something was handed over, and at the end.
-        self._drained = asyncio.Event()
+        self._marked = False
         self._closed = False
         self._subscriptions: dict[str, Subscription] = {}
+        # Those that the store must be read for; who had a page goes to the end of the line.
+        self._behind: dict[str, Subscription] = {}
+        self._reading: asyncio.Task[None] | None = None
         self._rechecks: dict[str, tuple[Recheck, asyncio.TimerHandle]] = {}
+        self._room_wanted: list[asyncio.Future[None]] = []
+        dispatcher.add(self)
 
     def __len__(self) -> int:
         """How many subscriptions it has."""
@@ -95,8 +88,9 @@ class Channel:
         Whoever asks faster than it reads waits here, so that answers do not pile up.
         """
         while not (self._outbox.has_room or self._closed):
-            self._drained.clear()
-            await self._drained.wait()
+            wanted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._room_wanted.append(wanted)
+            await wanted
 
     def hold(self, task_id: str) -> Subscription:
         """The task's subscription, noting what is committed from now on but sending nothing.
@@ -107,11 +101,12 @@ class Channel:
             raise TaskPushError("the connection is closing", code="shutting_down")
         subscription = self._subscriptions.get(task_id)
         if subscription is None:
-            subscription = Subscription(task_id, self._outbox, self._wake.set)
+            subscription = Subscription(task_id, self._outbox, self)
             self._subscriptions[task_id] = subscription
             self._hub.attach(task_id, subscription)
         self._forget_recheck(task_id)
         subscription.pause()
+        self._behind.pop(task_id, None)
         return subscription
 
     def await_creation(self, subscription: Subscription, recheck: Recheck) -> None:
@@ -120,62 +115,99 @@ class Channel:
             self._pending_for_s, self._refuse, subscription.task_id
         )
         self._rechecks[subscription.task_id] = (recheck, give_up)
-        self._wake.set()
+        if subscription.stirred:
+            self.fall_behind(subscription)
 
     def drop(self, task_id: str) -> bool:
         """End a subscription; False when there was none."""
         subscription = self._subscriptions.pop(task_id, None)
         if subscription is None:
             return False
+        self._behind.pop(task_id, None)
         self._forget_recheck(task_id)
         self._hub.detach(task_id, subscription)
         return True
 
     def close(self) -> None:
-        """End every subscription; none can be held afterwards."""
+        """End every subscription; none can be held afterwards, and nothing more is written."""
+        if self._closed:
+            return
         self._closed = True
-        self._drained.set()
+        self._dispatcher.discard(self)
+        self._give_room()
         for task_id in tuple(self._subscriptions):
             self.drop(task_id)
+        if self._reading is not None:
+            self._reading.cancel()
 
-    async def run(self) -> None:
-        """Deliver, until cancelled or stalled."""
+    @property
+    def waiting_bytes(self) -> int:
+        """What waits for the peer: here, and on its link."""
+        return self._outbox.size_bytes + self._link.waiting_bytes
+
+    @property
+    def taken_bytes(self) -> int:
+        """What the peer has taken since it came."""
+        return self._link.taken_bytes
+
+    def abort(self) -> None:
+        """Cut the connection off, without waiting for the peer."""
+        self._link.abort()
+
+    def wake(self) -> None:
+        """Something was put into the outbox: flush it in this turn of the loop."""
+        if not self._marked:
+            self._marked = True
+            self._dispatcher.mark(self)
+
+    def fall_behind(self, subscription: Subscription) -> None:
+        """The store must be read for `subscription`."""
+        self._behind.setdefault(subscription.task_id, subscription)
+        self.wake()
+
+    def flush(self) -> None:
+        """Write what waits, as far as the link has room, and read on where it must be read."""
+        self._marked = False
+        if self._closed:
+            return
+        outbox, link = self._outbox, self._link
+        while outbox and (room := link.room):
+            link.write(outbox.take(room))
+        if self._room_wanted and outbox.has_room:
+            self._give_room()
+        if self._behind and self._reading is None and outbox.wants_replay:
+            self._reading = asyncio.create_task(self._read(), name="taskpush-replay")
+
+    def _give_room(self) -> None:
+        wanted, self._room_wanted = self._room_wanted, []
+        for future in wanted:
+            if not future.done():
+                future.set_result(None)
+
+    async def _read(self) -> None:
+        """Read a page for each subscription that is behind, in turn, as far as there is room."""
         try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                await self._deliver()
-        except (TimeoutError, StoreUnavailable):
-            # Either way the peer comes back by itself and resumes from its position.
-            self._link.abort()
+            while self._behind and self._outbox.wants_replay:
+                task_id = next(iter(self._behind))
+                await self._read_for(self._behind.pop(task_id))
+                # Every page is on its way before the next one is read.
+                self.flush()
+        except StoreUnavailable:
+            self.abort()
         except Exception:
-            self._link.abort()
+            self.abort()
             raise
         finally:
-            self.close()
+            self._reading = None
 
-    async def _deliver(self) -> None:
-        """Send what waits and read what is behind, until neither is left."""
-        while True:
-            await self._settle_created()
-            await self._replay_round()
-            if not self._outbox:
-                return
-            async with asyncio.timeout(self._stalled_after_s):
-                await self._link.send(self._outbox.take(BATCH_BYTES))
-            self._drained.set()
-
-    async def _replay_round(self) -> None:
-        """Read one page for each subscription that is behind, as far as there is room.
-
-        Who had a page goes to the end of the line, so that a long log does not keep the others
-        waiting until it is through.
-        """
-        for task_id, subscription in tuple(self._subscriptions.items()):
-            if subscription.behind and self._outbox.wants_replay:
-                await self._replay(subscription)
-                if self._subscriptions.get(task_id) is subscription:
-                    self._subscriptions[task_id] = self._subscriptions.pop(task_id)
+    async def _read_for(self, subscription: Subscription) -> None:
+        task_id = subscription.task_id
+        if subscription.behind:
+            await self._replay(subscription)
+        elif task_id in self._rechecks and subscription.stirred:
+            await self._settle_created(subscription, self._rechecks[task_id][0])
+        if subscription.behind and self._subscriptions.get(task_id) is subscription:
+            self._behind.setdefault(task_id, subscription)
 
     async def _replay(self, subscription: Subscription) -> None:
         cursor = subscription.cursor
@@ -192,7 +224,6 @@ class Channel:
         else:
             if self._is_at(subscription, cursor):
                 subscription.replayed(page)
-                self._wake.set()
 
     def _is_at(self, subscription: Subscription, cursor: int) -> bool:
         """Whether it is still the subscription that was read for: it may have been moved."""
@@ -207,21 +238,14 @@ class Channel:
             self.say("resync", resync_payload(record, gone))
             subscription.activate(record.head.seq)
 
-    async def _settle_created(self) -> None:
-        """Activate subscriptions whose task has come into being, if it may be read."""
-        for task_id, (recheck, _) in tuple(self._rechecks.items()):
-            subscription = self._subscriptions.get(task_id)
-            if subscription is None or not subscription.stirred:
-                continue
-            record = await recheck()
-            if task_id not in self._rechecks:
-                continue
-            if record is None:
-                # Somebody else's, which must look like one that never comes: until the time is up.
-                subscription.stirred = False
-            else:
-                self._forget_recheck(task_id)
-                subscription.activate(0)
+    async def _settle_created(self, subscription: Subscription, recheck: Recheck) -> None:
+        """The task has come into being: activate its subscription, if it may be read."""
+        subscription.stirred = False
+        record = await recheck()
+        # Another one's must look like one that never comes: until the time is up.
+        if record is not None and subscription.task_id in self._rechecks:
+            self._forget_recheck(subscription.task_id)
+            subscription.activate(0)
 
     def _refuse(self, task_id: str) -> None:
         """End a subscription whose task did not come into being, or is somebody else's."""
@@ -235,7 +259,7 @@ class Channel:
 
     def _put(self, item: Outgoing) -> None:
         self._outbox.put(item)
-        self._wake.set()
+        self.wake()
 
 
 def resync_payload(record: TaskRecord, gone: PositionGone) -> dict[str, Any]:

@@ -49,12 +49,17 @@ class Hub:
     def announce(self, events: Sequence[LoggedEvent | VolatileEvent | TaskDeleted]) -> None:
         """Tell of events; the store calls it, after the commit."""
         for event in events:
-            # A copy, since a watcher may detach while it is told.
-            for watcher in tuple(self._watchers.get(event.task_id, ())):
-                match event:
-                    case LoggedEvent():
+            watchers = self._watchers.get(event.task_id)
+            if watchers is None:
+                continue
+            # Copies, since a watcher may detach while it is told.
+            match event:
+                case LoggedEvent():
+                    for watcher in tuple(watchers):
                         watcher.on_logged(event)
-                    case VolatileEvent():
+                case VolatileEvent():
+                    for watcher in tuple(watchers):
                         watcher.on_volatile(event)
-                    case TaskDeleted():
+                case TaskDeleted():
+                    for watcher in tuple(watchers):
                         watcher.on_deleted()

@@ -32,11 +32,11 @@ Outgoing = LoggedEvent | VolatileEvent | Message | Reply
 
 
 class _Slot:
-    """One place in the queue; a volatile state in it may be replaced until it is taken."""
+    """The place of a volatile state in the queue, which may be replaced until it is taken."""
 
     __slots__ = ("item",)
 
-    def __init__(self, item: Outgoing) -> None:
+    def __init__(self, item: VolatileEvent) -> None:
         self.item = item
 
 
@@ -47,14 +47,16 @@ class Outbox:
     client, of which it can only have as many as it asks for.
     """
 
+    __slots__ = ("_limit_bytes", "_queue", "_volatile", "size_bytes")
+
     def __init__(self, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
-        self._slots: deque[_Slot] = deque()
+        self._queue: deque[LoggedEvent | Message | Reply | _Slot] = deque()
         self._volatile: dict[tuple[str, EventType], _Slot] = {}
         self.size_bytes = 0
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self._queue)
 
     @property
     def has_room(self) -> bool:
@@ -68,18 +70,19 @@ class Outbox:
 
     def put(self, item: Outgoing) -> None:
         """Append."""
-        slot = _Slot(item)
-        self._slots.append(slot)
         self.size_bytes += len(item.body)
         if isinstance(item, VolatileEvent):
             # The newest place of its type: an older one further ahead is left as it is.
-            self._volatile[item.task_id, item.event_type] = slot
+            slot = self._volatile[item.task_id, item.event_type] = _Slot(item)
+            self._queue.append(slot)
+        else:
+            self._queue.append(item)
 
     def put_volatile(self, event: VolatileEvent) -> bool:
         """Replace the waiting state of the same task and type, or append when there is room."""
         slot = self._volatile.get((event.task_id, event.event_type))
         # Not across attempts: between them stands the status change that parts them.
-        if slot is not None and _attempt_of(slot.item) == event.attempt:
+        if slot is not None and slot.item.attempt == event.attempt:
             self.size_bytes += len(event.body) - len(slot.item.body)
             slot.item = event
             return True
@@ -92,18 +95,17 @@ class Outbox:
         """Remove and return the oldest items: at least one, then as many as fit."""
         taken: list[Outgoing] = []
         size = 0
-        while self._slots and (not taken or size + len(self._slots[0].item.body) <= up_to_bytes):
-            slot = self._slots.popleft()
-            item = slot.item
+        while self._queue:
+            head = self._queue[0]
+            item = head.item if isinstance(head, _Slot) else head
+            if taken and size + len(item.body) > up_to_bytes:
+                break
+            self._queue.popleft()
             size += len(item.body)
-            if isinstance(item, VolatileEvent):
-                key = (item.task_id, item.event_type)
-                if self._volatile.get(key) is slot:
-                    del self._volatile[key]
             taken.append(item)
+            if isinstance(head, _Slot):
+                key = (head.item.task_id, head.item.event_type)
+                if self._volatile.get(key) is head:
+                    del self._volatile[key]
         self.size_bytes -= size
         return taken
-
-
-def _attempt_of(item: Outgoing) -> int | None:
-    return item.attempt if isinstance(item, VolatileEvent) else None

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
 from taskpush.core.replay import Splice
 from taskpush.models.task import LoggedEvent, VolatileEvent
 from taskpush.push.outbox import Outbox
 from taskpush.store.base import LogPage
+
+
+class Keeper(Protocol):
+    """Whose subscription it is."""
+
+    def wake(self) -> None: ...
+
+    def fall_behind(self, subscription: Subscription) -> None: ...
 
 
 class Subscription:
@@ -17,13 +26,13 @@ class Subscription:
     reading second, and nothing falls between.
     """
 
-    def __init__(self, task_id: str, outbox: Outbox, wake: Callable[[], None]) -> None:
+    def __init__(self, task_id: str, outbox: Outbox, keeper: Keeper) -> None:
         self.task_id = task_id
         self.active = False
         # Something was committed while it waited for the task to be created.
         self.stirred = False
         self._outbox = outbox
-        self._wake = wake
+        self._keeper = keeper
         self._splice = Splice(0)
 
     @property
@@ -40,7 +49,7 @@ class Subscription:
         """Go on from `cursor`: the next events come from the store, then live."""
         self._splice.move(cursor)
         self.active = True
-        self._wake()
+        self._keeper.fall_behind(self)
 
     def pause(self) -> None:
         """Send nothing until it is activated again; what is committed is noted."""
@@ -51,21 +60,31 @@ class Subscription:
         due = self._splice.offer(event, room=self._outbox.has_room)
         if due is not None:
             self._outbox.put(due)
-        self.stirred = True
-        self._wake()
+            self._keeper.wake()
+        else:
+            self._stir()
 
     def on_volatile(self, event: VolatileEvent) -> None:
         due = self._splice.offer_volatile(event)
-        if due is not None and not self._outbox.put_volatile(due):
+        if due is None:
+            return
+        if self._outbox.put_volatile(due):
+            self._keeper.wake()
+        else:
             self._splice.fall_behind()
             self._splice.offer_volatile(due)
-        self._wake()
+            self._stir()
 
     def on_deleted(self) -> None:
         """The store is read once more, and says that there is nothing."""
         self._splice.fall_behind()
+        self._stir()
+
+    def _stir(self) -> None:
+        """Something was committed that the store must be asked for."""
         self.stirred = True
-        self._wake()
+        if self.behind or not self.active:
+            self._keeper.fall_behind(self)
 
     def replayed(self, page: LogPage) -> None:
         """Put a page that was read after the cursor into the outbox."""
@@ -74,3 +93,4 @@ class Subscription:
         )
         for event in due:
             self._outbox.put(event)
+        self._keeper.wake()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -28,12 +27,11 @@ Payload = TypeVar("Payload", bound=BaseModel)
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One client in the namespace; `writer` delivers what its channel holds."""
+    """One client in the namespace."""
 
     connection_id: str
     principal: Principal
     channel: Channel
-    writer: asyncio.Task[None]
 
 
 class TasksNamespace:

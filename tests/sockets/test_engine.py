@@ -1,13 +1,14 @@
-"""What the lane relies on inside python-socketio and python-engineio, by doing it.
+"""What the engine relies on inside python-engineio and uvicorn, by doing it.
 
-When an upgrade of either library changes it, these tests fail.
+When an upgrade of either library changes it, these tests fail. They run on both ways out: through
+the `Wire` of `taskpush serve`, and through plain ASGI as under any other server.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -19,10 +20,13 @@ from websockets.exceptions import ConnectionClosed
 from taskpush.clock import SystemClock
 from taskpush.models.events import EventType
 from taskpush.models.task import LoggedEvent
+from taskpush.push.dispatch import Dispatcher
+from taskpush.push.frames import FrameCache
 from taskpush.push.hub import Hub
 from taskpush.push.outbox import Message
-from taskpush.sockets.lane import SocketLink, SocketServer, socketio_packet
 from taskpush.sockets.namespace import TasksNamespace
+from taskpush.sockets.server import SocketLink, SocketServer, _frame, socketio_packet
+from taskpush.sockets.wire import WireProtocol
 from taskpush.store.memory import MemoryStore
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.watching import Watching
@@ -30,10 +34,14 @@ from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import PacketRefused, TelemetryEvent
 from tests.support.watcher import raw_socket
 
+WAYS_OUT: dict[str, Any] = {"wire": WireProtocol, "asgi": "websockets-sansio"}
 GHOST = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
 
 
-class _Lane:
+both_ways = pytest.mark.parametrize("way", WAYS_OUT)
+
+
+class _Serving:
     """The socket alone, on a free port, without a runner behind it."""
 
     def __init__(self, socket: SocketServer, port: int, said: list[TelemetryEvent]) -> None:
@@ -47,7 +55,9 @@ class _Lane:
 
 
 @asynccontextmanager
-async def _lane(*, connect_within_s: float = 10) -> AsyncIterator[_Lane]:
+async def _serving(
+    way: str = "wire", *, connect_within_s: float = 10, ping_s: int = 25
+) -> AsyncIterator[_Serving]:
     said: list[TelemetryEvent] = []
     telemetry = Telemetry(said.append)
     store, hub = MemoryStore(clock=SystemClock(), telemetry=telemetry), Hub()
@@ -59,36 +69,38 @@ async def _lane(*, connect_within_s: float = 10) -> AsyncIterator[_Lane]:
         TasksNamespace(service, watching, server_version="test"),
         store,
         hub,
+        Dispatcher(),
         telemetry,
         origin_allowed=lambda origin, environ: True,
         connect_within_s=connect_within_s,
+        ping_interval_s=ping_s,
+        ping_timeout_s=ping_s,
     )
     server = uvicorn.Server(
-        uvicorn.Config(
-            socket.asgi(), port=0, log_level="error", ws="websockets-sansio", lifespan="off"
-        )
+        uvicorn.Config(socket.asgi(), port=0, log_level="error", ws=WAYS_OUT[way], lifespan="off")
     )
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     try:
-        yield _Lane(socket, server.servers[0].sockets[0].getsockname()[1], said)
+        yield _Serving(socket, server.servers[0].sockets[0].getsockname()[1], said)
     finally:
-        await socket.shutdown()
+        socket.shutdown()
         server.should_exit = True
         await serving
         await store.close()
 
 
-async def test_over_websocket_the_answer_comes_before_what_it_announces() -> None:
-    async with _lane() as lane, raw_socket(lane.port) as socket:
+@both_ways
+async def test_over_websocket_the_answer_comes_before_what_it_announces(way: str) -> None:
+    async with _serving(way) as lane, raw_socket(lane.port) as socket:
         assert (await socket.event())[0] == "connected"
         await socket.emit("subscribe", {"task_id": GHOST}, ack=4)
         assert [(await socket.event())[0] for _ in range(2)] == ["ack", "subscribed"]
 
 
 async def test_over_long_polling_the_answer_comes_before_what_it_announces() -> None:
-    async with _lane() as lane, aiohttp.ClientSession() as http:
+    async with _serving() as lane, aiohttp.ClientSession() as http:
         opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
         address = f"{lane.polling}&sid={opened['sid']}"
         packets = ["40/tasks,", f'42/tasks,4["subscribe",{{"task_id":"{GHOST}"}}]']
@@ -103,7 +115,7 @@ async def test_over_long_polling_the_answer_comes_before_what_it_announces() -> 
 
 
 async def test_many_buffered_packets_in_one_post_are_all_taken() -> None:
-    async with _lane() as lane, aiohttp.ClientSession() as http:
+    async with _serving() as lane, aiohttp.ClientSession() as http:
         opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
         address = f"{lane.polling}&sid={opened['sid']}"
         asks = [f'42/tasks,{n}["unsubscribe",{{"task_id":"{GHOST}"}}]' for n in range(100)]
@@ -116,7 +128,7 @@ async def test_many_buffered_packets_in_one_post_are_all_taken() -> None:
 
 
 async def test_a_polling_client_that_breaks_the_protocol_is_cut_off() -> None:
-    async with _lane() as lane, aiohttp.ClientSession() as http:
+    async with _serving() as lane, aiohttp.ClientSession() as http:
         opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
         address = f"{lane.polling}&sid={opened['sid']}"
         async with http.post(address, data='40/tasks,\x1e42/tasks,["connect",{}]\x1e42{}'):
@@ -124,11 +136,12 @@ async def test_a_polling_client_that_breaks_the_protocol_is_cut_off() -> None:
         while (await http.get(address)).status == 200:
             pass
         assert [type(event) for event in lane.said] == [PacketRefused]
-        assert lane.socket.eio.sockets == {}
+        assert lane.socket.engine.sockets == {}
 
 
-async def test_who_never_connects_the_namespace_is_cut_off() -> None:
-    async with _lane(connect_within_s=0.1) as lane:
+@both_ways
+async def test_who_never_connects_the_namespace_is_cut_off(way: str) -> None:
+    async with _serving(way, connect_within_s=0.1) as lane:
         async with raw_socket(lane.port, namespace=None) as socket:
             with pytest.raises(ConnectionClosed):
                 await asyncio.wait_for(socket.packet(), 5)
@@ -136,66 +149,128 @@ async def test_who_never_connects_the_namespace_is_cut_off() -> None:
 
 
 async def test_a_polling_client_that_never_connects_the_namespace_is_cut_off() -> None:
-    async with _lane(connect_within_s=0.1) as lane, aiohttp.ClientSession() as http:
+    async with _serving(connect_within_s=0.1) as lane, aiohttp.ClientSession() as http:
         opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
         async with asyncio.timeout(5):
             while (await http.get(f"{lane.polling}&sid={opened['sid']}")).status == 200:
                 pass
-        assert lane.socket.eio.sockets == {}
+        assert lane.socket.engine.sockets == {}
 
 
 async def test_an_aborted_polling_connection_is_told_and_nothing_of_it_is_kept() -> None:
-    async with _lane() as lane, aiohttp.ClientSession() as http:
+    async with _serving() as lane, aiohttp.ClientSession() as http:
         opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
         address = f"{lane.polling}&sid={opened['sid']}"
         async with http.post(
             address, data=f'40/tasks,\x1e42/tasks,["subscribe",{{"task_id":"{GHOST}"}}]'
         ):
             pass
-        (connection,) = lane.socket._connections.values()
-        lane.socket._cut_soon(opened["sid"])
+        lane.socket.engine.sockets[opened["sid"]].end(abort=True)
         async with asyncio.timeout(5):
             while (await http.get(address)).status == 200:
                 pass
-        assert connection.writer.done()
+        assert len(lane.socket._peers) == 0
         assert lane.socket._hub.watched(GHOST) == 0
 
 
-async def test_a_shutdown_closes_the_transport_and_not_the_namespace() -> None:
+@both_ways
+async def test_a_shutdown_closes_the_transport_and_not_the_namespace(way: str) -> None:
     """A namespace disconnect (`41`) would keep JavaScript clients from coming back."""
-    async with _lane() as lane, raw_socket(lane.port) as socket:
+    async with _serving(way) as lane, raw_socket(lane.port) as socket:
         await socket.event()
-        await lane.socket.shutdown()
+        lane.socket.shutdown()
         with pytest.raises(ConnectionClosed):
             await asyncio.wait_for(socket.packet(), 5)
 
 
-async def test_nothing_of_a_closed_connection_is_kept() -> None:
-    async with _lane() as lane:
+@both_ways
+async def test_nothing_of_a_closed_connection_is_kept(way: str) -> None:
+    async with _serving(way) as lane:
         for _ in range(3):
             async with raw_socket(lane.port) as socket:
                 await socket.event()
                 await socket.emit("subscribe", {"task_id": GHOST})
                 await socket.event()
         async with asyncio.timeout(5):
-            while lane.socket.eio.sockets or lane.socket._connections:  # noqa: ASYNC110 - nor these
+            while lane.socket.engine.sockets or lane.socket._peers:  # noqa: ASYNC110 - nor these
                 await asyncio.sleep(0.01)
         assert lane.socket._hub.watched(GHOST) == 0
-        assert lane.socket._deadlines == {}
-        assert lane.socket.environ == {}
+        assert len(lane.socket.engine.heartbeat) == 0
+        assert len(lane.socket._dispatcher) == 0
 
 
-async def test_a_link_returns_when_the_library_has_taken_the_batch() -> None:
-    async with _lane() as lane, raw_socket(lane.port) as socket:
+@both_ways
+async def test_a_link_has_room_again_when_the_batch_was_taken(way: str) -> None:
+    async with _serving(way) as lane, raw_socket(lane.port) as socket:
         await socket.event()
-        (inner,) = lane.socket.eio.sockets.values()
-        await SocketLink(inner, lambda: None).send(
-            [Message("first", b"{}"), Message("second", b"{}")]
-        )
-        assert inner.queue.qsize() == 0
+        (inner,) = lane.socket.engine.sockets.values()
+        link = SocketLink(inner, FrameCache(_frame))
+        roomy = asyncio.Event()
+        inner.on_room = roomy.set
+        taken = link.taken_bytes
+        link.write([Message("first", b"{}"), Message("second", b"{}")])
         assert [(await socket.event())[0] for _ in range(2)] == ["first", "second"]
+        if way == "asgi":
+            await asyncio.wait_for(roomy.wait(), 5)
+        assert link.room > 0
+        assert link.waiting_bytes == 0
+        assert link.taken_bytes > taken
+
+
+@both_ways
+async def test_a_peer_that_does_not_read_is_bounded_and_gets_all_when_it_reads(way: str) -> None:
+    async with _serving(way) as lane, raw_socket(lane.port, max_queue=1) as socket:
+        await socket.event()
+        (inner,) = lane.socket.engine.sockets.values()
+        link = SocketLink(inner, FrameCache(_frame))
+        roomy = asyncio.Event()
+        inner.on_room = roomy.set
+        body = orjson.dumps("x" * 60_000)
+        sent = 0
+        with suppress(TimeoutError):
+            while sent < 1000:
+                while link.room:
+                    link.write([Message(f"event-{sent}", body)])
+                    sent += 1
+                    await asyncio.sleep(0)
+                roomy.clear()
+                await asyncio.wait_for(roomy.wait(), 0.5)
+        assert sent < 1000
+        assert link.waiting_bytes < 300_000
+        for n in range(sent):
+            assert (await socket.event())[0] == f"event-{n}"
+        await asyncio.wait_for(roomy.wait(), 5)
+
+
+@both_ways
+async def test_an_aborted_peer_sees_its_connection_lost(way: str) -> None:
+    async with _serving(way) as lane, raw_socket(lane.port) as socket:
+        await socket.event()
+        (inner,) = lane.socket.engine.sockets.values()
+        inner.end(abort=True)
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(socket.packet(), 5)
+        received = closed.value.rcvd
+        assert (received.code if received else 1006) == {"wire": 1006, "asgi": 1012}[way]
+
+
+@both_ways
+async def test_who_answers_pings_stays_and_who_does_not_is_cut_off(way: str) -> None:
+    async with (
+        _serving(way, ping_s=1) as lane,
+        raw_socket(lane.port) as silent,
+        raw_socket(lane.port) as lively,
+    ):
+        assert (await lively.event())[0] == "connected"
+        answering = asyncio.create_task(lively.event())
+        async with asyncio.timeout(10):
+            await silent.event()
+            with pytest.raises(ConnectionClosed):
+                await silent.packet(answer_pings=False)
+        await lively.emit("unsubscribe", {"task_id": GHOST}, ack=1)
+        assert (await answering)[0] == "ack"
 
 
 def test_an_event_is_framed_around_the_bytes_that_were_stored() -> None:
     event = LoggedEvent("t", 1, 1, "e", EventType.LOG, '{"message":"ä"}'.encode(), False)
-    assert socketio_packet(event) == '2/tasks,["task_update",{"message":"ä"}]'
+    assert socketio_packet(event) == '2/tasks,["task_update",{"message":"ä"}]'.encode()

@@ -1,0 +1,129 @@
+"""When connections are sent what waits for them, and which of them are given up.
+
+No connection has a task or a timer of its own while it only listens: those with something to send
+are gone through once per turn of the event loop, so that several events become one write, and one
+look a second finds those whose peer takes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol
+
+LOOK_EVERY_S: Final = 1.0
+STALLED_AFTER_S: Final = 10.0
+BUDGET_BYTES: Final = 256 * 1024 * 1024
+"""What may wait for all peers of this process together."""
+
+
+class Backlog(Protocol):
+    """A connection, as far as it has to be sent something."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What was committed to the peer and not taken by it."""
+        ...
+
+    @property
+    def taken_bytes(self) -> int:
+        """What the peer has taken since it came; grows as long as it reads."""
+        ...
+
+    def flush(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class _Progress:
+    """How far a peer had come, and since when."""
+
+    __slots__ = ("since", "taken")
+
+    def __init__(self, taken: int, since: float) -> None:
+        self.taken = taken
+        self.since = since
+
+
+class Dispatcher:
+    """Flushes connections that have something to send, and aborts those that take nothing.
+
+    A peer that has taken nothing for `stalled_after_s` although something waits is aborted. When
+    more than `budget_bytes` wait for all together, those go first that have stood still longest.
+    """
+
+    def __init__(
+        self,
+        *,
+        stalled_after_s: float = STALLED_AFTER_S,
+        budget_bytes: int = BUDGET_BYTES,
+        look_every_s: float = LOOK_EVERY_S,
+    ) -> None:
+        self._stalled_after_s = stalled_after_s
+        self._budget_bytes = budget_bytes
+        self._look_every_s = min(look_every_s, stalled_after_s / 2)
+        self._marked: list[Backlog] = []
+        # Those that had something waiting when they were last looked at.
+        self._progress: dict[Backlog, _Progress] = {}
+        self._members: dict[Backlog, None] = {}
+        self._look: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        """How many connections there are."""
+        return len(self._members)
+
+    def add(self, member: Backlog) -> None:
+        """Begin to look after a connection."""
+        self._members[member] = None
+        if self._look is None:
+            self._look_later()
+
+    def discard(self, member: Backlog) -> None:
+        """The connection is closed."""
+        self._members.pop(member, None)
+        self._progress.pop(member, None)
+        if not self._members and self._look is not None:
+            self._look.cancel()
+            self._look = None
+
+    def mark(self, member: Backlog) -> None:
+        """Flush `member` at the end of this turn; a member marks itself once per flush."""
+        if not self._marked:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._marked.append(member)
+
+    def _flush(self) -> None:
+        marked, self._marked = self._marked, []
+        for member in marked:
+            member.flush()
+
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._look = loop.call_later(self._look_every_s, self._look_around)
+
+    def _look_around(self) -> None:
+        now = asyncio.get_running_loop().time()
+        total = 0
+        for member in self._members:
+            waiting = member.waiting_bytes
+            if waiting:
+                total += waiting
+                seen = self._progress.get(member)
+                if seen is None or seen.taken != member.taken_bytes:
+                    self._progress[member] = _Progress(member.taken_bytes, now)
+            else:
+                self._progress.pop(member, None)
+        self._give_up(now, total)
+        if self._members:
+            self._look_later()
+        else:
+            self._look = None
+
+    def _give_up(self, now: float, total: int) -> None:
+        """Abort whoever stands still for too long, and more while too much waits."""
+        slowest = sorted(self._progress.items(), key=lambda item: item[1].since)
+        for member, seen in slowest:
+            stalled = now - seen.since >= self._stalled_after_s
+            if not stalled and total <= self._budget_bytes:
+                return
+            total -= member.waiting_bytes
+            member.abort()

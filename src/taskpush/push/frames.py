@@ -1,0 +1,44 @@
+"""What is sent in the bytes of a door; each event is framed once per door, whoever watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from taskpush.models.task import LoggedEvent, VolatileEvent
+from taskpush.push.outbox import Outgoing
+
+CACHE_BYTES: Final = 4 * 1024 * 1024
+
+
+class FrameCache:
+    """Frames of outgoing items; those of events are kept while they are likely to be sent again.
+
+    Two generations: when the younger one holds half of `cache_bytes`, the older one is let go.
+    """
+
+    def __init__(
+        self, build: Callable[[Outgoing], bytes], *, cache_bytes: int = CACHE_BYTES
+    ) -> None:
+        self._build = build
+        self._half = cache_bytes // 2
+        # By identity; the event is kept with its frame, so that no other can have its id.
+        self._young: dict[int, tuple[Outgoing, bytes]] = {}
+        self._old: dict[int, tuple[Outgoing, bytes]] = {}
+        self._young_bytes = 0
+
+    def of(self, item: Outgoing) -> bytes:
+        """The bytes to write for `item`."""
+        known = self._young.get(id(item)) or self._old.get(id(item))
+        if known is not None:
+            return known[1]
+        frame = self._build(item)
+        if isinstance(item, LoggedEvent | VolatileEvent):
+            self._keep(item, frame)
+        return frame
+
+    def _keep(self, item: Outgoing, frame: bytes) -> None:
+        if self._young_bytes + len(frame) > self._half:
+            self._old, self._young, self._young_bytes = self._young, {}, 0
+        self._young[id(item)] = (item, frame)
+        self._young_bytes += len(frame)

@@ -1,0 +1,207 @@
+"""Socket.IO over the engine's sockets: connecting the namespace, and what clients' events do.
+
+What clients say is parsed by `guard`, and what they are sent is written by their channel, so that
+one order holds for everything on a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from taskpush.access.principal import LOCAL
+from taskpush.ids import new_connection_id
+from taskpush.push.channel import Channel
+from taskpush.push.dispatch import Dispatcher
+from taskpush.push.frames import FrameCache
+from taskpush.push.hub import Hub
+from taskpush.push.outbox import Message, Outgoing, Reply
+from taskpush.sockets.engine import (
+    PING_INTERVAL_S,
+    PING_TIMEOUT_S,
+    Engine,
+    EngineSocket,
+    OriginCheck,
+)
+from taskpush.sockets.guard import BadPacket, Connect, Disconnect, Event, parse
+from taskpush.sockets.namespace import NAMESPACE, Connection, TasksNamespace
+from taskpush.sockets.wire import text_frame
+from taskpush.store.base import Store
+from taskpush.telemetry.bus import Telemetry
+from taskpush.telemetry.events import PacketRefused
+
+CONNECT_WITHIN_S: Final = 10.0
+
+_UPDATE: Final = f'2{NAMESPACE},["task_update",'.encode()
+_EVENT: Final = f"2{NAMESPACE},[".encode()
+_ACK: Final = f"3{NAMESPACE},".encode()
+
+
+def socketio_packet(item: Outgoing) -> bytes:
+    """The Socket.IO packet that carries `item`, without the engine.io type in front."""
+    match item:
+        case Message():
+            return b'%b"%b",%b]' % (_EVENT, item.name.encode(), item.body)
+        case Reply():
+            return b"%b%d[%b]" % (_ACK, item.to, item.body)
+        case _:
+            return _UPDATE + item.body + b"]"
+
+
+def _frame(item: Outgoing) -> bytes:
+    return text_frame(b"4" + socketio_packet(item))
+
+
+class SocketLink:
+    """A `push.link.Link` over one engine socket, whatever its transport."""
+
+    __slots__ = ("_frames", "_socket")
+
+    def __init__(self, socket: EngineSocket, frames: FrameCache) -> None:
+        self._socket = socket
+        self._frames = frames
+
+    @property
+    def room(self) -> int:
+        return self._socket.room
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._socket.waiting_bytes
+
+    @property
+    def taken_bytes(self) -> int:
+        return self._socket.taken_bytes
+
+    def write(self, batch: Sequence[Outgoing]) -> None:
+        wire = self._socket.wire
+        if wire is None:
+            for item in batch:
+                self._socket.message(socketio_packet(item).decode())
+        elif len(batch) == 1:
+            wire.write(self._frames.of(batch[0]))
+        else:
+            wire.write(b"".join([self._frames.of(item) for item in batch]))
+
+    def abort(self) -> None:
+        self._socket.end(abort=True)
+
+
+class _Peer:
+    """One engine socket, and the namespace's connection over it once there is one."""
+
+    __slots__ = ("address", "connection", "deadline")
+
+    def __init__(self, address: str, deadline: asyncio.TimerHandle) -> None:
+        self.address = address
+        self.deadline = deadline
+        self.connection: Connection | None = None
+
+
+class SocketServer:
+    """Serves the `/tasks` namespace to clients of Socket.IO."""
+
+    def __init__(
+        self,
+        namespace: TasksNamespace,
+        store: Store,
+        hub: Hub,
+        dispatcher: Dispatcher,
+        telemetry: Telemetry,
+        *,
+        origin_allowed: OriginCheck,
+        connect_within_s: float = CONNECT_WITHIN_S,
+        ping_interval_s: int = PING_INTERVAL_S,
+        ping_timeout_s: int = PING_TIMEOUT_S,
+    ) -> None:
+        self._tasks = namespace
+        self._store = store
+        self._hub = hub
+        self._dispatcher = dispatcher
+        self._telemetry = telemetry
+        self._connect_within_s = connect_within_s
+        self._frames = FrameCache(_frame)
+        self._peers: dict[EngineSocket, _Peer] = {}
+        self.engine = Engine(
+            origin_allowed=origin_allowed,
+            ping_interval_s=ping_interval_s,
+            ping_timeout_s=ping_timeout_s,
+        )
+        self.engine.listener = self
+
+    def asgi(self) -> Any:
+        """The ASGI application, to be mounted at `/socket.io`."""
+        return self.engine.asgi()
+
+    def shutdown(self) -> None:
+        """Close every transport: clients come back by themselves."""
+        for socket in tuple(self._peers):
+            socket.end()
+
+    # What the engine calls.
+
+    def opened(self, socket: EngineSocket, peer: str) -> None:
+        self._peers[socket] = _Peer(peer, self._deadline(socket))
+
+    async def message(self, socket: EngineSocket, data: object) -> None:
+        if socket.closed:
+            return  # It was on its way when the connection was cut.
+        try:
+            await self._dispatch(socket, data)
+        except BadPacket as bad:
+            self.refused(socket, str(bad))
+
+    def refused(self, socket: EngineSocket, reason: str) -> None:
+        peer = self._peers.get(socket)
+        if peer is not None:
+            self._telemetry.emit(PacketRefused(peer.address, reason))
+            socket.end()
+
+    def closed(self, socket: EngineSocket) -> None:
+        peer = self._peers.pop(socket)
+        peer.deadline.cancel()
+        if peer.connection is not None:
+            peer.connection.channel.close()
+
+    # What it means here.
+
+    async def _dispatch(self, socket: EngineSocket, data: object) -> None:
+        peer = self._peers[socket]
+        match parse(data):
+            case Connect(namespace):
+                self._connect(socket, peer, namespace)
+            case Disconnect(namespace):
+                if namespace == NAMESPACE and peer.connection is not None:
+                    peer.connection.channel.close()
+                    peer.connection = None
+                    peer.deadline = self._deadline(socket)
+            case Event() as event:
+                if peer.connection is None or event.namespace != NAMESPACE:
+                    raise BadPacket("an event before its namespace was connected")
+                await self._tasks.handle(peer.connection, event)
+
+    def _connect(self, socket: EngineSocket, peer: _Peer, namespace: str) -> None:
+        if peer.connection is not None:
+            raise BadPacket("connected twice")
+        if namespace != NAMESPACE:
+            where = "" if namespace == "/" else f"{namespace},"
+            socket.message(f'4{where}{{"message":"Invalid namespace"}}')
+            return
+        peer.deadline.cancel()
+        channel = Channel(
+            self._store, self._hub, self._dispatcher, SocketLink(socket, self._frames)
+        )
+        socket.on_room = channel.flush
+        peer.connection = Connection(new_connection_id(), LOCAL, channel)
+        connected = orjson.dumps({"sid": peer.connection.connection_id}).decode()
+        socket.message(f"0{NAMESPACE},{connected}")
+        self._tasks.welcome(peer.connection)
+
+    def _deadline(self, socket: EngineSocket) -> asyncio.TimerHandle:
+        """Ends the socket unless it connects the namespace in time."""
+        return asyncio.get_running_loop().call_later(
+            self._connect_within_s, self.refused, socket, "never connected a namespace"
+        )
