@@ -655,6 +655,18 @@ async def test_tasks_with_a_key_in_common_run_one_at_a_time(bench: Workbench, ke
     assert seen > 1
 
 
+async def test_owners_of_one_name_in_two_tenants_do_not_wait_for_each_other(
+    bench: Workbench,
+) -> None:
+    kind = register(bench, "until_cancelled", Style.LOOP, concurrency_key="owner")
+    tasks = [await bench.submit(kind, tenant=tenant, owner="ann") for tenant in ("acme", "bolt")]
+    for task_id in tasks:
+        await bench.begun(task_id)
+    for task_id in tasks:
+        await bench.cancel(task_id)
+        await bench.over(task_id)
+
+
 async def test_a_key_function_that_raises_lifts_no_limit_and_is_noticed(bench: Workbench) -> None:
     kind = register(bench, "everything", Style.LOOP, concurrency_key=lambda params: params["no"])
     for task_id in [await bench.submit(kind) for _ in range(3)]:

@@ -57,8 +57,9 @@ def test_a_policy_without_a_backoff_has_the_default_one() -> None:
 
 
 def test_keys_are_made_of_the_owner_or_of_the_params() -> None:
-    assert Policy().key_of("ann", {}) is None
-    assert Policy(concurrency_key="owner").key_of("ann", {}) == "ann"
-    assert Policy(concurrency_key=lambda params: params["oven"]).key_of("ann", {"oven": "b"}) == "b"
+    assert Policy().key_of("acme", "ann", {}) is None
+    assert Policy(concurrency_key="owner").key_of("acme", "ann", {}) == ("acme", "ann")
+    by_oven = Policy(concurrency_key=lambda params: params["oven"])
+    assert by_oven.key_of("acme", "ann", {"oven": "b"}) == ("b",)
     with pytest.raises(TypeError, match="gave a int"):
-        Policy(concurrency_key=lambda params: params["oven"]).key_of("ann", {"oven": 1})
+        by_oven.key_of("acme", "ann", {"oven": 1})

@@ -37,8 +37,8 @@ def test_one_task_per_key_runs_at_a_time_and_all_get_their_turn(
     """The key is known when it is put, or only when its slot is taken."""
     queue = queue_of(concurrency)
     keys = {}
-    for order, (key, known) in enumerate(tasks):
-        keys[f"t{order}"] = key
+    for order, (name, known) in enumerate(tasks):
+        key = keys[f"t{order}"] = (name,)
         queue.put(Entry((0, order), f"t{order}", key if known else None))
     running: list[Slot] = []
     finished: list[str] = []
@@ -56,8 +56,8 @@ def test_one_task_per_key_runs_at_a_time_and_all_get_their_turn(
         finished.append(slot.entry.task_id)
         queue.leave(slot)
     assert sorted(finished) == sorted(keys)
-    for key in "abc":
-        mine = [int(task_id[1:]) for task_id in finished if keys[task_id] == key]
+    for name in "abc":
+        mine = [int(task_id[1:]) for task_id in finished if keys[task_id] == (name,)]
         assert mine == sorted(mine)
 
 

@@ -107,6 +107,7 @@ class Workbench:
         kind: str,
         params: Mapping[str, Any] | None = None,
         *,
+        tenant: str = "t",
         owner: str = "o",
         **more: Any,
     ) -> str:
@@ -115,7 +116,7 @@ class Workbench:
         record = TaskRecord(
             task_id=task_id,
             kind=kind,
-            tenant="t",
+            tenant=tenant,
             owner=owner,
             params=dict(params or {}),
             created_at=self.clock.now(),
@@ -132,9 +133,7 @@ class Workbench:
 
     def announce(self, record: TaskRecord) -> None:
         """As the service does, once the pending task is committed."""
-        self.runner.submit(
-            Waiting(record.task_id, record.kind, record.priority, record.run_at, record.owner)
-        )
+        self.runner.submit(Waiting.of(record))
 
     async def cancel(self, task_id: str) -> None:
         """As the service does: commit the wish, then tell the runner."""

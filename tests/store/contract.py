@@ -1036,12 +1036,12 @@ class ListContract:
         self, harness: Harness
     ) -> None:
         due = harness.clock.now() + timedelta(hours=1)
-        delayed = await harness.create(owner="bob", run_at=due, priority=1)
+        delayed = await harness.create(tenant="acme", owner="bob", run_at=due, priority=1)
         plain = await harness.create(kind="train")
         await harness.reopen()
         assert await harness.store.waiting() == [
-            Waiting(delayed.task_id, "layout", 1, run_at=due, owner="bob"),
-            Waiting(plain.task_id, "train", 0, run_at=None, owner="ann"),
+            Waiting(delayed.task_id, "layout", 1, run_at=due, tenant="acme", owner="bob"),
+            Waiting(plain.task_id, "train", 0, run_at=None, tenant="local", owner="ann"),
         ]
 
     async def test_interrupted_tasks_are_listed_by_kind_and_age(self, harness: Harness) -> None:

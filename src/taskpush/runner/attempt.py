@@ -34,6 +34,7 @@ from taskpush.runner.ending import (
     unresumable,
 )
 from taskpush.runner.execution import Execution, LoopExecution, ThreadExecution
+from taskpush.runner.policy import Key
 from taskpush.runner.process import ProcessExecution
 from taskpush.runner.recorder import DEFAULT_LOG_BUDGET, LogBudget, Recorder
 from taskpush.runner.registry import KindSpec, Style
@@ -145,17 +146,17 @@ class Attempt:
             TaskEnded(self.task_id, self._spec.name, record.attempt, status, duration_s)
         )
 
-    async def key(self) -> str | None:
+    async def key(self) -> Key | None:
         """What it has in common with those it must not run beside; None when it waits no more."""
         record = await self._pending()
         if record is None:
             return None
         try:
-            return self._spec.key_of(record.owner, record.params)
+            return self._spec.key_of(record.tenant, record.owner, record.params)
         except Exception as error:  # noqa: BLE001 - the kind's own function
             # One key for all that have none: it must not be what lifts the limit.
             self._workshop.telemetry.emit(AttemptBroken(self.task_id, broken(error)))
-            return ""
+            return ()
 
     # -- the steps ------------------------------------------------------------
 

@@ -15,7 +15,6 @@ from typing_extensions import override
 
 from taskpush.clock import Clock
 from taskpush.models.events import Status
-from taskpush.models.task import TaskRecord
 from taskpush.runner.attempt import Attempt, Workshop, broken
 from taskpush.runner.base import Runner
 from taskpush.runner.queues import Delays, Entry, KindQueue, Slot
@@ -155,7 +154,8 @@ class InProcessRunner(Runner):
             self._telemetry.emit(KindMissing(task.task_id, task.kind))
             return None
         queue = self._queues.setdefault(task.kind, KindQueue(spec))
-        key = task.owner if spec.concurrency_key == "owner" and task.owner else None
+        known = spec.concurrency_key == "owner" and task.owner
+        key = spec.key_of(task.tenant, task.owner, {}) if known else None
         queue.put(Entry((-task.priority, order), task.task_id, key))
         return queue
 
@@ -193,8 +193,4 @@ class InProcessRunner(Runner):
         queue.leave(slot)
         self._fill(queue)
         if attempt.again is not None:
-            self.submit(_waiting(attempt.again))
-
-
-def _waiting(record: TaskRecord) -> Waiting:
-    return Waiting(record.task_id, record.kind, record.priority, record.run_at, record.owner)
+            self.submit(Waiting.of(attempt.again))

@@ -18,6 +18,8 @@ QueueVisibility = Literal["anonymous", "titles", "none"]
 """What a reader of the queue sees of others' entries."""
 ConcurrencyKey = Literal["owner"] | Callable[[Mapping[str, Any]], str]
 """What tasks have in common of which one runs at a time: their owner, or a text made of params."""
+Key = tuple[str, ...]
+"""Tenant and owner, or the one text: a text that reads like an owner is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +92,20 @@ class Policy:
         """Seconds until the next attempt after so many failures."""
         return (self.backoff or Backoff()).delay_s(failures, random)
 
-    def key_of(self, owner: str, params: Mapping[str, Any]) -> str | None:
+    def key_of(self, tenant: str, owner: str, params: Mapping[str, Any]) -> Key | None:
         """The key of which one task runs at a time; None when there is no such limit.
+
+        Owners of different tenants are different, whatever they are called; a text made of params
+        names something of the server's, which tenants share.
 
         Raises what the kind's own function raises, and `TypeError` when it gives no text.
         """
         if self.concurrency_key is None or self.concurrency_key == "owner":
-            return None if self.concurrency_key is None else owner
+            return None if self.concurrency_key is None else (tenant, owner)
         key = self.concurrency_key(params)
         if type(key) is not str:
             raise TypeError(f"concurrency_key gave a {type(key).__name__}, not a text")
-        return key
+        return (key,)
 
 
 def _is_seconds(value: object) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from taskpush.runner.policy import Key
 from taskpush.runner.registry import KindSpec
 from taskpush.store.base import Waiting
 
@@ -19,7 +20,7 @@ class Entry:
     rank: tuple[int, int]
     task_id: str
     # Of a kind with a `concurrency_key`: None until it was made from the task.
-    key: str | None = field(default=None, compare=False)
+    key: Key | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -28,7 +29,7 @@ class Slot:
 
     entry: Entry
     # The key that it occupies; None while it occupies none.
-    key: str | None = None
+    key: Key | None = None
 
 
 class KindQueue:
@@ -38,10 +39,10 @@ class KindQueue:
         self.spec = spec
         self._entries: list[Entry] = []
         self._running = 0
-        self._busy: set[str] = set()
+        self._busy: set[Key] = set()
         # By key, those found to wait for it. While there are any, the key is busy or another
         # entry with it is in line: whoever leaves the key sends the next one there.
-        self._behind: defaultdict[str, list[Entry]] = defaultdict(list)
+        self._behind: defaultdict[Key, list[Entry]] = defaultdict(list)
 
     def put(self, entry: Entry) -> None:
         """Let it wait."""
@@ -57,7 +58,7 @@ class KindQueue:
                 return slot
         return None
 
-    def occupy(self, slot: Slot, key: str) -> bool:
+    def occupy(self, slot: Slot, key: Key) -> bool:
         """Take the key, or put who has the slot behind those that wait for it."""
         if key in self._busy:
             entry = Entry(slot.entry.rank, slot.entry.task_id, key)

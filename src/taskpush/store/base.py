@@ -117,7 +117,20 @@ class Waiting:
     priority: int
     # Not before this time; None means at once.
     run_at: datetime | None = None
+    tenant: str = ""
     owner: str = ""
+
+    @staticmethod
+    def of(record: TaskRecord) -> Waiting:
+        """What the queues need of a record."""
+        return Waiting(
+            task_id=record.task_id,
+            kind=record.kind,
+            priority=record.priority,
+            run_at=record.run_at,
+            tenant=record.tenant,
+            owner=record.owner,
+        )
 
 
 @dataclass(frozen=True, slots=True)

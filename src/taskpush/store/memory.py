@@ -187,10 +187,7 @@ class MemoryStore(Store):
     @override
     async def waiting(self) -> Sequence[Waiting]:
         self._opened()
-        pending = [
-            Waiting(record.task_id, record.kind, record.priority, record.run_at, record.owner)
-            for record in self._with_status(Status.PENDING)
-        ]
+        pending = [Waiting.of(record) for record in self._with_status(Status.PENDING)]
         await _read_elsewhere()
         return sorted(pending, key=lambda task: -task.priority)
 

@@ -53,8 +53,8 @@ _INTERRUPTED: Final = """
     AND kind IN (SELECT value FROM json_each(:kinds)) ORDER BY id LIMIT -1
 """
 _WAITING: Final = """
-    SELECT json_group_array(json_array(task_id, kind, priority, run_at, owner)) FROM (
-        SELECT task_id, kind, priority, run_at, owner FROM tasks WHERE status = 'pending'
+    SELECT json_group_array(json_array(task_id, kind, priority, run_at, tenant, owner)) FROM (
+        SELECT task_id, kind, priority, run_at, tenant, owner FROM tasks WHERE status = 'pending'
         ORDER BY priority DESC, id LIMIT -1
     )
 """
@@ -252,9 +252,11 @@ def open_readonly(path: Path) -> apsw.Connection:
     return connection
 
 
-def _waiting(task_id: str, kind: str, priority: int, run_at: int | None, owner: str) -> Waiting:
+def _waiting(
+    task_id: str, kind: str, priority: int, run_at: int | None, tenant: str, owner: str
+) -> Waiting:
     due = from_microseconds(run_at) if run_at is not None else None
-    return Waiting(task_id, kind, priority, due, owner)
+    return Waiting(task_id, kind, priority, due, tenant, owner)
 
 
 def _kept_key(

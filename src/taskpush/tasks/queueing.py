@@ -40,6 +40,7 @@ from taskpush.errors import StoreUnavailable
 from taskpush.models.events import EventType, Queue, Status
 from taskpush.models.queue import Accuracy, KindQueue, Place, QueueEntry
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
+from taskpush.runner.policy import Key
 from taskpush.runner.registry import KindSpec, Registry
 from taskpush.store.base import Announcement, Store, TaskFilter, Waiting
 
@@ -90,7 +91,7 @@ class _Entry:
     # Lowest first: (-priority, order of arrival).
     order: tuple[int, int]
     # What tasks have in common of which one runs at a time; None without such a limit.
-    key: str | None
+    key: Key | None
     # None when the kind declares no size.
     size: float | None
 
@@ -547,11 +548,11 @@ def _entry_of(record: TaskRecord, arrival: _Arrival, spec: KindSpec | None) -> _
     )
 
 
-def _key_of(record: TaskRecord, spec: KindSpec | None) -> str | None:
+def _key_of(record: TaskRecord, spec: KindSpec | None) -> Key | None:
     if spec is None:
         return None
     try:
-        return spec.key_of(record.owner, record.params)
+        return spec.key_of(record.tenant, record.owner, record.params)
     except Exception:  # noqa: BLE001 - the kind's own function; the runner says what is wrong with it
         return None
 

@@ -131,7 +131,7 @@ class TaskService:
         created = await self._store.create(records, key=owned)
         if created.fresh:
             for record in created.records:
-                self._runner.submit(waiting_of(record))
+                self._runner.submit(Waiting.of(record))
         if not created.records:
             raise NotFound("what this idempotency key created was deleted")
         return Accepted(created.records, fresh=created.fresh)
@@ -169,7 +169,7 @@ class TaskService:
         if commit.record.status is Status.RUNNING:
             self._runner.cancel(task_id)
         elif commit.record.status is Status.PENDING:
-            self._runner.submit(waiting_of(commit.record))
+            self._runner.submit(Waiting.of(commit.record))
         return commit.record
 
     async def _see_through(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
@@ -228,17 +228,6 @@ def _within(loc: str, error: TaskPushError) -> TaskPushError:
     """The error of a part, told of the whole."""
     problems = [FieldProblem(f"{loc}.{p.loc}", p.message) for p in error.problems]
     return TaskPushError(f"{loc}: {error.detail}", code=error.code, problems=problems)
-
-
-def waiting_of(record: TaskRecord) -> Waiting:
-    """A pending task, as the runner's queues need it."""
-    return Waiting(
-        task_id=record.task_id,
-        kind=record.kind,
-        priority=record.priority,
-        run_at=record.run_at,
-        owner=record.owner,
-    )
 
 
 def problems_of(error: ValidationError) -> list[FieldProblem]:

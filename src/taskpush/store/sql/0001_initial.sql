@@ -33,7 +33,7 @@ CREATE INDEX tasks_by_kind ON tasks (tenant, kind);
 CREATE INDEX tasks_of_owner ON tasks (tenant, owner);
 CREATE INDEX tasks_of_owner_by_status ON tasks (tenant, owner, status);
 CREATE INDEX tasks_of_owner_by_kind ON tasks (tenant, owner, kind);
-CREATE INDEX tasks_waiting ON tasks (priority DESC, id, task_id, kind, run_at, owner)
+CREATE INDEX tasks_waiting ON tasks (priority DESC, id, task_id, kind, run_at, tenant, owner)
 WHERE status = 'pending';
 CREATE INDEX tasks_running ON tasks (id, runner) WHERE status = 'running';
 
