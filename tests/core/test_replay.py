@@ -118,6 +118,32 @@ def test_no_state_of_a_replaced_attempt_follows_its_successor() -> None:
     assert splice.replayed(log, end=True, final=False, latest={}) == log
 
 
+PLACE = _volatile(9, EventType.QUEUE)
+
+
+def _status(seq: int) -> LoggedEvent:
+    return LoggedEvent("t", 1, seq, "e", EventType.STATUS_CHANGE, b"{}", False)
+
+
+def test_no_place_in_the_queue_follows_the_start() -> None:
+    """The task starts between the reading of a page and its being sent."""
+    log = [_event(1), _status(2)]
+    told_before, stored_before = Splice(0), Splice(0)
+    told_before.offer_volatile(PLACE)
+    for splice in (told_before, stored_before):
+        assert splice.offer(log[1]) is None
+    assert told_before.replayed(log, end=True, final=False, latest={}) == log
+    stored = {EventType.QUEUE: PLACE}
+    assert stored_before.replayed(log[:1], end=True, final=False, latest=stored) == log
+
+
+def test_a_place_in_the_queue_that_is_told_after_the_last_change_is_sent() -> None:
+    splice = Splice(0)
+    splice.offer(_status(1))
+    splice.offer_volatile(PLACE)
+    assert splice.replayed([_status(1)], end=True, final=False, latest={}) == [_status(1), PLACE]
+
+
 def test_the_newest_of_held_and_stored_volatile_events_is_sent_once() -> None:
     splice = Splice(0)
     for rev in (3, 5, 4):

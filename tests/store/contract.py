@@ -46,6 +46,7 @@ from tests.store.harness import (
     Harness,
     body_of,
     log_line,
+    place,
     progress,
     retry,
     say,
@@ -689,12 +690,42 @@ class PublishContract:
 
     async def test_a_pending_task_has_volatile_events_too(self, harness: Harness) -> None:
         task_id = (await harness.create()).task_id
-        place = NewEvent(EventType.QUEUE, {"kind": "layout", "position": 1, "ahead": 0})
-        event = harness.store.publish(task_id, 1, place)
+        event = harness.store.publish(task_id, 1, place(1))
         assert event is not None
-        started = await harness.store.write(task_id, harness.start())
-        assert started.record.latest == {EventType.QUEUE: event}
-        assert await harness.store.get(task_id) == started.record
+        assert await _latest_everywhere(harness, task_id) == [{EventType.QUEUE: event}] * 3
+        await harness.reopen()
+        assert await _latest_everywhere(harness, task_id) == [{EventType.QUEUE: event}] * 3
+
+    @pytest.mark.parametrize("flushed", [False, True])
+    async def test_a_task_that_waits_no_more_has_no_place_in_the_queue(
+        self, harness: Harness, flushed: bool
+    ) -> None:
+        started, cancelled = [(await harness.create()).task_id for _ in range(2)]
+        kept = {}
+        for task_id in (started, cancelled):
+            harness.store.publish(task_id, 1, place(1))
+            kept[task_id] = {EventType.STATS: harness.store.publish(task_id, 1, stats(n=1))}
+        if flushed:
+            await harness.reopen()
+        await harness.store.write(started, harness.start())
+        await harness.store.write(cancelled, lifecycle.cancel(None, harness.clock.now()))
+        for _ in range(2):
+            for task_id in (started, cancelled):
+                assert await _latest_of(harness, task_id) == [kept[task_id]] * 3
+                assert harness.store.publish(task_id, 1, place(2)) is None
+            await harness.reopen()
+
+    async def test_a_place_that_is_told_while_the_task_starts_is_dropped(
+        self, harness: Harness
+    ) -> None:
+        task_id = (await harness.create()).task_id
+        starting = harness.store.write(task_id, harness.start(), synced=True)
+        while not starting.done():
+            harness.store.publish(task_id, 1, place(1))
+            await asyncio.sleep(0)
+        for _ in range(2):
+            assert await _latest_everywhere(harness, task_id) == [{}] * 3
+            await harness.reopen()
 
     async def test_the_newest_are_there_after_a_restart(self, harness: Harness) -> None:
         running = (await harness.create_running()).task_id
@@ -1385,12 +1416,22 @@ def _anyway(record: TaskRecord | None) -> Decision:
 
 
 async def _latest_everywhere(harness: Harness, task_id: str) -> list[Any]:
+    """What a record, a page of the log and the list, which has this task alone, say."""
+    assert len((await harness.store.tasks(LOCAL, limit=2)).records) == 1
+    return await _latest_of(harness, task_id)
+
+
+async def _latest_of(harness: Harness, task_id: str) -> list[Any]:
     """What a record, a page of the log and a list say."""
     record = await harness.store.get(task_id)
     assert record is not None
     page = await harness.store.read(task_id, START, 1)
-    (listed,) = (await harness.store.tasks(LOCAL, limit=2)).records
-    return [record.latest, page.latest, listed.latest]
+    listed = (await harness.store.tasks(LOCAL, limit=50)).records
+    return [
+        record.latest,
+        page.latest,
+        *(each.latest for each in listed if each.task_id == task_id),
+    ]
 
 
 async def _take(harness: Harness, seconds: float, **fields: Any) -> None:

@@ -99,6 +99,12 @@ def stats(**values: float) -> NewEvent:
     return NewEvent(EventType.STATS, {"elapsed_seconds": 1.0, **values})
 
 
+def place(position: int) -> NewEvent:
+    return NewEvent(
+        EventType.QUEUE, {"kind": "layout", "position": position, "ahead": position - 1}
+    )
+
+
 def body_of(event: LoggedEvent | Any) -> dict[str, Any]:
     """The envelope."""
     envelope: dict[str, Any] = json.loads(event.body)

@@ -30,7 +30,7 @@ from taskpush.store.base import (
 )
 from taskpush.store.memory import MemoryStore
 from taskpush.store.sqlite import SqliteStore
-from tests.store.harness import Harness, body_of, progress, retry, say, stats
+from tests.store.harness import Harness, body_of, place, progress, retry, say, stats
 
 TASK_IDS: Final = [f"0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3{number}" for number in range(3)]
 FILTERS: Final = [
@@ -232,7 +232,8 @@ class Run:
     async def _publish(self, step: Publish) -> Any:
         # Whether it passes the fence depends on what is committed: everything, in both.
         answers = await self._settle()
-        event = progress(step.percent) if step.percent % 2 else stats(n=step.percent)
+        events = (progress(step.percent), stats(n=step.percent), place(step.percent + 1))
+        event = events[step.percent % 3]
         published = self.harness.store.publish(TASK_IDS[step.task], step.attempt, event)
         return answers, published and _plain_event(published)
 

@@ -45,6 +45,9 @@ class Splice:
         An event that is not the cursor's next, or that finds no `room` in the outbox, sends the
         subscription back to replay.
         """
+        if event.event_type is EventType.STATUS_CHANGE:
+            # Whatever it is now, it stands no more where it stood in the queue.
+            self._held_volatile.pop(EventType.QUEUE, None)
         if event.seq <= self.cursor:
             return None
         if self.live and room and event.seq == self.cursor + 1:
@@ -83,7 +86,10 @@ class Splice:
         if page:
             self.cursor = page[-1].seq
         if end:
-            due += self._contiguous()
+            since = list(self._contiguous())
+            if any(event.event_type is EventType.STATUS_CHANGE for event in since):
+                latest = {key: latest[key] for key in latest if key is not EventType.QUEUE}
+            due += since
             self.live = self.cursor >= self._seen
         if self.live:
             self._held.clear()

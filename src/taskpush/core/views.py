@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-from taskpush.models.events import EventType, Status
+from taskpush.models.events import EventType
 from taskpush.models.position import WirePosition
 from taskpush.models.task import (
     ErrorSummary,
@@ -17,6 +17,8 @@ from taskpush.models.task import (
     TaskRecord,
     VolatileEvent,
 )
+
+_SHOWN: Final = frozenset({EventType.PROGRESS, EventType.QUEUE, EventType.STATS})
 
 
 def summary_of(record: TaskRecord) -> Summary:
@@ -40,18 +42,12 @@ def snapshot_body(record: TaskRecord) -> dict[str, Any]:
 
 
 def latest_of(record: TaskRecord) -> Latest:
-    """The newest data of the volatile types that snapshots hold, as far as they still apply.
-
-    A queue position applies while the task waits; nothing of an older attempt does.
-    """
-    shown = {EventType.PROGRESS, EventType.STATS}
-    if record.status is Status.PENDING:
-        shown.add(EventType.QUEUE)
+    """The newest data of the volatile types that snapshots hold."""
     return Latest(
         **{
             event_type.value: _data(event)
             for event_type, event in record.latest.items()
-            if event_type in shown and event.attempt == record.attempt
+            if event_type in _SHOWN
         }
     )
 

@@ -242,6 +242,8 @@ class Ledger:
         entry = self._live.get(task_id) or self._peek(task_id)
         if entry is None or entry.record.attempt != attempt or entry.record.status.is_over:
             return None
+        if _is_past(event.event_type, entry.record.status):
+            return None
         record, volatile = seal_volatile(
             entry.record, event, rev=self._next_rev, now=self._clock.now()
         )
@@ -346,8 +348,9 @@ class Ledger:
         row = _changed_row(task_id, present, decision, order)
         record, events = seal(decision, epoch=self.epoch, now=self._clock.now())
         raises = present is not None and record.attempt > present.attempt
-        if raises:
-            record = replace(record, latest={})
+        latest = newest_latest(record.attempt, record.status, record.latest)
+        if len(latest) < len(record.latest):
+            record = replace(record, latest=latest)
         return Move(Entry(order, record), row, tuple(events), raises)
 
     def _accept(self, moves: Iterable[Move], batch: Batch) -> None:
@@ -370,10 +373,10 @@ class Ledger:
             if task_id in batch.deleted or task_id not in self._unflushed:
                 continue
             entry = batch.entries.get(task_id) or self._live[task_id]
+            attempt, status = entry.record.attempt, entry.record.status
             batch.latest += [
                 (entry, event)
-                for event in self._unflushed[task_id].values()
-                if event.attempt == entry.record.attempt
+                for event in newest_latest(attempt, status, self._unflushed[task_id]).values()
             ]
 
     def _make_newest(self, task_id: str, entry: Entry) -> None:
@@ -381,9 +384,9 @@ class Ledger:
         held = self.live(task_id)
         if held is not None and held.latest is not record.latest:
             # What was published meanwhile is newer than what the batch was staged on.
-            latest = newest_latest(record.attempt, held.latest)
+            latest = newest_latest(record.attempt, record.status, held.latest)
             entry = Entry(entry.order, replace(record, latest=latest))
-        unflushed = newest_latest(record.attempt, self._unflushed.pop(task_id, {}))
+        unflushed = newest_latest(record.attempt, record.status, self._unflushed.pop(task_id, {}))
         if unflushed:
             self._unflushed[task_id] = unflushed
         self._live[task_id] = entry
@@ -443,14 +446,19 @@ def _ended(batch: Batch) -> Collection[str]:
 
 
 def newest_latest(
-    attempt: int, *states: Mapping[EventType, VolatileEvent]
+    attempt: int, status: Status, *states: Mapping[EventType, VolatileEvent]
 ) -> dict[EventType, VolatileEvent]:
-    """The newest event of each type, of those of the attempt."""
+    """The newest event of each type, of those that apply to a task in this state."""
     newest: dict[EventType, VolatileEvent] = {}
     for state in states:
         for event_type, event in state.items():
-            if event.attempt == attempt and (
-                event_type not in newest or newest[event_type].rev < event.rev
-            ):
+            if event.attempt != attempt or _is_past(event_type, status):
+                continue
+            if event_type not in newest or newest[event_type].rev < event.rev:
                 newest[event_type] = event
     return newest
+
+
+def _is_past(event_type: EventType, status: Status) -> bool:
+    """Whether it is a place in the queue of a task that waits no more."""
+    return event_type is EventType.QUEUE and status is not Status.PENDING

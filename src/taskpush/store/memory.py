@@ -334,7 +334,9 @@ class MemoryStore(Store):
         live = self._ledger.live(record.task_id) if self._ledger else None
         if live is None:
             return record
-        return replace(record, latest=newest_latest(record.attempt, record.latest, live.latest))
+        return replace(
+            record, latest=newest_latest(record.attempt, record.status, record.latest, live.latest)
+        )
 
 
 async def _read_elsewhere() -> None:

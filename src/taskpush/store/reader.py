@@ -9,6 +9,7 @@ seconds beside a busy handler.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -18,13 +19,14 @@ import apsw
 import orjson
 
 from taskpush.errors import NotFound
-from taskpush.models.events import EventType
+from taskpush.models.events import EventType, Status
 from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import IdempotencyKey, LogPage, TaskFilter, TaskPage, Waiting
 from taskpush.store.calls import Entry, KeptKey, Stored
 from taskpush.store.cursor import decode_cursor, encode_cursor
 from taskpush.store.database import BUSY_TIMEOUT_MS
+from taskpush.store.ledger import newest_latest
 from taskpush.store.positions import check_position
 from taskpush.store.rows import decode_record, from_microseconds, to_microseconds
 
@@ -107,6 +109,7 @@ _PAGE: Final = """
         (SELECT min(seq) FROM events WHERE task = t.id),
         {latest},
         attempt,
+        status,
         {lines}
     FROM tasks AS t WHERE task_id = :task_id
 """.replace("{latest}", _LATEST).replace(
@@ -165,8 +168,8 @@ class Reader:
 
     def page(
         self, task_id: str, after: Position, limit: int, max_bytes: int
-    ) -> tuple[LogPage, int]:
-        """See `Store.read`; `latest` is what the disk has. And the present attempt."""
+    ) -> tuple[LogPage, int, Status]:
+        """See `Store.read`; `latest` is what the disk has. And the present attempt and status."""
         bindings = {
             "task_id": task_id,
             "after": after.seq,
@@ -176,7 +179,7 @@ class Reader:
         found = self._connection.execute(_PAGE, bindings).get
         if found is None:
             raise NotFound
-        stored_epoch, head_columns, oldest, latest, attempt, lines = found
+        stored_epoch, head_columns, oldest, latest, attempt, status, lines = found
         seq, epoch, final = orjson.loads(head_columns) if head_columns else (0, None, False)
         check_position(after, stored_epoch=stored_epoch, oldest=oldest or 1, head=seq)
         events = _events(task_id, lines)
@@ -187,7 +190,7 @@ class Reader:
             latest=_latest(task_id, orjson.loads(latest)),
             head=Position(seq, epoch) if seq else START,
         )
-        return page, attempt
+        return page, attempt, Status(status)
 
     def events_of_type(self, task_id: str, event_type: EventType) -> list[LoggedEvent]:
         """See `Store.read_type`."""
@@ -279,7 +282,8 @@ def _entry(
         last_event_at=from_microseconds(at) if at is not None else None,
         latest=_latest(doc["task_id"], latest),
     )
-    return Entry(order, record)
+    applying = newest_latest(record.attempt, record.status, record.latest)
+    return Entry(order, replace(record, latest=applying))
 
 
 def _latest(

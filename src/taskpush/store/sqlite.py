@@ -161,12 +161,12 @@ class SqliteStore(Store):
         # What the disk lacks is in memory: at the begin for a task that ends meanwhile, at the
         # end for one that is still live.
         before = opened.ledger.live(task_id)
-        page, attempt = await opened.files.ask(
+        page, attempt, status = await opened.files.ask(
             lambda reader: reader.page(task_id, after, limit, max_bytes)
         )
         now = opened.ledger.live(task_id)
         states = [record.latest for record in (before, now) if record]
-        return replace(page, latest=newest_latest(attempt, page.latest, *states))
+        return replace(page, latest=newest_latest(attempt, status, page.latest, *states))
 
     @override
     async def read_type(self, task_id: str, event_type: EventType) -> Sequence[LoggedEvent]:
@@ -242,7 +242,9 @@ class SqliteStore(Store):
 def _with_latest(records: Sequence[TaskRecord], ledger: Ledger) -> list[TaskRecord]:
     """The records with the volatile events of the moment, which the disk may lack."""
     return [
-        replace(record, latest=newest_latest(record.attempt, record.latest, live.latest))
+        replace(
+            record, latest=newest_latest(record.attempt, record.status, record.latest, live.latest)
+        )
         if (live := ledger.live(record.task_id))
         else record
         for record in records
