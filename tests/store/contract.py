@@ -1188,6 +1188,15 @@ class RetentionContract:
         assert [event.seq for event in await harness.log(record.task_id)] == [3, 4, 5, 6]
         assert (await harness.store.read(record.task_id, record.head, 10)).end
 
+    async def test_a_log_that_is_trimmed_and_then_deleted_was_trimmed(
+        self, harness: Harness
+    ) -> None:
+        task_id = (await harness.create_completed()).task_id
+        log = await harness.log(task_id)
+        trimmed = harness.store.trim(task_id, lifecycle.delete())
+        await harness.store.delete(task_id, lifecycle.delete())
+        assert await trimmed == sum(len(event.body) for event in log[:-1])
+
     async def test_a_decision_keeps_a_log_from_being_trimmed(self, harness: Harness) -> None:
         running = await harness.create_running()
         with pytest.raises(IllegalTransition):

@@ -113,13 +113,13 @@ class Database:
 
         When this raises, nothing of it took effect and the next batch may be tried.
         """
-        statements = list(self._statements(batch))
+        statements, deletions = list(self._statements(batch)), list(_deletions(batch))
         self._set_synced(batch.synced)
-        if len(statements) == 1 and not batch.cuts:
+        if len(statements) == 1 and not (batch.cuts or deletions):
             # On its own it is a transaction by itself, in one step instead of three.
             self._connection.execute(*statements[0])
         else:
-            self._commit_all(statements, batch.cuts)
+            self._commit_all(statements, batch.cuts, deletions)
         self._wal_pages += self._connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)[0]
 
     @property
@@ -155,7 +155,12 @@ class Database:
         finally:
             self._connection.close()
 
-    def _commit_all(self, statements: Sequence[tuple[str, Values]], cuts: Sequence[Cut]) -> None:
+    def _commit_all(
+        self,
+        statements: Sequence[tuple[str, Values]],
+        cuts: Sequence[Cut],
+        deletions: Sequence[tuple[str, Values]],
+    ) -> None:
         # IMMEDIATE: a transaction that begins as a reader may fail when it turns into a writer.
         self._connection.execute("BEGIN IMMEDIATE")
         try:
@@ -163,6 +168,8 @@ class Database:
                 self._connection.execute(text, values)
             for cut in cuts:
                 self._cut(cut)
+            for text, values in deletions:
+                self._connection.execute(text, values)
             self._connection.execute("COMMIT")
         except BaseException:
             # Some errors (a full disk) have rolled it back already.
@@ -190,7 +197,6 @@ class Database:
         if batch.forget_keys_of is not None:
             yield _FORGET_KEYS, (to_microseconds(batch.forget_keys_of), MAX_FORGOTTEN_KEYS)
         yield from self._inserts(_KEYS, 6, _key_rows(batch))
-        yield from _deletions(batch)
         yield from self._inserts(_META, 2, _meta_rows(batch))
 
     def _inserts(
