@@ -117,6 +117,12 @@ def test_the_third_interruption_in_a_row_without_a_checkpoint_fails_the_task() -
             record = replace(record, status=Status.RUNNING)
 
 
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.RUNNING])
+def test_only_what_runs_is_interrupted_for_the_third_time(status: Status) -> None:
+    with pytest.raises(IllegalTransition):
+        COMMANDS[Command.INTERRUPT](3)(replace(RECORD, status=status, interruptions=2))
+
+
 def test_an_accepted_cancel_outlives_who_was_to_obey_it() -> None:
     for keep, expected in ((False, Status.CANCELLED), (True, Status.INTERRUPTED)):
         asked = lifecycle.cancel(3, NOW, keep=keep)(replace(RECORD, status=Status.RUNNING)).record

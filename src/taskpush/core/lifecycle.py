@@ -268,6 +268,7 @@ def interrupt(
         if present.cancel_requested:
             # The cancel was accepted before: it must not be forgotten with who was to obey it.
             return stop(attempt, now)(present)
+        status = next_status(present.status, Command.INTERRUPT)
         interruptions = present.interruptions + crashed
         if crashed and interruptions >= MAX_INTERRUPTIONS:
             error = TaskError(
@@ -277,10 +278,7 @@ def interrupt(
             )
             return fail(attempt, now, error, reason=reason)(present)
         event = StatusChange(
-            status=next_status(present.status, Command.INTERRUPT),
-            message=message,
-            reason=reason,
-            resumable=present.resumable,
+            status=status, message=message, reason=reason, resumable=present.resumable
         )
         return _ended(present, event, now, interruptions=interruptions)
 
