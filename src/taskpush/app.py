@@ -17,7 +17,9 @@ from taskpush.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
+
+    from taskpush.composition import Started
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -46,7 +48,7 @@ class TaskPush:
         self._default_kind = default_kind
         self._registry = Registry()
         # None while it is not started: requests are answered 503 then.
-        self._application: ASGIApp | None = None
+        self._started: Started | None = None
 
     def task(
         self,
@@ -138,17 +140,25 @@ class TaskPush:
         from taskpush.composition import start
 
         async with AsyncExitStack() as stack:
-            self._application = await start(
-                self.settings, self._registry, self._default_kind, stack
-            )
+            self._started = await start(self.settings, self._registry, self._default_kind, stack)
             try:
                 yield
             finally:
-                self._application = None
+                self._started = None
+
+    async def drain(self, within_s: float | None = None) -> None:
+        """Stop taking work and end what runs, while watchers are still served.
+
+        Handlers have `within_s` seconds to stop (None: as the settings say); their tasks become
+        `interrupted`. The end of the lifespan does the same, but by then most servers have cut the
+        connections. Called again, it may hurry what is under way.
+        """
+        if self._started is not None:
+            await self._started.drain(within_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._application is not None and scope["type"] != "lifespan":
-            await self._application(scope, receive, send)
+        if self._started is not None and scope["type"] != "lifespan":
+            await self._started.application(scope, receive, send)
         elif scope["type"] == "lifespan":
             from starlette.routing import Router
 

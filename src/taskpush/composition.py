@@ -6,6 +6,7 @@ import logging
 import sys
 import tempfile
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -47,9 +48,33 @@ an event passes several wake-ups on its way out. Measured: docs/adr/0003-switch-
 """
 
 
+@dataclass
+class Started:
+    """What `start` has made."""
+
+    application: ASGIApp
+    drain: Drain
+
+
+@dataclass
+class Drain:
+    """Stops taking work, and ends what runs; everything else goes on. May be called again."""
+
+    runner: Runner
+    grace_s: float
+    # How many tasks it interrupted.
+    interrupted: int = 0
+
+    async def __call__(self, within_s: float | None = None) -> None:
+        """Give handlers so long to stop; None means what the settings say."""
+        ended = await self.runner.stop(self.grace_s if within_s is None else within_s)
+        # Who hurries it sees a part of the same tasks.
+        self.interrupted = max(self.interrupted, ended)
+
+
 async def start(
     settings: Settings, registry: Registry, default_kind: str | None, stack: AsyncExitStack
-) -> ASGIApp:
+) -> Started:
     """Wire everything, and start it in order; `stack` stops it in the reverse order."""
     telemetry = Telemetry(log_to(logging.getLogger("taskpush")))
     clock = SystemClock()
@@ -89,7 +114,8 @@ async def start(
     keeper.start(waiting)
     stack.push_async_callback(keeper.close)
     await runner.start(waiting)
-    stack.push_async_callback(_stop, runner, telemetry, settings.shutdown_grace_s)
+    drain = Drain(runner, settings.shutdown_grace_s)
+    stack.push_async_callback(_stop, drain, telemetry)
     data = "memory" if settings.store == "memory" else str(settings.data)
     telemetry.emit(ServerStarted(store.epoch, data, interrupted, pending=len(waiting)))
 
@@ -106,7 +132,10 @@ async def start(
         blobs=blobs,
         default_kind=default_kind,
     )
-    return build(services, socket.asgi(), version=VERSION, allow_origins=settings.allow_origins)
+    application = build(
+        services, socket.asgi(), version=VERSION, allow_origins=settings.allow_origins
+    )
+    return Started(application, drain)
 
 
 def _stores(
@@ -120,5 +149,6 @@ def _stores(
     return SqliteStore(database, clock=clock, telemetry=telemetry), Blobs(settings.data)
 
 
-async def _stop(runner: Runner, telemetry: Telemetry, grace_s: float) -> None:
-    telemetry.emit(ServerStopped(interrupted=await runner.stop(grace_s)))
+async def _stop(drain: Drain, telemetry: Telemetry) -> None:
+    await drain()
+    telemetry.emit(ServerStopped(interrupted=drain.interrupted))

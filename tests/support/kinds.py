@@ -162,6 +162,25 @@ def stubborn(ctx: TaskContext, params: StubbornParams) -> None:
         time.sleep(0.01)
 
 
+@push.task("deaf_loop")
+async def deaf_loop(ctx: TaskContext) -> None:
+    """An async job that goes on whatever it is asked."""
+    await ctx.log("begun")
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.05)
+
+
+@push.task("deaf_thread")
+def deaf_thread(ctx: TaskContext) -> None:
+    """A job in a thread that goes on whatever it is asked."""
+    ctx.log("begun")
+    while True:
+        with contextlib.suppress(TaskCancelled):
+            ctx.progress(message="still here")
+        time.sleep(0.05)
+
+
 @push.task("until_stopped")
 def until_stopped(ctx: TaskContext) -> None:
     """A job in a thread that reports until it is stopped."""

@@ -89,6 +89,11 @@ class ServerProcess:
         if self._process is None:
             return 0
         self._process.terminate()
+        return self.wait()
+
+    def wait(self) -> int:
+        """Until it has stopped, which somebody asked it to; returns the exit code."""
+        assert self._process is not None
         try:
             code = self._process.wait(30)
         except subprocess.TimeoutExpired:

@@ -16,11 +16,11 @@ from rich.console import Console
 from uvicorn.importer import ImportFromStringError, import_from_string
 
 from taskpush.app import TaskPush
+from taskpush.cli.stopping import ANSWERS_WITHIN_S, JobServer
 from taskpush.composition import VERSION
 from taskpush.sockets.wire import WireProtocol
 
 USAGE_ERROR: Final = 2
-GRACEFUL_S: Final = 5
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -41,7 +41,7 @@ def serve(
     ] = False,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
-    """Serve a TaskPush application until Ctrl-C."""
+    """Serve a TaskPush application until Ctrl-C or SIGTERM; the second one waits for nobody."""
     if not insecure_public and not _is_loopback(host):
         _refuse(
             f"{host} is reachable from other machines, and no access is configured: anybody could"
@@ -66,13 +66,12 @@ def serve(
         # Engine.IO has pings of its own.
         ws_ping_interval=None,
         server_header=False,
-        timeout_graceful_shutdown=GRACEFUL_S,
+        timeout_graceful_shutdown=ANSWERS_WITHIN_S,
         lifespan="on",
     )
-    server = uvicorn.Server(config)
-    server.run(sockets=[listener])
-    if not server.started:
-        raise typer.Exit(1)
+    code = JobServer(config, push).serve_on(listener)
+    if code:
+        raise typer.Exit(code)
 
 
 def _load(target: str) -> TaskPush:
