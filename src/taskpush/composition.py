@@ -33,7 +33,7 @@ from taskpush.store.sqlite import SqliteStore
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.queueing import QueueKeeper
 from taskpush.tasks.readiness import Readiness
-from taskpush.tasks.recovery import resume_interrupted, settle_abandoned
+from taskpush.tasks.recovery import remove_orphans, resume_interrupted, settle_abandoned
 from taskpush.tasks.service import TaskService
 from taskpush.tasks.watching import Watching
 from taskpush.telemetry.bus import Telemetry, log_to
@@ -108,6 +108,7 @@ async def start(
     )
     stack.callback(socket.shutdown)
 
+    await remove_orphans(store, blobs)
     interrupted = await settle_abandoned(store, clock)
     await resume_interrupted(store, registry)
     waiting = await store.waiting()

@@ -483,6 +483,16 @@ class DeleteContract:
             assert await _listed(harness, LOCAL) == []
             await harness.reopen()
 
+    async def test_ids_that_no_task_has_are_missing(self, harness: Harness) -> None:
+        there, deleted = [(await harness.create_completed()).task_id for _ in range(2)]
+        never = new_task_id()
+        await harness.store.delete(deleted, lifecycle.delete())
+        for _ in range(2):
+            missing = await harness.store.missing([there, deleted, never])
+            assert set(missing) == {deleted, never}
+            assert not await harness.store.missing([])
+            await harness.reopen()
+
     async def test_a_place_in_the_lists_is_never_given_again(self, harness: Harness) -> None:
         kept = (await harness.create()).task_id
         newest = [(await harness.create()).task_id for _ in range(2)]

@@ -121,7 +121,8 @@ class ServerProcess:
         )
         try:
             with urllib.request.urlopen(request, timeout=timeout_s) as answer:
-                return answer.status, orjson.loads(answer.read())
+                content = answer.read()
+                return answer.status, orjson.loads(content) if content else None
         except urllib.error.HTTPError as error:
             return error.code, orjson.loads(error.read())
 

@@ -309,6 +309,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def missing(self, task_ids: Collection[str]) -> Collection[str]:
+        """Those of the ids that no task has (any more)."""
+
+    @abstractmethod
     async def waiting(self) -> Sequence[Waiting]:
         """All pending tasks: higher priority first, then in the order of their creation."""
 

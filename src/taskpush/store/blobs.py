@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 import stat
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,10 @@ class Blobs:
         for folder in (self._artifacts(task_id), self._checkpoints(task_id)):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
+    async def task_ids(self) -> Collection[str]:
+        """The tasks for which anything is kept."""
+        return await asyncio.to_thread(self._task_ids)
+
     def spool(self, name: str) -> Path:
         """A folder for what a worker process hands over; whoever asks removes it."""
         return (self._root / "spool" / name).absolute()
@@ -86,6 +91,10 @@ class Blobs:
     async def sweep(self) -> None:
         """Remove what a killed server left half-written. To be called before the first `put`."""
         await asyncio.to_thread(shutil.rmtree, self._root / "spool", ignore_errors=True)
+
+    def _task_ids(self) -> Collection[str]:
+        folders = (self._root / "artifacts", self._root / "checkpoints")
+        return {each for folder in folders if folder.is_dir() for each in os.listdir(folder)}
 
     def _artifacts(self, task_id: str) -> Path:
         return self._root / "artifacts" / task_id

@@ -185,6 +185,13 @@ class MemoryStore(Store):
         )
 
     @override
+    async def missing(self, task_ids: Collection[str]) -> Collection[str]:
+        self._opened()
+        found = {task_id for task_id in task_ids if task_id not in self._entries}
+        await _read_elsewhere()
+        return found
+
+    @override
     async def waiting(self) -> Sequence[Waiting]:
         self._opened()
         pending = [Waiting.of(record) for record in self._with_status(Status.PENDING)]

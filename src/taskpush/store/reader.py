@@ -60,6 +60,10 @@ _WAITING: Final = """
         ORDER BY priority DESC, id LIMIT -1
     )
 """
+_MISSING: Final = """
+    SELECT json_group_array(value) FROM json_each(:task_ids)
+    WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE task_id = value)
+"""
 _DELETED: Final = """
     SELECT json_group_array(task_id) FROM deleted_tasks
     WHERE task_id IN (SELECT value FROM json_each(:task_ids))
@@ -212,6 +216,11 @@ class Reader:
             records=[entry.record for entry in page],
             next=encode_cursor(page[-1].order) if len(found) > limit else None,
         )
+
+    def missing(self, task_ids: Collection[str]) -> Collection[str]:
+        """See `Store.missing`."""
+        ids = orjson.dumps(list(task_ids)).decode()
+        return frozenset(orjson.loads(self._connection.execute(_MISSING, {"task_ids": ids}).get))
 
     def waiting(self) -> list[Waiting]:
         """See `Store.waiting`."""

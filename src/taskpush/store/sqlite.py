@@ -182,6 +182,10 @@ class SqliteStore(Store):
         return replace(page, records=_with_latest(page.records, opened.ledger))
 
     @override
+    async def missing(self, task_ids: Collection[str]) -> Collection[str]:
+        return await self._opened().files.browse(lambda reader: reader.missing(task_ids))
+
+    @override
     async def waiting(self) -> Sequence[Waiting]:
         return await self._opened().files.browse(lambda reader: reader.waiting())
 

@@ -1,4 +1,4 @@
-"""What a server start finds: tasks that were running when their server stopped."""
+"""What a server start finds: tasks that were running, and deletions that were not finished."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from taskpush.clock import Clock
 from taskpush.core import lifecycle
 from taskpush.runner.registry import Registry
 from taskpush.store.base import Store
+from taskpush.store.blobs import Blobs
 
 RESUMED_FROM: Final = frozenset({"server_stopped", "worker_lost"})
 """Why a task may be interrupted and yet nobody wanted it to stop."""
@@ -35,6 +36,17 @@ async def settle_abandoned(store: Store, clock: Clock) -> int:
     for write in writes:
         await write
     return len(abandoned)
+
+
+async def remove_orphans(store: Store, blobs: Blobs) -> int:
+    """Remove the files of tasks that were deleted; returns of how many there were any.
+
+    A server may be killed between the commit of a deletion and the removal of the files.
+    """
+    orphans = await store.missing(await blobs.task_ids())
+    for task_id in orphans:
+        await blobs.remove(task_id)
+    return len(orphans)
 
 
 async def resume_interrupted(store: Store, registry: Registry) -> int:

@@ -158,6 +158,9 @@ class TaskService:
 
         Raises `NotFound`, and `IllegalTransition` while it waits or runs.
         """
+        await self._see_through(self._remove(principal, task_id))
+
+    async def _remove(self, principal: Principal, task_id: str) -> None:
         await self._store.delete(task_id, _guarded(principal, lifecycle.delete()))
         await self._blobs.remove(task_id)
 
