@@ -23,6 +23,7 @@ from taskpush.models.task import TaskRecord
 from taskpush.store.base import KEY_LIFETIME, Announcement, IdempotencyKey, TaskFilter
 from taskpush.store.database import Database
 from taskpush.store.sqlite import SqliteStore
+from taskpush.store.surveyor import Surveyor
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import StoreFailed
 from tests.store.contract import StoreContract
@@ -68,6 +69,12 @@ def database_of(harness: Harness) -> Database:
     assert isinstance(harness.store, SqliteStore)
     assert harness.store._state is not None
     return harness.store._state.files._database
+
+
+def look_for_ever(surveyor: Surveyor) -> None:
+    surveyor._connection.execute(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    ).fetchall()
 
 
 def delete_anyway(record: TaskRecord | None) -> lifecycle.Decision:
@@ -154,6 +161,18 @@ class TestOpening:
         os.unlink(path)
         await store.open()
         await store.close()
+
+    async def test_closing_cuts_long_looks_at_many_tasks_short(self, harness: Harness) -> None:
+        assert isinstance(harness.store, SqliteStore)
+        assert harness.store._state is not None
+        files = harness.store._state.files
+        looks = [asyncio.create_task(files.survey(look_for_ever)) for _ in range(3)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await harness.store.close()
+        for look in looks:
+            with pytest.raises(StoreUnavailable):
+                await look
 
     async def test_closing_leaves_one_file_with_everything_in_it(self, path: Path) -> None:
         store = make_store(path)

@@ -22,6 +22,9 @@ from taskpush.store.surveyor import Surveyor
 
 Answer = TypeVar("Answer")
 
+AGAIN_S: Final = 0.02
+"""Between two interruptions of those who look at many tasks."""
+
 MAX_ROWS_ON_LOOP: Final = 64
 """Some tenths of a millisecond; below it, the way to the thread and back costs more."""
 
@@ -110,9 +113,13 @@ class Files:
             await loop.run_in_executor(self._writing, self._database.checkpoint)
 
     async def close(self) -> None:
-        """Let the questions be answered that were asked, then let go of everything."""
+        """Let the questions about single tasks be answered, then let go of everything.
+
+        Those that look at many tasks are cut short: a server that stops can't wait for them.
+        """
         loop = asyncio.get_running_loop()
         try:
+            await self._cut_short()
             await loop.run_in_executor(self._reading, self._reader.close)
             await loop.run_in_executor(self._surveying, self._lister.close)
             await loop.run_in_executor(self._surveying, self._surveyor.close)
@@ -121,6 +128,14 @@ class Files:
             self._reading.shutdown()
             self._surveying.shutdown()
             self._writing.shutdown()
+
+    async def _cut_short(self) -> None:
+        looked = asyncio.get_running_loop().run_in_executor(self._surveying, _do_nothing)
+        while not looked.done():
+            self._lister.interrupt()
+            self._surveyor.interrupt()
+            # Another one may have been in line.
+            await asyncio.wait([looked], timeout=AGAIN_S)
 
     def _close_writing(self) -> None:
         try:
@@ -170,6 +185,10 @@ def _open(path: Path, writing: ThreadPoolExecutor) -> Files:
         )
         stack.pop_all()
         return files
+
+
+def _do_nothing() -> None:
+    """Done when everything before it is."""
 
 
 @contextlib.contextmanager

@@ -91,6 +91,10 @@ class Surveyor:
     def __init__(self, path: Path) -> None:
         self._connection = open_readonly(path)
 
+    def interrupt(self) -> None:
+        """Make the question under way fail, from whatever thread; not while it is closed."""
+        self._connection.interrupt()
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
