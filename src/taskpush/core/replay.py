@@ -21,6 +21,8 @@ BUFFER_EVENTS: Final = 64
 class Splice:
     """The state of one subscription between its cursor and the head of the log."""
 
+    __slots__ = ("_held", "_held_volatile", "_seen", "cursor", "live")
+
     def __init__(self, cursor: int) -> None:
         self.cursor = cursor
         self.live = False
@@ -45,17 +47,17 @@ class Splice:
         An event that is not the cursor's next, or that finds no `room` in the outbox, sends the
         subscription back to replay.
         """
-        if event.event_type is EventType.STATUS_CHANGE:
-            # Whatever it is now, it stands no more where it stood in the queue.
-            self._held_volatile.pop(EventType.QUEUE, None)
-        if event.seq <= self.cursor:
-            return None
+        # What happens to nearly every event of nearly every subscription comes first.
         if self.live and room and event.seq == self.cursor + 1:
             self.cursor = event.seq
             return event
-        self.live = False
-        self._held.append(event)
-        self._seen = max(self._seen, event.seq)
+        if event.event_type is EventType.STATUS_CHANGE:
+            # Whatever it is now, it stands no more where it stood in the queue.
+            self._held_volatile.pop(EventType.QUEUE, None)
+        if event.seq > self.cursor:
+            self.live = False
+            self._held.append(event)
+            self._seen = max(self._seen, event.seq)
         return None
 
     def offer_volatile(self, event: VolatileEvent) -> VolatileEvent | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from taskpush.models.task import LoggedEvent, VolatileEvent
@@ -26,6 +26,16 @@ class FrameCache:
         self._young: dict[int, tuple[Outgoing, bytes]] = {}
         self._old: dict[int, tuple[Outgoing, bytes]] = {}
         self._young_bytes = 0
+        self._last: tuple[Sequence[Outgoing], bytes] = ((), b"")
+
+    def join(self, batch: Sequence[Outgoing]) -> bytes:
+        """The bytes to write for all of `batch`; watchers of one task mostly get the same."""
+        if len(batch) == 1:
+            return self.of(batch[0])
+        # Comparing costs nothing as long as the items are the same ones.
+        if batch != self._last[0]:
+            self._last = (batch, b"".join([self.of(item) for item in batch]))
+        return self._last[1]
 
     def of(self, item: Outgoing) -> bytes:
         """The bytes to write for `item`."""

@@ -26,6 +26,8 @@ class Subscription:
     reading second, and nothing falls between.
     """
 
+    __slots__ = ("_keeper", "_outbox", "_splice", "active", "stirred", "task_id")
+
     def __init__(self, task_id: str, outbox: Outbox, keeper: Keeper) -> None:
         self.task_id = task_id
         self.active = False

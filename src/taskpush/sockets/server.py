@@ -81,10 +81,8 @@ class SocketLink:
         if wire is None:
             for item in batch:
                 self._socket.message(socketio_packet(item).decode())
-        elif len(batch) == 1:
-            wire.write(self._frames.of(batch[0]))
         else:
-            wire.write(b"".join([self._frames.of(item) for item in batch]))
+            wire.write(self._frames.join(batch))
 
     def abort(self) -> None:
         self._socket.end(abort=True)
