@@ -16,8 +16,7 @@ from starlette.types import ASGIApp
 from taskpush.api.application import build
 from taskpush.api.services import Services
 from taskpush.clock import SystemClock
-from taskpush.push.dispatch import Dispatcher
-from taskpush.push.hub import Hub
+from taskpush.push.plane import PushPlane
 from taskpush.runner.base import Runner
 from taskpush.runner.inprocess import InProcessRunner
 from taskpush.runner.registry import Registry
@@ -79,8 +78,7 @@ async def start(
     telemetry = Telemetry(log_to(logging.getLogger("taskpush")))
     clock = SystemClock()
     store, blobs = _stores(settings, clock, telemetry, stack)
-    hub = Hub()
-    store.listen(hub.announce)
+    plane = PushPlane(store)
     keeper = QueueKeeper(store, registry, clock)
     store.listen(keeper.on_commit)
     await store.open()
@@ -96,13 +94,11 @@ async def start(
         strict_reporting=settings.strict_reporting,
         grace_s=settings.process_grace_s,
     )
-    queries = TaskQueries(store, hub)
+    queries = TaskQueries(store, plane.hub)
     service = TaskService(store, registry, runner, clock, blobs, default_kind=default_kind)
     socket = SocketServer(
         TasksNamespace(service, Watching(store, queries), server_version=VERSION),
-        store,
-        hub,
-        Dispatcher(),
+        plane,
         telemetry,
         origin_allowed=OriginPolicy(settings.allow_origins),
     )
@@ -127,7 +123,7 @@ async def start(
     services = Services(
         tasks=service,
         queries=queries,
-        readiness=Readiness(store, hub),
+        readiness=Readiness(store, plane.hub),
         queue=keeper,
         registry=registry,
         blobs=blobs,

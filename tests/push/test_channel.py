@@ -23,6 +23,7 @@ from taskpush.push.channel import Channel
 from taskpush.push.dispatch import Dispatcher
 from taskpush.push.hub import Hub
 from taskpush.push.outbox import Message, Outgoing, Reply
+from taskpush.push.plane import PushPlane
 from taskpush.store.base import MAX_PAGE_BYTES, LogPage
 from taskpush.store.memory import MemoryStore
 from taskpush.tasks.queries import TaskQueries
@@ -157,13 +158,14 @@ async def _scene(
     *, stalled_after_s: float = 60, budget_bytes: int = 2**30, **limits: Any
 ) -> AsyncIterator[_Scene]:
     store = _TrimmedStore(clock=SystemClock(), telemetry=Telemetry())
-    hub, peer = Hub(), _Peer()
-    store.listen(hub.announce)
+    peer = _Peer()
     await store.open()
     dispatcher = Dispatcher(
         stalled_after_s=stalled_after_s, budget_bytes=budget_bytes, look_every_s=0.01
     )
-    channel = Channel(store, hub, dispatcher, peer, **limits)
+    plane = PushPlane(store, dispatcher)
+    hub = plane.hub
+    channel = Channel(plane, peer, **limits)
     peer.on_room = channel.flush
     try:
         yield _Scene(store, channel, peer, hub, dispatcher)
@@ -312,7 +314,7 @@ async def test_above_the_budget_of_all_the_one_that_stands_still_longest_goes() 
         scene.channel.say("large", {"x": "y" * 9_000})
         await asyncio.sleep(0.05)
         other = _Peer()
-        channel = Channel(scene.store, Hub(), scene.dispatcher, other)
+        channel = Channel(PushPlane(scene.store, scene.dispatcher), other)
         other.stop_reading()
         channel.say("large", {"x": "y" * 9_000})
         await asyncio.wait_for(scene.peer.aborted.wait(), 5)

@@ -17,10 +17,9 @@ from taskpush.core import lifecycle
 from taskpush.models.commands import Subscribe
 from taskpush.models.events import EventType
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord
-from taskpush.push.channel import BATCH_BYTES, Channel
-from taskpush.push.dispatch import Dispatcher
-from taskpush.push.hub import Hub
+from taskpush.push.channel import Channel
 from taskpush.push.outbox import Message, Outgoing, Reply
+from taskpush.push.plane import PushPlane
 from taskpush.store.base import Store
 from taskpush.store.memory import MemoryStore
 from taskpush.store.sqlite import SqliteStore
@@ -30,27 +29,28 @@ from taskpush.telemetry.bus import Telemetry
 
 TASK = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
 LINES_BEFORE = 3
+ROOM_BYTES = 64 * 1024
 QUIET_TURNS = 50
 
 
 class _Stepped:
     """Awaits a coroutine, and calls back at each point where it gives way."""
 
-    def __init__(self, inner: Coroutine[Any, Any, None], at: Callable[[], None]) -> None:
+    def __init__(self, inner: Coroutine[Any, Any, Any], at: Callable[[], None]) -> None:
         self._inner = inner
         self._at = at
 
-    def __await__(self) -> Generator[Any, Any, None]:
+    def __await__(self) -> Generator[Any, Any, Any]:
         while True:
             try:
                 waits_for = self._inner.send(None)
-            except StopIteration:
-                return
+            except StopIteration as end:
+                return end.value
             self._at()
             yield waits_for
 
-    async def run(self) -> None:
-        await self
+    async def run(self) -> Any:
+        return await self
 
 
 class _Link:
@@ -60,7 +60,7 @@ class _Link:
 
     def __init__(self) -> None:
         self.sent: list[Outgoing] = []
-        self.room = BATCH_BYTES
+        self.room = ROOM_BYTES
         # Where the channel is told that there is room again.
         self.on_room: Callable[[], None] = lambda: None
         # Called whenever a batch has been taken.
@@ -74,7 +74,7 @@ class _Link:
     def _take(self, batch: Sequence[Outgoing]) -> None:
         self.sent += batch
         self.taken()
-        self.room = BATCH_BYTES
+        self.room = ROOM_BYTES
         self.on_room()
 
     def abort(self) -> None:
@@ -108,13 +108,13 @@ class _Injection:
         self.points += 1
 
 
-def _step_readers(injection: _Injection) -> None:
-    """Step through the channel's own task too, which reads the store."""
+def _step_readers(store: Store, injection: _Injection) -> None:
+    """Step through the tasks too that read the store."""
 
     def create(
         loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any
     ) -> asyncio.Task[Any]:
-        if coroutine.__qualname__ == "Channel._read":
+        if coroutine.__qualname__ in {"Channel._read", f"{type(store).__name__}.read"}:
             coroutine = _Stepped(coroutine, injection).run()
         return asyncio.Task(coroutine, loop=loop, **options)
 
@@ -137,8 +137,7 @@ async def _subscribe(
     store: Store, inject_at: int, after: Callable[[LoggedEvent], Any], *, exists: bool
 ) -> tuple[_Injection, _Link]:
     """Subscribe with two events committed at one await point; returns what the peer got."""
-    hub, link = Hub(), _Link()
-    store.listen(hub.announce)
+    plane, link = PushPlane(store), _Link()
     await store.open()
     command = {"task_id": TASK, "after": None}
     if exists:
@@ -153,10 +152,10 @@ async def _subscribe(
         _say(store, "two")
 
     injection = _Injection(inject_at, act)
-    channel = Channel(store, hub, Dispatcher(), link)
+    channel = Channel(plane, link)
     link.on_room, link.taken = channel.flush, injection
-    _step_readers(injection)
-    watching = Watching(store, TaskQueries(store, hub))
+    _step_readers(store, injection)
+    watching = Watching(store, TaskQueries(store, plane.hub))
     subscribing = watching.subscribe(channel, LOCAL, Subscribe.model_validate(command), 7)
     await _Stepped(subscribing, injection)
     await _settle(store, link)

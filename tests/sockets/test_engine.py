@@ -20,10 +20,9 @@ from websockets.exceptions import ConnectionClosed
 from taskpush.clock import SystemClock
 from taskpush.models.events import EventType
 from taskpush.models.task import LoggedEvent
-from taskpush.push.dispatch import Dispatcher
 from taskpush.push.frames import FrameCache
-from taskpush.push.hub import Hub
 from taskpush.push.outbox import Message
+from taskpush.push.plane import PushPlane
 from taskpush.sockets.namespace import TasksNamespace
 from taskpush.sockets.server import SocketLink, SocketServer, _frame, socketio_packet
 from taskpush.sockets.wire import WireProtocol
@@ -60,16 +59,15 @@ async def _serving(
 ) -> AsyncIterator[_Serving]:
     said: list[TelemetryEvent] = []
     telemetry = Telemetry(said.append)
-    store, hub = MemoryStore(clock=SystemClock(), telemetry=telemetry), Hub()
+    store = MemoryStore(clock=SystemClock(), telemetry=telemetry)
+    plane = PushPlane(store)
     await store.open()
-    watching = Watching(store, TaskQueries(store, hub))
+    watching = Watching(store, TaskQueries(store, plane.hub))
     # No test here sends a command to the service.
     service: Any = None
     socket = SocketServer(
         TasksNamespace(service, watching, server_version="test"),
-        store,
-        hub,
-        Dispatcher(),
+        plane,
         telemetry,
         origin_allowed=lambda origin, environ: True,
         connect_within_s=connect_within_s,
@@ -170,7 +168,7 @@ async def test_an_aborted_polling_connection_is_told_and_nothing_of_it_is_kept()
             while (await http.get(address)).status == 200:
                 pass
         assert len(lane.socket._peers) == 0
-        assert lane.socket._hub.watched(GHOST) == 0
+        assert lane.socket._plane.hub.watched(GHOST) == 0
 
 
 @both_ways
@@ -194,9 +192,9 @@ async def test_nothing_of_a_closed_connection_is_kept(way: str) -> None:
         async with asyncio.timeout(5):
             while lane.socket.engine.sockets or lane.socket._peers:  # noqa: ASYNC110 - nor these
                 await asyncio.sleep(0.01)
-        assert lane.socket._hub.watched(GHOST) == 0
+        assert lane.socket._plane.hub.watched(GHOST) == 0
         assert len(lane.socket.engine.heartbeat) == 0
-        assert len(lane.socket._dispatcher) == 0
+        assert len(lane.socket._plane.dispatcher) == 0
 
 
 @both_ways

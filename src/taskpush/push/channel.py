@@ -15,17 +15,13 @@ import orjson
 
 from taskpush.core.views import snapshot_body
 from taskpush.errors import NotFound, PositionGone, StoreUnavailable, TaskPushError
-from taskpush.models.position import Position, WirePosition
+from taskpush.models.position import WirePosition
 from taskpush.models.task import TaskRecord
-from taskpush.push.dispatch import Dispatcher
-from taskpush.push.hub import Hub
 from taskpush.push.link import Link
 from taskpush.push.outbox import DEFAULT_LIMIT_BYTES, Message, Outbox, Outgoing, Reply
+from taskpush.push.plane import PushPlane
 from taskpush.push.subscription import Subscription
-from taskpush.store.base import Store
 
-PAGE_EVENTS: Final = 100
-BATCH_BYTES: Final = 64 * 1024
 PENDING_FOR_S: Final = 60.0
 
 Recheck = Callable[[], Awaitable[TaskRecord | None]]
@@ -42,17 +38,13 @@ class Channel:
 
     def __init__(
         self,
-        store: Store,
-        hub: Hub,
-        dispatcher: Dispatcher,
+        plane: PushPlane,
         link: Link,
         *,
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
         pending_for_s: float = PENDING_FOR_S,
     ) -> None:
-        self._store = store
-        self._hub = hub
-        self._dispatcher = dispatcher
+        self._plane = plane
         self._link = link
         self._pending_for_s = pending_for_s
         self._outbox = Outbox(limit_bytes)
@@ -64,7 +56,7 @@ class Channel:
         self._reading: asyncio.Task[None] | None = None
         self._rechecks: dict[str, tuple[Recheck, asyncio.TimerHandle]] = {}
         self._room_wanted: list[asyncio.Future[None]] = []
-        dispatcher.add(self)
+        plane.dispatcher.add(self)
 
     def __len__(self) -> int:
         """How many subscriptions it has."""
@@ -103,7 +95,7 @@ class Channel:
         if subscription is None:
             subscription = Subscription(task_id, self._outbox, self)
             self._subscriptions[task_id] = subscription
-            self._hub.attach(task_id, subscription)
+            self._plane.hub.attach(task_id, subscription)
         self._forget_recheck(task_id)
         subscription.pause()
         self._behind.pop(task_id, None)
@@ -125,7 +117,7 @@ class Channel:
             return False
         self._behind.pop(task_id, None)
         self._forget_recheck(task_id)
-        self._hub.detach(task_id, subscription)
+        self._plane.hub.detach(task_id, subscription)
         return True
 
     def close(self) -> None:
@@ -133,7 +125,7 @@ class Channel:
         if self._closed:
             return
         self._closed = True
-        self._dispatcher.discard(self)
+        self._plane.dispatcher.discard(self)
         self._give_room()
         for task_id in tuple(self._subscriptions):
             self.drop(task_id)
@@ -158,7 +150,7 @@ class Channel:
         """Something was put into the outbox: flush it in this turn of the loop."""
         if not self._marked:
             self._marked = True
-            self._dispatcher.mark(self)
+            self._plane.dispatcher.mark(self)
 
     def fall_behind(self, subscription: Subscription) -> None:
         """The store must be read for `subscription`."""
@@ -212,9 +204,7 @@ class Channel:
     async def _replay(self, subscription: Subscription) -> None:
         cursor = subscription.cursor
         try:
-            page = await self._store.read(
-                subscription.task_id, Position(cursor), PAGE_EVENTS, max_bytes=BATCH_BYTES
-            )
+            page = await self._plane.reader.page(subscription.task_id, cursor)
         except PositionGone as gone:
             await self._resync(subscription, gone)
         except NotFound:
@@ -233,7 +223,7 @@ class Channel:
     async def _resync(self, subscription: Subscription, gone: PositionGone) -> None:
         """Retention overtook a slow reader: tell it, and go on from the snapshot."""
         cursor = subscription.cursor
-        record = await self._store.get(subscription.task_id)
+        record = await self._plane.store.get(subscription.task_id)
         if record is not None and self._is_at(subscription, cursor):
             self.say("resync", resync_payload(record, gone))
             subscription.activate(record.head.seq)

@@ -15,10 +15,9 @@ import orjson
 from taskpush.access.principal import LOCAL
 from taskpush.ids import new_connection_id
 from taskpush.push.channel import Channel
-from taskpush.push.dispatch import Dispatcher
 from taskpush.push.frames import FrameCache
-from taskpush.push.hub import Hub
 from taskpush.push.outbox import Message, Outgoing, Reply
+from taskpush.push.plane import PushPlane
 from taskpush.sockets.engine import (
     PING_INTERVAL_S,
     PING_TIMEOUT_S,
@@ -29,7 +28,6 @@ from taskpush.sockets.engine import (
 from taskpush.sockets.guard import BadPacket, Connect, Disconnect, Event, parse
 from taskpush.sockets.namespace import NAMESPACE, Connection, TasksNamespace
 from taskpush.sockets.wire import text_frame
-from taskpush.store.base import Store
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import PacketRefused
 
@@ -105,9 +103,7 @@ class SocketServer:
     def __init__(
         self,
         namespace: TasksNamespace,
-        store: Store,
-        hub: Hub,
-        dispatcher: Dispatcher,
+        plane: PushPlane,
         telemetry: Telemetry,
         *,
         origin_allowed: OriginCheck,
@@ -116,9 +112,7 @@ class SocketServer:
         ping_timeout_s: int = PING_TIMEOUT_S,
     ) -> None:
         self._tasks = namespace
-        self._store = store
-        self._hub = hub
-        self._dispatcher = dispatcher
+        self._plane = plane
         self._telemetry = telemetry
         self._connect_within_s = connect_within_s
         self._frames = FrameCache(_frame)
@@ -189,9 +183,7 @@ class SocketServer:
             socket.message(f'4{where}{{"message":"Invalid namespace"}}')
             return
         peer.deadline.cancel()
-        channel = Channel(
-            self._store, self._hub, self._dispatcher, SocketLink(socket, self._frames)
-        )
+        channel = Channel(self._plane, SocketLink(socket, self._frames))
         socket.on_room = channel.flush
         peer.connection = Connection(new_connection_id(), LOCAL, channel)
         connected = orjson.dumps({"sid": peer.connection.connection_id}).decode()

@@ -1,0 +1,20 @@
+"""What all connections of a process share: one of each, above one store."""
+
+from __future__ import annotations
+
+from taskpush.push.dispatch import Dispatcher
+from taskpush.push.hub import Hub
+from taskpush.push.reads import ReplayReader
+from taskpush.store.base import Store
+
+
+class PushPlane:
+    """The hub that events come in by, the reader of what is past, and the dispatcher."""
+
+    def __init__(self, store: Store, dispatcher: Dispatcher | None = None) -> None:
+        self.store = store
+        self.hub = Hub()
+        self.reader = ReplayReader(store)
+        self.dispatcher = Dispatcher() if dispatcher is None else dispatcher
+        store.listen(self.reader.on_commit)
+        store.listen(self.hub.announce)
