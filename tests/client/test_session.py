@@ -81,9 +81,22 @@ def test_watching_from_now_goes_on_from_there_after_a_lost_link() -> None:
 
 
 def test_a_trimmed_log_starts_where_the_answer_says() -> None:
-    session = live(accepted(100, head=102))
+    session = live(accepted(100, head=102) | {"position": {"epoch": "", "seq": 100}})
     session.update(logged(101))
     assert shown(session) == [101]
+
+
+def test_a_log_that_is_trimmed_while_the_link_is_lost_starts_where_the_next_answer_says() -> None:
+    session = live(accepted(100, head=202) | {"position": {"epoch": "", "seq": 100}})
+    session.link_down()
+    session.link_up()
+    request = asked(session)
+    assert "after" not in request.payload
+    session.answered(
+        request.number, accepted(200, head=202) | {"position": {"epoch": "", "seq": 200}}
+    )
+    session.update(logged(201))
+    assert shown(session) == [201]
 
 
 def test_an_answer_to_an_earlier_request_is_ignored() -> None:

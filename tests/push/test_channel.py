@@ -9,22 +9,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from typing_extensions import override
 
 from taskpush.access.principal import LOCAL
 from taskpush.clock import SystemClock
 from taskpush.core import lifecycle
-from taskpush.errors import PositionGone
+from taskpush.core.lifecycle import Decision
 from taskpush.models.commands import Subscribe
 from taskpush.models.events import EventType
-from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.push.channel import Channel
 from taskpush.push.dispatch import Dispatcher
 from taskpush.push.hub import Hub
 from taskpush.push.outbox import Message, Outgoing, Reply
 from taskpush.push.plane import PushPlane
-from taskpush.store.base import MAX_PAGE_BYTES, LogPage
 from taskpush.store.memory import MemoryStore
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.watching import Watching
@@ -99,24 +96,10 @@ class _Peer:
         return dict(self.messages())[name]
 
 
-class _TrimmedStore(MemoryStore):
-    """A store whose retention has overtaken every reader below `oldest`."""
-
-    oldest = 0
-
-    @override
-    async def read(
-        self, task_id: str, after: Position, limit: int, *, max_bytes: int = MAX_PAGE_BYTES
-    ) -> LogPage:
-        if after.seq < self.oldest - 1:
-            raise PositionGone(oldest=self.oldest, reason="the log was trimmed")
-        return await super().read(task_id, after, limit, max_bytes=max_bytes)
-
-
 class _Scene:
     def __init__(
         self,
-        store: _TrimmedStore,
+        store: MemoryStore,
         channel: Channel,
         peer: _Peer,
         hub: Hub,
@@ -146,6 +129,13 @@ class _Scene:
         writes = [self.store.write(task_id, lifecycle.report(1, [line])) for _ in range(count)]
         return [(await write).events[0] for write in writes]
 
+    async def trim(self, keep_last: int) -> None:
+        def anyway(record: TaskRecord | None) -> Decision:
+            assert record is not None
+            return Decision(record)
+
+        await self.store.trim(TASK, anyway, keep_last=keep_last)
+
     def progress(self, percent: float) -> VolatileEvent:
         data = {"progress_percent": percent, "elapsed_seconds": 1.0}
         event = self.store.publish(TASK, 1, NewEvent(EventType.PROGRESS, data))
@@ -157,7 +147,7 @@ class _Scene:
 async def _scene(
     *, stalled_after_s: float = 60, budget_bytes: int = 2**30, **limits: Any
 ) -> AsyncIterator[_Scene]:
-    store = _TrimmedStore(clock=SystemClock(), telemetry=Telemetry())
+    store = MemoryStore(clock=SystemClock(), telemetry=Telemetry())
     peer = _Peer()
     await store.open()
     dispatcher = Dispatcher(
@@ -230,17 +220,36 @@ async def test_somebody_elses_task_is_answered_like_one_that_was_never_created()
 
 
 async def test_a_reader_that_retention_overtook_is_told_and_goes_on() -> None:
+    async with _scene(limit_bytes=20_000) as scene:
+        scene.create()
+        await scene.subscribe()
+        await scene.peer.until_seq(2)
+        scene.peer.stop_reading()
+        await scene.say(50, size=1000)
+        await scene.trim(keep_last=2)
+        scene.peer.go_on_reading()
+        resync = await scene.peer.until_message("resync")
+        await scene.say()
+        await scene.peer.until_seq(53)
+        assert (resync["task_id"], resync["oldest"]) == (TASK, 51)
+        assert resync["position"]["seq"] == resync["snapshot"]["position"]["seq"] == 52
+        before = scene.peer.seqs()[:-1]
+        assert before == list(range(1, len(before) + 1))
+        assert len(before) < 50
+
+
+async def test_a_trimmed_log_is_watched_from_its_oldest_event() -> None:
     async with _scene() as scene:
         scene.create()
         await scene.say(5)
-        scene.store.oldest = 6
+        await scene.trim(keep_last=3)
         await scene.subscribe()
-        resync = await scene.peer.until_message("resync")
+        await scene.peer.until_seq(7)
         await scene.say()
         await scene.peer.until_seq(8)
-        assert (resync["task_id"], resync["oldest"]) == (TASK, 6)
-        assert resync["position"]["seq"] == resync["snapshot"]["position"]["seq"] == 7
-        assert scene.peer.seqs() == [8]
+        (answer,) = [item for item in scene.peer.sent if isinstance(item, Reply)]
+        assert orjson.loads(answer.body)["position"] == {"epoch": "", "seq": 4}
+        assert scene.peer.seqs() == [5, 6, 7, 8]
 
 
 async def test_a_slow_peer_costs_its_outbox_and_gets_everything_when_it_reads() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from taskpush.access.principal import LOCAL
 from taskpush.clock import SystemClock
 from taskpush.core import lifecycle
+from taskpush.core.lifecycle import Decision
 from taskpush.models.commands import Subscribe
 from taskpush.models.events import EventType
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord
@@ -41,13 +43,19 @@ class _Stepped:
         self._at = at
 
     def __await__(self) -> Generator[Any, Any, Any]:
+        step = partial(self._inner.send, None)
         while True:
             try:
-                waits_for = self._inner.send(None)
+                waits_for = step()
             except StopIteration as end:
                 return end.value
             self._at()
-            yield waits_for
+            try:
+                yield waits_for
+            except Exception as error:  # noqa: BLE001 - what it waited for raised: its business
+                step = partial(self._inner.throw, error)
+            else:
+                step = partial(self._inner.send, None)
 
     async def run(self) -> Any:
         return await self
@@ -87,8 +95,11 @@ class _Link:
     @property
     def reached(self) -> int:
         """How far the peer is: by the events, or by the position it was answered."""
-        answers = [orjson.loads(item.body) for item in self.sent if isinstance(item, Reply)]
-        positions: list[int] = [answer["position"]["seq"] for answer in answers]
+        positions: list[int] = [
+            orjson.loads(item.body)["position"]["seq"]
+            for item in self.sent
+            if isinstance(item, Reply) or (isinstance(item, Message) and item.name == "resync")
+        ]
         return max([0, *self.seqs, *positions])
 
 
@@ -134,9 +145,17 @@ def _say(store: Store, text: str) -> asyncio.Future[Any]:
 
 
 async def _subscribe(
-    store: Store, inject_at: int, after: Callable[[LoggedEvent], Any], *, exists: bool
+    store: Store,
+    inject_at: int,
+    after: Callable[[LoggedEvent], Any],
+    *,
+    exists: bool,
+    disturb: Callable[[Store], None] | None = None,
 ) -> tuple[_Injection, _Link]:
-    """Subscribe with two events committed at one await point; returns what the peer got."""
+    """Subscribe, with two events committed or the log disturbed at one await point.
+
+    Returns what the peer got.
+    """
     plane, link = PushPlane(store), _Link()
     await store.open()
     command = {"task_id": TASK, "after": None}
@@ -145,12 +164,13 @@ async def _subscribe(
         commits = await asyncio.gather(*(_say(store, f"early {n}") for n in range(LINES_BEFORE)))
         command["after"] = after(commits[0].events[0])
 
-    def act() -> None:
+    def append() -> None:
         if not exists:
             _create(store)
         _say(store, "one")
         _say(store, "two")
 
+    act = append if disturb is None else partial(disturb, store)
     injection = _Injection(inject_at, act)
     channel = Channel(plane, link)
     link.on_room, link.taken = channel.flush, injection
@@ -205,6 +225,57 @@ async def test_an_event_at_any_await_point_is_neither_lost_nor_doubled(
     assert points >= 2
     with capsys.disabled():
         print(f"\n  {adapter}, {case}: an event injected at each of {points} await points")
+
+
+@pytest.mark.parametrize("case", ["from the start", "from a position"])
+@pytest.mark.parametrize("adapter", ["memory", "sqlite"])
+async def test_a_log_that_is_trimmed_at_any_await_point_is_continued_or_a_resync_is_told(
+    adapter: str, case: str, tmp_path: Path
+) -> None:
+    after, exists, _ = CASES[case]
+    points, ways = 0, set()
+    while True:
+        store = _store(adapter, tmp_path / f"{points}.db")
+        injection, link = await _subscribe(store, points, after, exists=exists, disturb=_trim)
+        ways.add(_continued(link))
+        if not injection.done:
+            break
+        points += 1
+    assert points >= 3
+    # Trimmed before it was asked for, between the answer and the events, after them.
+    whole, overtaken, resynced = {
+        "from the start": ((0, 5), (0, "resync", 0), (3, 2)),
+        "from a position": ((3, 2), (3, "resync", 0), (5, "resync", 0)),
+    }[case]
+    assert whole in ways
+    assert ways <= {whole, overtaken, resynced}
+
+
+def _trim(store: Store) -> None:
+    def anyway(record: TaskRecord | None) -> Decision:
+        assert record is not None
+        return Decision(record)
+
+    store.trim(TASK, anyway, keep_last=2)
+
+
+def _continued(link: _Link) -> tuple[int | str, ...]:
+    """The position answered, then how many events followed without a gap, or a resync."""
+    way: list[int | str] = []
+    reached = 0
+    for item in link.sent:
+        match item:
+            case Reply():
+                reached = orjson.loads(item.body)["position"]["seq"]
+                way += [reached, 0]
+            case Message(name="resync"):
+                reached = orjson.loads(item.body)["position"]["seq"]
+                way[-1:] = ["resync", 0]
+            case LoggedEvent():
+                assert item.seq == reached + 1
+                reached += 1
+                way[-1] = int(way[-1]) + 1
+    return tuple(way)
 
 
 def _check(link: _Link, *, exists: bool, first: int | None) -> None:

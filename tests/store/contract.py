@@ -1167,11 +1167,11 @@ class RetentionContract:
             assert list(page.events) == list(log[4:])
             assert (page.end, page.final, page.head) == (True, True, ended.head)
             assert await harness.store.get(task_id) == ended
-            for gone in (log[0].position, log[3].position, Position(4)):
+            for gone in (log[0].position, log[3].position, Position(3)):
                 with pytest.raises(PositionGone) as caught:
                     await harness.store.read(task_id, gone, 10)
                 assert caught.value.oldest == 5
-            for position, following in ((log[4].position, 1), (ended.head, 0)):
+            for position, following in ((Position(4), 2), (log[4].position, 1), (ended.head, 0)):
                 assert len((await harness.store.read(task_id, position, 9)).events) == following
             with pytest.raises(PositionGone):
                 await harness.store.read(task_id, Position(7), 10)

@@ -174,9 +174,10 @@ class WatchSession:
         payload: dict[str, Any] = {"task_id": self.task_id}
         if self.position is None:
             return payload | ({"after": "now"} if self._from_now else {})
-        if self.position.seq == 0:
+        if not self.position.epoch:
+            # No event was let through yet, and where the log begins may have changed.
             return payload
-        return payload | {"after": {"epoch": self.position.epoch or "", "seq": self.position.seq}}
+        return payload | {"after": {"epoch": self.position.epoch, "seq": self.position.seq}}
 
     def _guarded(self, take_in: Callable[[Any], None], raw: object) -> None:
         try:
@@ -190,7 +191,7 @@ class WatchSession:
             self._phase = _Phase.CUT
             return
         self._phase = _Phase.LIVE
-        if self.position is None or self.position.seq == 0:
+        if self.position is None or not self.position.epoch:
             position = answer.get("position")
             self.position = START if position is None else parse_position(position)
         self._note_snapshot(answer.get("snapshot"))

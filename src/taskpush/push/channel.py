@@ -212,7 +212,12 @@ class Channel:
                 self.say("task_deleted", {"task_id": subscription.task_id})
                 self.drop(subscription.task_id)
         else:
-            if self._is_at(subscription, cursor):
+            if page.events and page.events[0].seq > cursor + 1:
+                # The start of the log is always valid, and it may have moved since the answer.
+                oldest = page.events[0].seq
+                reason = f"the log begins at {oldest}, after {cursor}"
+                await self._resync(subscription, PositionGone(oldest=oldest, reason=reason))
+            elif self._is_at(subscription, cursor):
                 subscription.replayed(page)
 
     def _is_at(self, subscription: Subscription, cursor: int) -> bool:

@@ -290,7 +290,8 @@ class Store(ABC):
 
         Raises `NotFound` for an unknown task, and `PositionGone` when the position is not valid:
         seq 0 always is; a position with an epoch is valid if, and only if, the stored event at
-        that seq has it; a bare seq is, if an event is stored there.
+        that seq has it; a bare seq is, if an event is stored there or the log begins right after
+        it.
         """
 
     @abstractmethod

@@ -12,7 +12,7 @@ def check_position(after: Position, *, stored_epoch: str | None, oldest: int, he
     `stored_epoch` is that of the event stored at `after.seq`, None when there is none; `oldest`
     and `head` are the first and the last seq that are stored.
     """
-    if after.seq == 0:
+    if after.seq == 0 or (after.epoch is None and after.seq == oldest - 1):
         return
     if stored_epoch is None and after.seq > head:
         raise PositionGone(oldest=oldest, reason=f"the log ends at {head}, before {after}")

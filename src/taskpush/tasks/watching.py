@@ -74,11 +74,16 @@ class Watching:
     async def _begin(self, record: TaskRecord, command: Subscribe) -> _Begin:
         match command.after:
             case None:
-                return _Begin("replay", START)
+                return _Begin("replay", await self._oldest(record))
             case "now":
                 return _Begin("live", record.head)
             case WirePosition() as asked:
                 return await self._continue(record, asked.to_position())
+
+    async def _oldest(self, record: TaskRecord) -> Position:
+        """Just before the first retained event; without an epoch, for what had it may be gone."""
+        page = await self._store.read(record.task_id, START, 1)
+        return Position(page.events[0].seq - 1) if page.events else START
 
     async def _continue(self, record: TaskRecord, asked: Position) -> _Begin:
         try:
