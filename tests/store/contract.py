@@ -16,6 +16,7 @@ import pytest
 
 from taskpush.core import lifecycle
 from taskpush.core.lifecycle import Decision
+from taskpush.core.retention import FinishedTask
 from taskpush.errors import (
     IllegalTransition,
     NotFound,
@@ -34,7 +35,6 @@ from taskpush.store.base import (
     Commit,
     Created,
     DayStats,
-    FinishedTask,
     IdempotencyKey,
     LogPage,
     TaskDeleted,
@@ -42,6 +42,7 @@ from taskpush.store.base import (
     TaskPage,
     Waiting,
 )
+from taskpush.store.rows import encode_record
 from tests.store.harness import (
     Harness,
     body_of,
@@ -430,6 +431,11 @@ class DeleteContract:
             assert await harness.store.get(before.task_id) is None
             assert await _listed(harness, LOCAL) == [kept.task_id]
             assert await _listed(harness, replace(LOCAL, tag="x")) == [kept.task_id]
+            for owner in ("ann", "bob"):
+                assert await harness.store.was_deleted(
+                    before.task_id, tenant="local", owner=owner
+                ) is (owner == before.owner)
+            assert not await harness.store.was_deleted(kept.task_id, tenant="local", owner="ann")
             for read in (
                 harness.store.read(before.task_id, START, 10),
                 harness.store.read(before.task_id, before.head, 10),
@@ -1117,7 +1123,7 @@ class ListContract:
 class RetentionContract:
     """What may go, what went, what is left."""
 
-    async def test_finished_tasks_are_listed_oldest_end_first(self, harness: Harness) -> None:
+    async def test_finished_tasks_are_listed_newest_end_first(self, harness: Harness) -> None:
         late = await harness.create_running(kind="train")
         early = await harness.create_completed()
         await harness.create()
@@ -1131,29 +1137,56 @@ class RetentionContract:
         middle = harness.clock.now()
         harness.clock.wind(10)
         await harness.store.write(late.task_id, say("x"))
-        await harness.store.write(late.task_id, harness.complete())
-        whole = [
-            FinishedTask(
-                task_id=record.task_id,
-                kind=record.kind,
-                finished_at=harness.clock.now() - timedelta(seconds=20 if record is early else 0),
-                log_bytes=sum(len(event.body) for event in await harness.log(record.task_id)),
-            )
-            for record in (early, late)
-        ]
+        await harness.store.write(late.task_id, harness.complete({"large": "x" * 50_000}))
+        whole = [await _finished(harness, late, 1), await _finished(harness, early, 2)]
+        assert [(task.events, task.kind) for task in whole] == [(4, "train"), (3, "layout")]
+        assert whole[0].record_bytes > 50_000
         for before, kind, limit, expected in (
             (None, None, 10, whole),
             (None, None, 1, whole[:1]),
-            (middle, None, 10, whole[:1]),
-            (whole[0].finished_at, None, 10, []),
-            (None, "train", 10, whole[1:]),
+            (middle, None, 10, whole[1:]),
+            (whole[1].finished_at, None, 10, []),
+            (None, "train", 10, whole[:1]),
             (middle, "train", 10, []),
             (None, "other", 10, []),
         ):
             found = await harness.store.finished(before=before, kind=kind, limit=limit)
             assert list(found) == expected, (before, kind, limit)
         await harness.store.write(late.task_id, retry)
-        assert list(await harness.store.finished(before=None, kind=None, limit=9)) == whole[:1]
+        assert list(await harness.store.finished(limit=9)) == whole[1:]
+
+    async def test_finished_tasks_are_followed_while_they_go(self, harness: Harness) -> None:
+        created = [await harness.create_completed(kind="ab"[n % 2]) for n in range(3)]
+        harness.clock.wind(1)
+        created += [await harness.create_completed(kind="ab"[n % 2]) for n in range(3, 6)]
+        newest_first = [record.task_id for record in reversed(created)]
+        found: list[str] = []
+        after = None
+        while page := await harness.store.finished(after=after, limit=2):
+            found += [task.task_id for task in page]
+            after = page[-1]
+            await harness.store.delete(after.task_id, lifecycle.delete())
+            await harness.create_completed()
+        assert found == newest_first
+        assert not await harness.store.finished(kind="a", after=after, limit=9)
+
+    async def test_the_artifacts_of_a_trimmed_log_stay(self, harness: Harness) -> None:
+        task_id = (await harness.create_running()).task_id
+        for name in ("a", "b"):
+            events = [log_line("between"), NewEvent(EventType.ARTIFACT, {"name": name})]
+            await harness.store.write(task_id, lifecycle.report(1, events))
+        await harness.store.write(task_id, harness.complete())
+        before = await harness.store.read_type(task_id, EventType.ARTIFACT)
+        assert len(before) == 2
+        for keep_last in (2, 1):
+            await harness.store.trim(task_id, lifecycle.delete(), keep_last=keep_last)
+            assert await harness.store.read_type(task_id, EventType.ARTIFACT) == before
+            assert await harness.store.read_type(task_id, EventType.LOG) == []
+            assert len(await harness.log(task_id)) == keep_last
+            await harness.reopen()
+        await harness.store.delete(task_id, lifecycle.delete())
+        with pytest.raises(NotFound):
+            await harness.store.read_type(task_id, EventType.ARTIFACT)
 
     async def test_a_trimmed_log_begins_at_its_oldest_event(self, harness: Harness) -> None:
         task_id = (await harness.create_running()).task_id
@@ -1242,6 +1275,25 @@ class RetentionContract:
         await harness.store.shrink()
         assert await harness.store.get(kept.task_id) == kept
         assert await harness.store.get(created.records[0].task_id) == created.records[0]
+
+
+async def _finished(harness: Harness, record: TaskRecord, order: int) -> FinishedTask:
+    """What retention is told of a task that is over."""
+    present = await harness.store.get(record.task_id)
+    assert present is not None
+    assert present.finished_at is not None
+    log = await harness.log(record.task_id)
+    return FinishedTask(
+        task_id=present.task_id,
+        kind=present.kind,
+        order=order,
+        attempt=present.attempt,
+        finished_at=present.finished_at,
+        events=len(log),
+        log_bytes=sum(len(event.body) for event in log),
+        last_event_bytes=len(log[-1].body),
+        record_bytes=len(encode_record(present)),
+    )
 
 
 class StatisticsContract:
@@ -1374,7 +1426,8 @@ class LifeContract:
             store.waiting(),
             store.abandoned(),
             store.interrupted(["any"]),
-            store.finished(before=None, kind=None, limit=1),
+            store.finished(limit=1),
+            store.was_deleted(task_id, tenant="local", owner="ann"),
             store.usage(),
             store.shrink(),
             store.durations("layout"),

@@ -247,9 +247,9 @@ class Run:
         store = self.harness.store
         answers: list[Any] = [await store.waiting()]
         answers += [_plain_record(record) for record in await store.abandoned()]
-        answers.append(await store.finished(before=None, kind=None, limit=2))
-        answers.append(await store.finished(before=None, kind="layout", limit=2))
-        answers.append(replace(await store.usage(), bytes=0))
+        answers.append(await store.finished(limit=2))
+        answers.append(await store.finished(kind="layout", limit=2))
+        answers.append(replace(await store.usage(), bytes=0, unused_bytes=0))
         answers.append([await store.durations(kind) for kind in ("layout", "train")])
         answers.append([await store.daily(where, 2) for where in FILTERS])
         for task_id in TASK_IDS:

@@ -19,7 +19,7 @@ from taskpush.core import lifecycle
 from taskpush.errors import PositionGone, StoreLocked, StoreUnavailable
 from taskpush.models.events import EventType
 from taskpush.models.position import START
-from taskpush.models.task import TaskRecord
+from taskpush.models.task import NewEvent, TaskRecord
 from taskpush.store.base import KEY_LIFETIME, Announcement, IdempotencyKey, TaskFilter
 from taskpush.store.database import Database
 from taskpush.store.sqlite import SqliteStore
@@ -382,16 +382,23 @@ class TestRemoval:
     async def test_a_deleted_task_leaves_its_id_only(self, harness: Harness, path: Path) -> None:
         record = await harness.create_running(tags=("x", "y"))
         harness.store.publish(record.task_id, 1, progress(1))
+        artifact = NewEvent(EventType.ARTIFACT, {"name": "a"})
+        await harness.store.write(record.task_id, lifecycle.report(1, [artifact]))
         await harness.store.write(record.task_id, harness.complete())
+        await harness.store.trim(record.task_id, lifecycle.delete())
         await harness.store.delete(record.task_id, lifecycle.delete())
         other = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         counts = {
             table: other.execute(f"SELECT count(*) FROM {table}").get  # noqa: S608 - own names
-            for table in ("tasks", "events", "latest", "task_tags", "deleted_tasks")
+            for table in (
+                *("tasks", "events", "events_set_aside"),
+                *("latest", "task_tags", "deleted_tasks"),
+            )
         }
         assert counts == {
             "tasks": 0,
             "events": 0,
+            "events_set_aside": 0,
             "latest": 0,
             "task_tags": 0,
             "deleted_tasks": 1,
@@ -441,9 +448,11 @@ class TestRemoval:
             task_id, lifecycle.interrupt(1, harness.clock.now(), reason="lost", message="gone")
         )
         assert await harness.store.trim(task_id, lifecycle.delete()) > 12_000_000
-        used = (await harness.store.usage()).bytes
+        usage = await harness.store.usage()
+        assert usage.unused_bytes > 12_000_000
         await harness.store.shrink()
-        assert size_of(path) <= used < 1_000_000
+        assert size_of(path) <= usage.bytes < 1_000_000
+        assert (await harness.store.usage()).unused_bytes == 0
         assert [event.seq for event in await harness.log(task_id)] == [203]
 
     async def test_a_shrinking_that_fails_is_told(self, harness: Harness) -> None:

@@ -20,13 +20,13 @@ def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
         yield database._connection
 
 
-def test_the_oldest_finished_tasks_are_found_in_order(connection: apsw.Connection) -> None:
+def test_the_newest_finished_tasks_are_found_in_order(connection: apsw.Connection) -> None:
     for condition, index in (
         ("TRUE", "tasks_finished"),
         ("kind = :kind", "tasks_finished_by_kind"),
     ):
         text = surveyor._FINISHED.replace("{conditions}", condition)
-        plan = _plan(connection, text, kind="layout", before=10, limit=10)
+        plan = _plan(connection, text, kind="layout", before=10, order=0, limit=10)
         assert f"USING COVERING INDEX {index} (" in plan
         assert "finished_at<?" in plan
         assert "TEMP B-TREE" not in plan

@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from taskpush.core.lifecycle import Decide
+from taskpush.core.retention import FinishedTask
 from taskpush.models.events import EventType, Status
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
@@ -134,25 +135,16 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedTask:
-    """A task that is over for good, as retention needs it."""
-
-    task_id: str
-    kind: str
-    finished_at: datetime
-    # What the bodies of its logged events take.
-    log_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class StoreUsage:
     """How much there is."""
 
     tasks: int
     # Logged ones.
     events: int
-    # What is in use; on disk without the pages that `shrink` would give back.
+    # What is in use; without the files beside the store.
     bytes: int
+    # What `shrink` would give back.
+    unused_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +273,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def was_deleted(self, task_id: str, *, tenant: str, owner: str) -> bool:
+        """Whether that owner had a task with this id, which was deleted."""
+
+    @abstractmethod
     async def read(
         self, task_id: str, after: Position, limit: int, *, max_bytes: int = MAX_PAGE_BYTES
     ) -> LogPage:
@@ -298,6 +294,7 @@ class Store(ABC):
     async def read_type(self, task_id: str, event_type: EventType) -> Sequence[LoggedEvent]:
         """All stored events of one logged type, in order; raises `NotFound` for an unknown task.
 
+        Of a trimmed log what was retained, and all of its `artifact` events.
         For the types of which a task has few (`artifact`, `checkpoint`): there is no limit.
         """
 
@@ -327,12 +324,18 @@ class Store(ABC):
 
     @abstractmethod
     async def finished(
-        self, *, before: datetime | None, kind: str | None, limit: int
+        self,
+        *,
+        before: datetime | None = None,
+        kind: str | None = None,
+        after: FinishedTask | None = None,
+        limit: int,
     ) -> Sequence[FinishedTask]:
-        """Tasks that are over for good, of all tenants, oldest `finished_at` first.
+        """Tasks that are over for good, of all tenants, newest `finished_at` first.
 
-        Interrupted ones, which may be gone on with, are not among them. `before` is exclusive;
-        None means: any.
+        Interrupted ones, which may be gone on with, are not among them. Of those with one
+        `finished_at` the last created is first. `before` is exclusive; None means: any. With
+        `after`, those that follow it, whatever has become of it since.
         """
 
     @abstractmethod
@@ -342,7 +345,9 @@ class Store(ABC):
         `decide` raises unless the log may be trimmed; what it returns is ignored. The future gives
         the bytes of the bodies that went, 0 when there were none to remove; or what `decide`
         raised, or `NotFound`. Positions before the first retained event are gone from then on, and
-        `START` means the log from there. Raises `ValueError` at once for a `keep_last` below 1.
+        `START` means the log from there. `read_type` goes on to give the `artifact` events, whose
+        files stay; they count as removed all the same. Raises `ValueError` at once for a
+        `keep_last` below 1.
         """
 
     @abstractmethod

@@ -62,12 +62,16 @@ _FORGET_KEYS: Final = (
     " WHERE created_at <= ? ORDER BY created_at LIMIT ?)"
 )
 _DROP_LATEST: Final = "DELETE FROM latest WHERE task IN (SELECT value FROM json_each(?))"
-# Each takes [[id, task_id]].
+# Each takes [[id, task_id, tenant, owner]].
 _DELETIONS: Final = (
     "DELETE FROM events WHERE task IN (SELECT value ->> 0 FROM json_each(?))",
+    "DELETE FROM events_set_aside WHERE task IN (SELECT value ->> 0 FROM json_each(?))",
     "DELETE FROM latest WHERE task IN (SELECT value ->> 0 FROM json_each(?))",
     "DELETE FROM tasks WHERE id IN (SELECT value ->> 0 FROM json_each(?))",
-    "INSERT INTO deleted_tasks (id, task_id) SELECT value ->> 0, value ->> 1 FROM json_each(?)",
+    (
+        "INSERT INTO deleted_tasks (id, task_id, tenant, owner)"
+        " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)"
+    ),
 )
 # Takes [[tenant, tag, id]].
 _DELETE_TAGS: Final = (
@@ -75,6 +79,11 @@ _DELETE_TAGS: Final = (
     " (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))"
 )
 _CUT_BYTES: Final = "SELECT total(octet_length(body)) FROM events WHERE task = ? AND seq <= ?"
+_SET_ASIDE: Final = (
+    "INSERT INTO events_set_aside SELECT * FROM events INDEXED BY events_apart"
+    " WHERE event_type IN ('artifact', 'checkpoint')"
+    " AND task = ? AND event_type = 'artifact' AND seq <= ?"
+)
 _CUT: Final = "DELETE FROM events WHERE task = ? AND seq <= ?"
 _META: Final = (
     "INSERT OR REPLACE INTO meta (name, value)"
@@ -180,6 +189,7 @@ class Database:
     def _cut(self, cut: Cut) -> None:
         which = (cut.entry.order, cut.through)
         cut.removed_bytes = int(self._connection.execute(_CUT_BYTES, which).get)
+        self._connection.execute(_SET_ASIDE, which)
         self._connection.execute(_CUT, which)
 
     def _set_synced(self, synced: bool) -> None:
@@ -311,7 +321,12 @@ def _key_rows(batch: Batch) -> Sequence[Values]:
 def _deletions(batch: Batch) -> Iterable[tuple[str, Values]]:
     entries = batch.deleted.values()
     if entries:
-        rows = _json([(entry.order, entry.record.task_id) for entry in entries])
+        rows = _json(
+            [
+                (entry.order, entry.record.task_id, entry.record.tenant, entry.record.owner)
+                for entry in entries
+            ]
+        )
         for text in _DELETIONS:
             yield text, (rows,)
     tags = [

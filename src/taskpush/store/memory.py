@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from taskpush.clock import Clock
 from taskpush.core.lifecycle import Decide
+from taskpush.core.retention import FinishedTask
 from taskpush.errors import NotFound, StoreUnavailable
 from taskpush.ids import new_epoch
 from taskpush.models.events import EventType, Status
@@ -25,7 +26,6 @@ from taskpush.store.base import (
     CommitListener,
     Created,
     DayStats,
-    FinishedTask,
     IdempotencyKey,
     LogPage,
     Store,
@@ -58,7 +58,10 @@ class MemoryStore(Store):
         # In the order of creation; with every record as of its last commit.
         self._entries: dict[str, Entry] = {}
         self._logs: dict[str, list[LoggedEvent]] = {}
-        self._deleted: set[str] = set()
+        # The begins of trimmed logs, as far as they stay.
+        self._set_aside: dict[str, list[LoggedEvent]] = {}
+        # Tenant and owner of each deleted task.
+        self._deleted: dict[str, tuple[str, str]] = {}
         # In the order of their creation, by `IdempotencyKey.name`.
         self._keys: dict[tuple[str, str, str], KeptKey] = {}
         self._last_order = 0
@@ -136,6 +139,12 @@ class MemoryStore(Store):
         return ledger.live(task_id) or (entry.record if entry else None)
 
     @override
+    async def was_deleted(self, task_id: str, *, tenant: str, owner: str) -> bool:
+        self._opened()
+        await _read_elsewhere()
+        return self._deleted.get(task_id) == (tenant, owner)
+
+    @override
     async def read(
         self, task_id: str, after: Position, limit: int, *, max_bytes: int = MAX_PAGE_BYTES
     ) -> LogPage:
@@ -163,7 +172,8 @@ class MemoryStore(Store):
         self._opened()
         if task_id not in self._entries:
             raise NotFound
-        found = [event for event in self._logs.get(task_id, ()) if event.event_type is event_type]
+        stored = (*self._set_aside.get(task_id, ()), *self._logs.get(task_id, ()))
+        found = [event for event in stored if event.event_type is event_type]
         await _read_elsewhere()
         return found
 
@@ -214,19 +224,29 @@ class MemoryStore(Store):
 
     @override
     async def finished(
-        self, *, before: datetime | None, kind: str | None, limit: int
+        self,
+        *,
+        before: datetime | None = None,
+        kind: str | None = None,
+        after: FinishedTask | None = None,
+        limit: int,
     ) -> Sequence[FinishedTask]:
         self._opened()
         found = [
-            FinishedTask(record.task_id, record.kind, record.finished_at, self._log_bytes(record))
-            for record in (entry.record for entry in self._entries.values())
-            if record.status.is_final
-            and record.finished_at is not None
-            and kind in (None, record.kind)
-            and (before is None or record.finished_at < before)
+            self._finished(entry, entry.record.finished_at)
+            for entry in self._entries.values()
+            if entry.record.status.is_final
+            and entry.record.finished_at is not None
+            and kind in (None, entry.record.kind)
+            and (before is None or entry.record.finished_at < before)
+            and (
+                after is None
+                or (entry.record.finished_at, entry.order) < (after.finished_at, after.order)
+            )
         ]
         await _read_elsewhere()
-        return sorted(found, key=lambda task: task.finished_at)[:limit]
+        found.sort(key=lambda task: (task.finished_at, task.order), reverse=True)
+        return found[:limit]
 
     @override
     async def usage(self) -> StoreUsage:
@@ -235,7 +255,7 @@ class MemoryStore(Store):
         used = sum(len(encode_record(record)) + self._log_bytes(record) for record in records)
         events = sum(map(len, self._logs.values()))
         await _read_elsewhere()
-        return StoreUsage(tasks=len(records), events=events, bytes=used)
+        return StoreUsage(tasks=len(records), events=events, bytes=used, unused_bytes=0)
 
     @override
     async def shrink(self) -> None:
@@ -284,7 +304,7 @@ class MemoryStore(Store):
         entries = {
             task_id: self._entries[task_id] for task_id in wanted if task_id in self._entries
         }
-        return Stored(entries, wanted & self._deleted, kept)
+        return Stored(entries, wanted & self._deleted.keys(), kept)
 
     async def _commit(self, batch: Batch) -> None:
         self._entries.update(batch.entries)
@@ -303,16 +323,33 @@ class MemoryStore(Store):
         for cut in batch.cuts:
             self._cut(cut)
         for task_id in batch.deleted:
-            del self._entries[task_id]
+            record = self._entries.pop(task_id).record
             self._logs.pop(task_id, None)
-            self._deleted.add(task_id)
+            self._set_aside.pop(task_id, None)
+            self._deleted[task_id] = (record.tenant, record.owner)
         self._reserved_rev = batch.reserved_rev or self._reserved_rev
 
     def _cut(self, cut: Cut) -> None:
         log = self._logs[cut.entry.record.task_id]
         gone = [event for event in log if event.seq <= cut.through]
+        artifacts = [event for event in gone if event.event_type is EventType.ARTIFACT]
+        self._set_aside.setdefault(cut.entry.record.task_id, []).extend(artifacts)
         cut.removed_bytes = sum(len(event.body) for event in gone)
         del log[: len(gone)]
+
+    def _finished(self, entry: Entry, finished_at: datetime) -> FinishedTask:
+        log = self._logs.get(entry.record.task_id, [])
+        return FinishedTask(
+            task_id=entry.record.task_id,
+            kind=entry.record.kind,
+            order=entry.order,
+            attempt=entry.record.attempt,
+            finished_at=finished_at,
+            events=len(log),
+            log_bytes=self._log_bytes(entry.record),
+            last_event_bytes=len(log[-1].body) if log else 0,
+            record_bytes=len(encode_record(entry.record)),
+        )
 
     def _log_bytes(self, record: TaskRecord) -> int:
         return sum(len(event.body) for event in self._logs.get(record.task_id, ()))

@@ -68,6 +68,10 @@ _DELETED: Final = """
     SELECT json_group_array(task_id) FROM deleted_tasks
     WHERE task_id IN (SELECT value FROM json_each(:task_ids))
 """
+_WAS_DELETED: Final = """
+    SELECT count(*) FROM deleted_tasks
+    WHERE task_id = :task_id AND tenant = :tenant AND owner = :owner
+"""
 # As [tenant, owner, key, body_hash, created_at, [task_id]].
 _KEYS: Final = """
     SELECT json_group_array(json_array(tenant, owner, key, body_hash, created_at, json(task_ids)))
@@ -130,7 +134,8 @@ _OF_TYPE: Final = "SELECT t.id, {lines} FROM tasks AS t WHERE task_id = :task_id
     "{lines}",
     _LINES.replace(
         "{chosen}",
-        "SELECT * FROM {events} WHERE task = t.id AND event_type = :event_type"
+        "SELECT * FROM events_set_aside WHERE task = t.id AND event_type = :event_type"
+        " UNION ALL SELECT * FROM {events} WHERE task = t.id AND event_type = :event_type"
         " ORDER BY seq LIMIT -1",
     ),
 )
@@ -225,6 +230,11 @@ class Reader:
         """See `Store.missing`."""
         ids = orjson.dumps(list(task_ids)).decode()
         return frozenset(orjson.loads(self._connection.execute(_MISSING, {"task_ids": ids}).get))
+
+    def was_deleted(self, task_id: str, tenant: str, owner: str) -> bool:
+        """See `Store.was_deleted`."""
+        bindings = {"task_id": task_id, "tenant": tenant, "owner": owner}
+        return bool(self._connection.execute(_WAS_DELETED, bindings).get)
 
     def waiting(self) -> list[Waiting]:
         """See `Store.waiting`."""

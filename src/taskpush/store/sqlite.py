@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from taskpush.clock import Clock
 from taskpush.core.lifecycle import Decide
+from taskpush.core.retention import FinishedTask
 from taskpush.errors import StoreUnavailable
 from taskpush.ids import new_epoch
 from taskpush.models.events import EventType
@@ -30,7 +31,6 @@ from taskpush.store.base import (
     CommitListener,
     Created,
     DayStats,
-    FinishedTask,
     IdempotencyKey,
     LogPage,
     Store,
@@ -154,6 +154,11 @@ class SqliteStore(Store):
         return opened.ledger.live(task_id) or (entry.record if entry else None)
 
     @override
+    async def was_deleted(self, task_id: str, *, tenant: str, owner: str) -> bool:
+        files = self._opened().files
+        return await files.ask(lambda reader: reader.was_deleted(task_id, tenant, owner))
+
+    @override
     async def read(
         self, task_id: str, after: Position, limit: int, *, max_bytes: int = MAX_PAGE_BYTES
     ) -> LogPage:
@@ -203,10 +208,15 @@ class SqliteStore(Store):
 
     @override
     async def finished(
-        self, *, before: datetime | None, kind: str | None, limit: int
+        self,
+        *,
+        before: datetime | None = None,
+        kind: str | None = None,
+        after: FinishedTask | None = None,
+        limit: int,
     ) -> Sequence[FinishedTask]:
         return await self._opened().files.survey(
-            lambda surveyor: surveyor.finished(before=before, kind=kind, limit=limit)
+            lambda surveyor: surveyor.finished(before=before, kind=kind, after=after, limit=limit)
         )
 
     @override

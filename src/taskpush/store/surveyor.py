@@ -13,30 +13,34 @@ from typing import Any, Final
 
 import orjson
 
-from taskpush.store.base import DayStats, FinishedTask, StoreUsage, TaskFilter
+from taskpush.core.retention import FinishedTask
+from taskpush.store.base import DayStats, StoreUsage, TaskFilter
 from taskpush.store.daystats import DAY_US, MEDIAN, P95, day_of, to_seconds
 from taskpush.store.reader import conditions_of, open_readonly
 from taskpush.store.rows import from_microseconds, to_microseconds
 
 _FINISHED: Final = """
-    SELECT json_group_array(json_array(task_id, kind, finished_at, (
-        SELECT CAST(total(octet_length(body)) AS INTEGER) FROM events WHERE task = t.id
+    SELECT json_group_array(json_array(
+        task_id, kind, id, attempt, finished_at, octet_length(doc), json((
+        SELECT json_array(count(*), total(octet_length(body))) FROM events WHERE task = t.id
+    )), (
+        SELECT octet_length(body) FROM events WHERE task = t.id ORDER BY seq DESC LIMIT 1
     ))) FROM (
-        SELECT id, task_id, kind, finished_at FROM tasks
-        WHERE {conditions} AND finished_at < :before
+        SELECT id, finished_at AS ended FROM tasks
+        WHERE {conditions} AND (finished_at, id) < (:before, :order) AND finished_at IS NOT NULL
         AND status IN ('completed', 'failed', 'cancelled')
-        ORDER BY finished_at, id LIMIT :limit
-    ) AS t
+        ORDER BY finished_at DESC, id DESC LIMIT :limit
+    ) CROSS JOIN tasks AS t USING (id)
 """
 # Seqs have no holes: two look-ups for each task, however long its log.
 _USAGE: Final = """
     SELECT json_array(count(*), total(
         (SELECT coalesce(max(seq), 0) FROM events WHERE task = t.id)
         - (SELECT coalesce(min(seq), 1) FROM events WHERE task = t.id) + 1
-    ), (
-        SELECT (page_count - freelist_count) * page_size
+    ), json((
+        SELECT json_array((page_count - freelist_count) * page_size, freelist_count * page_size)
         FROM pragma_page_count, pragma_freelist_count, pragma_page_size
-    )) FROM tasks AS t
+    ))) FROM tasks AS t
 """
 _DURATIONS: Final = """
     SELECT json_group_array(took) FROM (
@@ -100,25 +104,26 @@ class Surveyor:
         self._connection.close()
 
     def finished(
-        self, *, before: datetime | None, kind: str | None, limit: int
+        self,
+        *,
+        before: datetime | None = None,
+        kind: str | None = None,
+        after: FinishedTask | None = None,
+        limit: int,
     ) -> list[FinishedTask]:
         """See `Store.finished`."""
         condition = "TRUE" if kind is None else "kind = :kind"
-        bindings = {
-            "kind": kind,
-            "before": to_microseconds(before) if before is not None else _EVER,
-            "limit": limit,
-        }
+        first = (to_microseconds(before), 0) if before is not None else (_EVER, 0)
+        if after is not None:
+            first = min(first, (to_microseconds(after.finished_at), after.order))
+        bindings = {"kind": kind, "before": first[0], "order": first[1], "limit": limit}
         found = self._ask(_FINISHED.replace("{conditions}", condition), bindings)
-        return [
-            FinishedTask(task_id, of_kind, from_microseconds(at), log_bytes)
-            for task_id, of_kind, at, log_bytes in found
-        ]
+        return [_finished(*columns) for columns in found]
 
     def usage(self) -> StoreUsage:
         """See `Store.usage`."""
-        tasks, events, used = self._ask(_USAGE, {})
-        return StoreUsage(tasks=tasks, events=int(events), bytes=used)
+        tasks, events, (used, unused) = self._ask(_USAGE, {})
+        return StoreUsage(tasks=tasks, events=int(events), bytes=used, unused_bytes=unused)
 
     def durations(self, kind: str, limit: int) -> list[float]:
         """See `Store.durations`."""
@@ -136,6 +141,29 @@ class Surveyor:
     def _ask(self, text: str, bindings: dict[str, Any]) -> Sequence[Any]:
         answer: Sequence[Any] = orjson.loads(self._connection.execute(text, bindings).get)
         return answer
+
+
+def _finished(
+    task_id: str,
+    kind: str,
+    order: int,
+    attempt: int,
+    finished_at: int,
+    record_bytes: int,
+    log: tuple[int, float],
+    last_event_bytes: int | None,
+) -> FinishedTask:
+    return FinishedTask(
+        task_id=task_id,
+        kind=kind,
+        order=order,
+        attempt=attempt,
+        finished_at=from_microseconds(finished_at),
+        events=log[0],
+        log_bytes=int(log[1]),
+        last_event_bytes=last_event_bytes or 0,
+        record_bytes=record_bytes,
+    )
 
 
 def _day_stats(day: int, kind: str, *columns: int | None) -> DayStats:

@@ -38,9 +38,9 @@ WHERE status = 'pending';
 CREATE INDEX tasks_running ON tasks (id, runner) WHERE status = 'running';
 
 -- Each ends in the columns that are asked for, so that the rows need not be looked up.
-CREATE INDEX tasks_finished ON tasks (finished_at, id, status, kind, task_id)
+CREATE INDEX tasks_finished ON tasks (finished_at, id, status, kind)
 WHERE finished_at IS NOT NULL;
-CREATE INDEX tasks_finished_by_kind ON tasks (kind, finished_at, id, status, started_at, task_id)
+CREATE INDEX tasks_finished_by_kind ON tasks (kind, finished_at, id, status, started_at)
 WHERE finished_at IS NOT NULL;
 CREATE INDEX tasks_ended ON tasks
 (tenant, finished_at, kind, status, owner, attempt, created_at, run_at, started_at)
@@ -49,7 +49,9 @@ WHERE finished_at IS NOT NULL;
 -- What is left of deleted tasks: their ids and places are never given again.
 CREATE TABLE deleted_tasks (
     id INTEGER PRIMARY KEY,
-    task_id TEXT NOT NULL UNIQUE
+    task_id TEXT NOT NULL UNIQUE,
+    tenant TEXT NOT NULL,
+    owner TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE idempotency_keys (
@@ -74,6 +76,19 @@ CREATE TABLE task_tags (
 
 -- The log. `body` is the envelope as it is sent, so that a replay encodes nothing.
 CREATE TABLE events (
+    task INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    epoch TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    final INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (task, seq)
+) STRICT, WITHOUT ROWID;
+
+-- What stays of the begin of a trimmed log: the artifacts, whose files can still be fetched.
+CREATE TABLE events_set_aside (
     task INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
