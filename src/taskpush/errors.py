@@ -35,6 +35,7 @@ CODES: Final[Mapping[str, CodeSpec]] = MappingProxyType(
         "task_interrupted": CodeSpec(409, "The task was interrupted"),
         "task_failed": CodeSpec(409, "The task failed"),
         "task_cancelled": CodeSpec(409, "The task was cancelled"),
+        "result_gone": CodeSpec(410, "The result was deleted with its task"),
         "idempotency_conflict": CodeSpec(422, "The idempotency key was used with another body"),
         "illegal_transition": CodeSpec(409, "The task's state does not allow this"),
         "stale_attempt": CodeSpec(409, "This attempt is not the task's present one"),

@@ -144,9 +144,13 @@ def test_only_what_is_over_can_be_deleted_and_its_id_never_comes_back(
     server.call("POST", f"/api/tasks/{task_id}/cancel")
     server.wait_over(task_id)
     assert requests.delete(f"{server.url}/api/tasks/{task_id}", timeout=10).status_code == 204
-    for path in ("", "/events", "/result"):
+    for path in ("", "/events"):
         status, problem = server.call("GET", f"/api/tasks/{task_id}{path}")
         assert (status, problem["code"]) == (404, "not_found")
+    status, problem = server.call("GET", f"/api/tasks/{task_id}/result")
+    assert (status, problem["code"]) == (410, "result_gone")
+    status, problem = server.call("GET", f"/api/tasks/{uuid4()}/result")
+    assert (status, problem["code"]) == (404, "not_found")
     body = {"kind": "iterate", "params": {"iterations": 0}, "task_id": task_id}
     status, problem = server.call("POST", "/api/tasks", body)
     assert (status, problem["code"]) == (409, "task_id_taken")

@@ -165,7 +165,10 @@ async def get_task(services: ServicesDep, principal: PrincipalDep, task_id: Task
     summary="Read a task's result",
 )
 async def get_result(services: ServicesDep, principal: PrincipalDep, task_id: TaskIdPath) -> Result:
-    """What the completed task returned; 409 with a code that says why there is nothing yet."""
+    """What the completed task returned; 409 with a code that says why there is nothing yet.
+
+    410 when the task was deleted, by somebody or by retention.
+    """
     canonical = _canonical(task_id)
     result = await services.queries.result(principal, canonical)
     return Result(task_id=canonical, status=Status.COMPLETED, result=result)

@@ -63,9 +63,14 @@ class TaskQueries:
         """What the task returned.
 
         Raises `task_not_finished`, `task_interrupted`, `task_failed` or `task_cancelled`, with
-        the status and the error, when there is no result.
+        the status and the error, when there is no result; `result_gone` when the principal's task
+        was deleted.
         """
-        record = await self.get(principal, task_id)
+        record = await self.find(principal, task_id)
+        if record is None:
+            owner = {"tenant": principal.tenant, "owner": principal.owner}
+            deleted = await self._store.was_deleted(task_id, **owner)
+            raise TaskPushError(code="result_gone") if deleted else NotFound
         if record.status is Status.COMPLETED:
             return record.result
         error = record.error
