@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taskpush.app import TaskPush
+    from taskpush.core.retention import Keep, Retention
     from taskpush.runner.context import TaskCancelled, TaskContext
     from taskpush.runner.policy import Backoff
 
-__all__ = ["Backoff", "TaskCancelled", "TaskContext", "TaskPush"]
+__all__ = ["Backoff", "Keep", "Retention", "TaskCancelled", "TaskContext", "TaskPush"]
 
 _HOMES = {
     "TaskPush": "taskpush.app",
     "TaskContext": "taskpush.runner.context",
     "TaskCancelled": "taskpush.runner.context",
     "Backoff": "taskpush.runner.policy",
+    "Keep": "taskpush.core.retention",
+    "Retention": "taskpush.core.retention",
 }
 
 

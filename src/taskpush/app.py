@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from taskpush.core.retention import Retention
 from taskpush.errors import TaskPushError
 from taskpush.runner.policy import Backoff, ConcurrencyKey, QueueVisibility, Resume
 from taskpush.runner.registry import Registry
@@ -63,6 +64,7 @@ class TaskPush:
         backoff: Backoff | None = None,
         resume: Resume = "manual",
         queue_visibility: QueueVisibility = "anonymous",
+        retention: Retention | None = None,
     ) -> Callable[[Handler], Handler]:
         """Register the decorated function as the handler of a kind, and return it unchanged.
 
@@ -85,6 +87,9 @@ class TaskPush:
 
         Of others' tasks in the queue a reader sees `anonymous` entries, their `titles`, or `none`.
 
+        `retention` says what is kept of the kind's finished tasks, in place of the settings:
+        `Retention(tasks=Keep(max_age=timedelta(days=30)), logs=Keep(max_count=1000))`.
+
         Raises `ValueError` or `TypeError` for a name or a function that cannot be a handler.
         """
 
@@ -101,6 +106,7 @@ class TaskPush:
                 backoff=backoff,
                 resume=resume,
                 queue_visibility=queue_visibility,
+                retention=retention,
             )
             return handler
 

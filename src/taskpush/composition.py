@@ -33,6 +33,7 @@ from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.queueing import QueueKeeper
 from taskpush.tasks.readiness import Readiness
 from taskpush.tasks.recovery import remove_orphans, resume_interrupted, settle_abandoned
+from taskpush.tasks.retention import RetentionRounds
 from taskpush.tasks.service import TaskService
 from taskpush.tasks.watching import Watching
 from taskpush.telemetry.bus import Telemetry, log_to
@@ -113,6 +114,9 @@ async def start(
     await runner.start(waiting)
     drain = Drain(runner, settings.shutdown_grace_s)
     stack.push_async_callback(_stop, drain, telemetry)
+    rounds = _retention_rounds(settings, registry, store, blobs, clock, telemetry)
+    rounds.start()
+    stack.push_async_callback(rounds.close)
     data = "memory" if settings.store == "memory" else str(settings.data)
     telemetry.emit(ServerStarted(store.epoch, data, interrupted, pending=len(waiting)))
 
@@ -149,3 +153,23 @@ def _stores(
 async def _stop(drain: Drain, telemetry: Telemetry) -> None:
     await drain()
     telemetry.emit(ServerStopped(interrupted=drain.interrupted))
+
+
+def _retention_rounds(
+    settings: Settings,
+    registry: Registry,
+    store: Store,
+    blobs: Blobs,
+    clock: SystemClock,
+    telemetry: Telemetry,
+) -> RetentionRounds:
+    of_kinds = {spec.name: spec.retention for spec in registry.kinds() if spec.retention}
+    return RetentionRounds(
+        store,
+        blobs,
+        clock,
+        telemetry,
+        retention=settings.retention,
+        of_kinds=of_kinds,
+        interval_s=settings.retention_interval_s,
+    )

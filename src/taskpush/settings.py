@@ -6,12 +6,16 @@ Each field can be set by an environment variable named `TASKPUSH_` and the field
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from taskpush.core.quantities import parse_duration, parse_size
+from taskpush.core.retention import Keep, Retention
 
 
 def _origin(text: str) -> str:
@@ -24,6 +28,19 @@ def _origin(text: str) -> str:
 
 
 Origin = Annotated[str, AfterValidator(_origin)]
+
+
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _size(value: object) -> object:
+    return parse_size(value) if isinstance(value, str) else value
+
+
+Age = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+Count = Annotated[int, Field(ge=0)]
+Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 
 
 class Settings(BaseSettings):
@@ -51,6 +68,41 @@ class Settings(BaseSettings):
     shutdown_grace_s: float = Field(
         default=5.0, ge=0, description="Seconds running handlers have when the server stops."
     )
+
+    keep_tasks_age: Age | None = Field(
+        default=None, description="Finished tasks are deleted when they ended longer ago: 90d."
+    )
+    keep_tasks_count: Count | None = Field(
+        default=None, description="So many finished tasks are kept, the newest."
+    )
+    keep_tasks_bytes: Size | None = Field(
+        default=None, description="So much of finished tasks is kept, with logs and files: 50GiB."
+    )
+    keep_logs_age: Age | None = Field(
+        default=None, description="Logs of finished tasks are trimmed when they ended longer ago."
+    )
+    keep_logs_count: Count | None = Field(
+        default=None, description="So many logs of finished tasks are kept whole."
+    )
+    keep_logs_bytes: Size | None = Field(
+        default=None, description="So much of finished tasks' logs is kept."
+    )
+    keep_spare: Age = Field(
+        default=timedelta(hours=1),
+        description="Limits of count and size leave a task alone for so long after its end.",
+    )
+    retention_interval_s: float = Field(
+        default=600.0, gt=0, description="Seconds between two rounds of retention."
+    )
+
+    @property
+    def retention(self) -> Retention:
+        """What is kept of finished tasks whose kind does not say."""
+        return Retention(
+            tasks=Keep(self.keep_tasks_age, self.keep_tasks_count, self.keep_tasks_bytes),
+            logs=Keep(self.keep_logs_age, self.keep_logs_count, self.keep_logs_bytes),
+            spare=self.keep_spare,
+        )
 
     @field_validator("allow_origins", mode="before")
     @classmethod

@@ -25,6 +25,7 @@ from tests.runner import kinds
         {"resume": "always"},
         {"concurrency_key": "tenant"},
         {"queue_visibility": "everything"},
+        {"retention": "30d"},
     ],
 )
 def test_an_option_out_of_range_is_refused_with_the_kinds_name(option: dict[str, Any]) -> None:

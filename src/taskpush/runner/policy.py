@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypedDict, get_args
 
 from taskpush.core.backoff import full_jitter_s
+from taskpush.core.retention import Retention
 
 MAX_ATTEMPTS: Final = 100
 MAX_TIMEOUT_S: Final = 366 * 24 * 3600.0
@@ -54,6 +55,7 @@ class PolicyOptions(TypedDict, total=False):
     resume: Resume
     concurrency_key: ConcurrencyKey | None
     queue_visibility: QueueVisibility
+    retention: Retention | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,8 @@ class Policy:
     # None: only the kind's concurrency limits how many run.
     concurrency_key: ConcurrencyKey | None = None
     queue_visibility: QueueVisibility = "anonymous"
+    # None: finished tasks are kept as the server's settings say, together with those of others.
+    retention: Retention | None = None
 
     def __post_init__(self) -> None:
         if self.timeout_s is not None and not (
@@ -87,6 +91,8 @@ class Policy:
             raise TypeError('concurrency_key must be "owner" or a function of the params')
         if self.queue_visibility not in get_args(QueueVisibility):
             raise ValueError('queue_visibility must be "anonymous", "titles" or "none"')
+        if not isinstance(self.retention, Retention | None):
+            raise TypeError("retention must be a Retention")
 
     def retry_in_s(self, failures: int, random: Callable[[], float]) -> float:
         """Seconds until the next attempt after so many failures."""

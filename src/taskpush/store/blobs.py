@@ -11,7 +11,7 @@ import io
 import os
 import shutil
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,10 +75,13 @@ class Blobs:
         """
         await asyncio.to_thread(self._drop_checkpoints, task_id, but)
 
-    async def remove(self, task_id: str) -> None:
-        """Remove all that is kept for the task; to be called when the store has forgotten it."""
-        for folder in (self._artifacts(task_id), self._checkpoints(task_id)):
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    async def remove(self, *task_ids: str) -> None:
+        """Remove all that is kept for the tasks; to be called when the store has forgotten them."""
+        await asyncio.to_thread(self._remove, task_ids)
+
+    async def sizes(self, task_ids: Sequence[str]) -> list[int]:
+        """How many bytes are kept for each of the tasks."""
+        return await asyncio.to_thread(lambda: [self._size(task_id) for task_id in task_ids])
 
     async def task_ids(self) -> Collection[str]:
         """The tasks for which anything is kept."""
@@ -101,6 +104,19 @@ class Blobs:
 
     def _checkpoints(self, task_id: str) -> Path:
         return self._root / "checkpoints" / task_id
+
+    def _remove(self, task_ids: Iterable[str]) -> None:
+        for task_id in task_ids:
+            for folder in (self._artifacts(task_id), self._checkpoints(task_id)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _size(self, task_id: str) -> int:
+        size_bytes = 0
+        for folder in (self._artifacts(task_id), self._checkpoints(task_id)):
+            # Most tasks have none; a file may go while it is looked at.
+            with suppress(OSError), os.scandir(folder) as files:
+                size_bytes += sum(file.stat().st_size for file in files)
+        return size_bytes
 
     def _read_checkpoint(self, task_id: str, sha256: str) -> bytes:
         with _opened(self.checkpoint_path(task_id, sha256)) as file:

@@ -146,3 +146,16 @@ class StoreFailed(TelemetryEvent):
     level: ClassVar[int] = logging.ERROR
     error: str
     writes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPruned(TelemetryEvent):
+    """Finished tasks beyond their limits were trimmed or deleted."""
+
+    name: ClassVar[str] = "retention.pruned"
+    deleted: int
+    trimmed: int
+    freed_bytes: int
+    # By how much the database file is shorter.
+    given_back_bytes: int
+    took_s: float
