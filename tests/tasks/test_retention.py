@@ -183,6 +183,28 @@ async def test_files_count_and_go_with_their_task(scene: _Scene, tmp_path: Path)
     assert said.freed_bytes > 1_000_000
 
 
+async def test_files_go_with_their_tasks_also_when_the_caller_goes_away(
+    scene: _Scene, tmp_path: Path
+) -> None:
+    await scene.create_ended("a", "b")
+    for task_id in "ab":
+        await scene.blobs.put(task_id, b"content")
+
+    async def prune() -> None:
+        judge = Judge(scene.clock.now(), Retention(tasks=Keep(max_age=timedelta(0))))
+        async for page in verdicts(scene.store.finished, scene.blobs, judge):
+            async for _ in carry_out(scene.store, scene.blobs, page):
+                pass
+
+    pruning = asyncio.create_task(prune())
+    await scene.until_deleted("a")
+    pruning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await pruning
+    assert await scene.state() == {}
+    assert not any((tmp_path / "artifacts").iterdir())
+
+
 async def test_more_than_a_page_is_gone_through(scene: _Scene) -> None:
     records = [
         TaskRecord(f"t{n:03}", "k", "local", "local", {}, scene.clock.now()) for n in range(450)

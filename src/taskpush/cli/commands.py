@@ -6,6 +6,8 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -13,8 +15,9 @@ import typer
 from taskpush.cli.exits import EXIT_CODES_HELP, ExitCode, errors_told, exit_code_of
 from taskpush.cli.listing import show_kinds, show_tasks
 from taskpush.cli.render import Renderer, follow, print_json_line, renderer_for
-from taskpush.cli.values import params_of
+from taskpush.cli.values import duration_of, params_of, size_of
 from taskpush.client import Client
+from taskpush.core.retention import Keep, Retention
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 
@@ -177,6 +180,43 @@ def kinds(server: Server = DEFAULT_SERVER, json_lines: JsonLinesOption = False) 
     """List what the server can run."""
     with errors_told(), client_for(server) as client:
         show_kinds(client.kinds(), json_lines=json_lines)
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def prune(
+    older_than: Annotated[
+        timedelta | None,
+        typer.Option(parser=duration_of, metavar="AGE", help="What ended longer ago: 30d, 12h."),
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(min=0, metavar="COUNT", help="All but so many, the newest.")
+    ] = None,
+    max_size: Annotated[
+        int | None,
+        typer.Option(parser=size_of, metavar="SIZE", help="What does not fit: 50GiB, 500MB."),
+    ] = None,
+    logs: Annotated[
+        bool, typer.Option("--logs", help="Trim logs only; tasks, results and files stay.")
+    ] = False,
+    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go, and touch nothing.")
+    ] = False,
+    data: Annotated[
+        Path, typer.Option(envvar="TASKPUSH_DATA", help="Folder for the database and artifacts.")
+    ] = Path(".taskpush"),
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Delete finished tasks beyond any of the limits, while no server runs."""
+    limits = Keep(older_than, keep, max_size)
+    if limits.is_unlimited:
+        raise typer.BadParameter("say what goes: --older-than, --keep or --max-size")
+    retention = Retention(**{"logs" if logs else "tasks": limits}, spare=timedelta(0))
+    # The store is loaded by those who need it.
+    from taskpush.cli.prune import Pruning
+    from taskpush.cli.prune import prune as carry_out
+
+    carry_out(Pruning(data, retention, kind, dry_run), json_lines=json_lines)
 
 
 @contextmanager

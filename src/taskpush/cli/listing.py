@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import typer
 from rich.console import Console
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taskpush.cli.render import print_json_line
-from taskpush.cli.text import one_line
+from taskpush.cli.text import one_line, size
 
 
 def show_tasks(tasks: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
@@ -31,6 +31,37 @@ def show_kinds(kinds: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
         _show_json(kinds)
     else:
         _show(("kind", "params", "description"), (_kind_cells(kind) for kind in kinds))
+
+
+def show_pruned(
+    kinds: Sequence[Mapping[str, Any]],
+    *,
+    file_bytes: tuple[int, int],
+    dry_run: bool,
+    json_lines: bool,
+) -> None:
+    """What `prune` removed, or would: per kind, and how large the database was and is."""
+    before, after = file_bytes
+    if json_lines:
+        file = {"database_bytes_before": before, "database_bytes": after}
+        print_json_line(sys.stdout, {"dry_run": dry_run, "kinds": list(kinds), **file})
+        return
+    total = {name: sum(each[name] for each in kinds) for name in _PRUNED}
+    rows = [*kinds, {"kind": "all", **total}] if len(kinds) > 1 else kinds
+    _show(("kind", "deleted", "trimmed", "freed"), (_pruned_cells(row) for row in rows))
+    if not kinds:
+        typer.echo("Nothing is beyond the limits.", err=True)
+    elif dry_run:
+        typer.echo("Nothing was touched.", err=True)
+    else:
+        typer.echo(f"The database takes {size(after)}; it took {size(before)}.", err=True)
+
+
+_PRUNED: Final = ("deleted", "trimmed", "freed_bytes")
+
+
+def _pruned_cells(row: Mapping[str, Any]) -> list[str]:
+    return [str(row["kind"]), str(row["deleted"]), str(row["trimmed"]), size(row["freed_bytes"])]
 
 
 def _task_cells(task: Mapping[str, Any]) -> list[str]:

@@ -1,13 +1,16 @@
-"""Params from the command line: `name=value` words and a JSON file."""
+"""Values from the command line: params, lengths of time, sizes."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import typer
+
+from taskpush.core.quantities import parse_duration, parse_size
 
 
 def params_of(words: Iterable[str], json_file: str | None) -> dict[str, Any]:
@@ -24,6 +27,22 @@ def params_of(words: Iterable[str], json_file: str | None) -> dict[str, Any]:
             raise typer.BadParameter(f"{word!r} is not name=value")
         params[name] = _value(text)
     return params
+
+
+def duration_of(text: str) -> timedelta:
+    """`30d` and the like; raises a usage error for anything else."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def size_of(text: str) -> int:
+    """`50GiB` and the like; raises a usage error for anything else."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _value(text: str) -> Any:

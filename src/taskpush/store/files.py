@@ -145,6 +145,17 @@ class Files:
             release_lock(self._lock)
 
 
+@contextlib.contextmanager
+def look_into(path: Path) -> Iterator[Surveyor]:
+    """Asks about the tasks of a file that may be open elsewhere, and changes nothing.
+
+    Raises `StoreUnavailable`, also for a file of another version.
+    """
+    with _openable(), contextlib.closing(Surveyor(path.resolve())) as surveyor:
+        surveyor.check()
+        yield surveyor
+
+
 async def open_files(path: Path) -> Files:
     """Open everything in a thread (a long WAL may have to be read), the lock first.
 

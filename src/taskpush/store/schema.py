@@ -38,6 +38,15 @@ def migrate(connection: apsw.Connection) -> None:
             connection.pragma("application_id", APPLICATION_ID)
 
 
+def check_present(connection: apsw.Connection) -> None:
+    """Raise `StoreUnavailable` unless the file is ours and of the present version."""
+    version = _version(connection)
+    if version != len(MIGRATIONS):
+        raise StoreUnavailable(
+            f"the data has schema {version}, this version of taskpush reads {len(MIGRATIONS)}"
+        )
+
+
 def _version(connection: apsw.Connection) -> int:
     application, version = (
         connection.pragma("application_id"),

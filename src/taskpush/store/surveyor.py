@@ -18,6 +18,7 @@ from taskpush.store.base import DayStats, StoreUsage, TaskFilter
 from taskpush.store.daystats import DAY_US, MEDIAN, P95, day_of, to_seconds
 from taskpush.store.reader import conditions_of, open_readonly
 from taskpush.store.rows import from_microseconds, to_microseconds
+from taskpush.store.schema import check_present
 
 _FINISHED: Final = """
     SELECT json_group_array(json_array(
@@ -102,6 +103,10 @@ class Surveyor:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+    def check(self) -> None:
+        """Raise `StoreUnavailable` unless the file is ours and of the present version."""
+        check_present(self._connection)
 
     def finished(
         self,

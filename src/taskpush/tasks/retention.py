@@ -102,14 +102,24 @@ async def carry_out(
 ) -> AsyncIterator[Sequence[Verdict]]:
     """Trim and delete, a few tasks at a time; gives what took effect."""
     for first in range(0, len(given), REMOVALS):
-        some = given[first : first + REMOVALS]
-        calls = [_begin(store, verdict) for verdict in some]
-        outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        done = list(_effective(some, outcomes))
-        deleted = [each.task.task_id for each in done if each.fate is Fate.DELETE]
-        if deleted:
-            await blobs.remove(*deleted)
+        step = asyncio.ensure_future(_remove(store, blobs, given[first : first + REMOVALS]))
+        try:
+            done = await asyncio.shield(step)
+        except asyncio.CancelledError:
+            # Whoever goes away: the files go with their tasks.
+            await step
+            raise
         yield done
+
+
+async def _remove(store: Store, blobs: Blobs, given: Sequence[Verdict]) -> list[Verdict]:
+    calls = [_begin(store, verdict) for verdict in given]
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    done = list(_effective(given, outcomes))
+    deleted = [each.task.task_id for each in done if each.fate is Fate.DELETE]
+    if deleted:
+        await blobs.remove(*deleted)
+    return done
 
 
 def _begin(store: Store, verdict: Verdict) -> asyncio.Future[object]:
