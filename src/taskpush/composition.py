@@ -29,6 +29,7 @@ from taskpush.store.base import Store
 from taskpush.store.blobs import Blobs
 from taskpush.store.memory import MemoryStore
 from taskpush.store.sqlite import SqliteStore
+from taskpush.tasks.history import History
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.queueing import QueueKeeper
 from taskpush.tasks.readiness import Readiness
@@ -129,6 +130,7 @@ async def start(
         queries=queries,
         readiness=Readiness(store, plane.hub),
         queue=keeper,
+        history=History(store, registry, keeper),
         registry=registry,
         blobs=blobs,
         default_kind=default_kind,

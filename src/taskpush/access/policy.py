@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from taskpush.access.principal import Principal
+from taskpush.access.principal import LOCAL, Principal
 from taskpush.models.task import TaskRecord
 
 
@@ -19,6 +19,11 @@ class Action(StrEnum):
 def may_create(principal: Principal) -> bool:
     """Whether the principal may create tasks: the local one may, and there is no other yet."""
     return bool(principal.owner)
+
+
+def may_see_all(principal: Principal) -> bool:
+    """Whether the principal may learn how much there is of everybody's tasks."""
+    return principal == LOCAL
 
 
 def may(principal: Principal, action: Action, record: TaskRecord) -> bool:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from taskpush.api import artifacts, meta, pages, problems, queue, tasks
+from taskpush.api import artifacts, meta, pages, problems, queue, stats, tasks
 from taskpush.api.body import BodyLimit
 from taskpush.api.services import Services
 
@@ -41,6 +41,7 @@ def build(
             {"name": "artifacts", "description": "Files that jobs made."},
             {"name": "kinds", "description": "What can be run here."},
             {"name": "queue", "description": "Who waits, and for how long."},
+            {"name": "stats", "description": "What became of tasks, day by day."},
             {"name": "health", "description": "For load balancers and people."},
         ],
     )
@@ -55,8 +56,8 @@ def build(
             allow_headers=["Content-Type", "Authorization", "Idempotency-Key"],
             expose_headers=["Location", "Retry-After"],
         )
-    for router in (tasks.router, artifacts.router, meta.router, queue.router, pages.router):
-        app.include_router(router)
+    for part in (tasks, artifacts, meta, queue, stats, pages):
+        app.include_router(part.router)
     app.mount("/static", pages.assets(), name="static")
     app.mount("/socket.io", socket, name="socket")
     return app

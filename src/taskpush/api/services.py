@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from taskpush.access.principal import LOCAL, Principal
 from taskpush.runner.registry import Registry
 from taskpush.store.blobs import Blobs
+from taskpush.tasks.history import History
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.queueing import QueueKeeper
 from taskpush.tasks.readiness import Readiness
@@ -24,6 +25,7 @@ class Services:
     queries: TaskQueries
     readiness: Readiness
     queue: QueueKeeper
+    history: History
     registry: Registry
     blobs: Blobs
     # None when every create has to name its kind.

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from taskpush.cli.exits import EXIT_CODES_HELP, ExitCode, errors_told, exit_code_of
-from taskpush.cli.listing import show_kinds, show_tasks
+from taskpush.cli.listing import show_days, show_kinds, show_tasks
 from taskpush.cli.render import Renderer, follow, print_json_line, renderer_for
 from taskpush.cli.values import duration_of, params_of, size_of
 from taskpush.client import Client
@@ -180,6 +180,18 @@ def kinds(server: Server = DEFAULT_SERVER, json_lines: JsonLinesOption = False) 
     """List what the server can run."""
     with errors_told(), client_for(server) as client:
         show_kinds(client.kinds(), json_lines=json_lines)
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def stats(
+    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=366, help="So many, today included.")] = 30,
+    server: Server = DEFAULT_SERVER,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Show what became of tasks, per day and kind."""
+    with errors_told(), client_for(server) as client:
+        show_days(client.stats(kind, days=days)["days"], json_lines=json_lines)
 
 
 @app.command(epilog=EXIT_CODES_HELP)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taskpush.cli.render import print_json_line
-from taskpush.cli.text import one_line, size
+from taskpush.cli.text import duration, one_line, size
 
 
 def show_tasks(tasks: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
@@ -31,6 +31,26 @@ def show_kinds(kinds: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
         _show_json(kinds)
     else:
         _show(("kind", "params", "description"), (_kind_cells(kind) for kind in kinds))
+
+
+def show_days(days: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
+    """What became of the tasks of each kind on each day."""
+    if json_lines:
+        _show_json(days)
+    else:
+        names = ("day", "kind", *_ENDS, "median", "95 %", "wait")
+        _show(names, (_day_cells(day) for day in days))
+
+
+_ENDS: Final = ("completed", "failed", "cancelled", "interrupted")
+
+
+def _day_cells(day: Mapping[str, Any]) -> list[str]:
+    times = (day.get(name) for name in ("median_seconds", "p95_seconds", "median_wait_seconds"))
+    return [
+        *(str(day.get(name, "")) for name in ("day", "kind", *_ENDS)),
+        *("" if seconds is None else duration(seconds) for seconds in times),
+    ]
 
 
 def show_pruned(

@@ -205,6 +205,14 @@ class AsyncClient:
         """What tasks the server runs, with JSON Schema of their params and results."""
         return [fields async for fields in self._items("/kinds", {})]
 
+    async def stats(self, kind: str | None = None, *, days: int = 30) -> dict[str, Any]:
+        """What became of the tasks of the last days, as `GET /api/stats` says it."""
+        query = {"days": str(days)} | ({} if kind is None else {"kind": kind})
+        answer = await self._get("/stats", query)
+        if not isinstance(answer, dict):
+            raise BadAnswer("the server sent statistics that are none")
+        return answer
+
     async def events(self, task_id: str, after: After = None) -> AsyncIterator[WatchEvent]:
         """The logged events after a position that there are now, without waiting for more.
 

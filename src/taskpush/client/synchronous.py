@@ -107,6 +107,7 @@ class Client(CallbackClient):
     retry = _blocking(AsyncClient.retry)
     delete = _blocking(AsyncClient.delete)
     kinds = _blocking(AsyncClient.kinds)
+    stats = _blocking(AsyncClient.stats)
     list_tasks = _iterating(AsyncClient.list_tasks)
     events = _iterating(AsyncClient.events)
     watch = _iterating(AsyncClient.watch)
