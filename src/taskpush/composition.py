@@ -165,7 +165,9 @@ def _retention_rounds(
     clock: SystemClock,
     telemetry: Telemetry,
 ) -> RetentionRounds:
-    of_kinds = {spec.name: spec.retention for spec in registry.kinds() if spec.retention}
+    of_kinds = {
+        spec.name: spec.retention for spec in registry.kinds() if spec.retention is not None
+    }
     return RetentionRounds(
         store,
         blobs,

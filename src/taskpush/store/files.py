@@ -1,4 +1,4 @@
-"""What the SQLite store holds open: the lock, four connections, three threads."""
+"""What the SQLite store holds open: the lock, five connections, four threads."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ class Files:
         self._lister = lister
         self._surveyor = surveyor
         self._surveying = ThreadPoolExecutor(1, thread_name_prefix="taskpush-store-survey")
+        self._browsing = ThreadPoolExecutor(1, thread_name_prefix="taskpush-store-browse")
         self._writing = writing
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="taskpush-store-read")
         self.last_order = database.last_order()
@@ -79,14 +80,14 @@ class Files:
             )
 
     async def browse(self, question: Callable[[Reader], Answer]) -> Answer:
-        """What `question` says of many tasks, in a thread where it may take its time."""
+        """What `question` says of a list of tasks, in a thread where it may take its time."""
         with _readable():
             return await asyncio.get_running_loop().run_in_executor(
-                self._surveying, question, self._lister
+                self._browsing, question, self._lister
             )
 
     async def survey(self, question: Callable[[Surveyor], Answer]) -> Answer:
-        """What `question` says of many tasks, in a thread where it may take its time."""
+        """What `question` says of all tasks: it may take seconds, and no list waits for it."""
         with _readable():
             return await asyncio.get_running_loop().run_in_executor(
                 self._surveying, question, self._surveyor
@@ -121,11 +122,12 @@ class Files:
         try:
             await self._cut_short()
             await loop.run_in_executor(self._reading, self._reader.close)
-            await loop.run_in_executor(self._surveying, self._lister.close)
+            await loop.run_in_executor(self._browsing, self._lister.close)
             await loop.run_in_executor(self._surveying, self._surveyor.close)
         finally:
             await loop.run_in_executor(self._writing, self._close_writing)
             self._reading.shutdown()
+            self._browsing.shutdown()
             self._surveying.shutdown()
             self._writing.shutdown()
 

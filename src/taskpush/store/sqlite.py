@@ -2,8 +2,8 @@
 
 Who touches what: the event loop holds the live records and commits batches that need no sync (a
 tenth of a millisecond); a writer thread commits those that do, and makes checkpoints, while the
-loop goes on; a reader thread answers what is not in memory, and another one what needs a look at
-many tasks.
+loop goes on; a reader thread answers what is not in memory, another one lists tasks, and a third
+one looks at all of them.
 """
 
 from __future__ import annotations

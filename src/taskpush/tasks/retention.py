@@ -24,7 +24,7 @@ from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import RetentionPruned
 
 PAGE: Final = 200
-"""Tasks that are asked for at once: some milliseconds, for which lists wait."""
+"""Tasks that are asked for at once: some milliseconds."""
 REMOVALS: Final = 50
 """Tasks that are trimmed or deleted together: what others write waits for one such commit."""
 FIRST_AFTER_S: Final = 10.0
