@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from taskpush.cli.commands import app
 from taskpush.cli.exits import ExitCode
+from taskpush.store.sqlite import SqliteStore
 from tests.support.server import ROOT, ServerProcess
 
 
@@ -172,6 +173,26 @@ def test_another_programs_database_is_left_alone(tmp_path: Path, dry_run: list[s
     assert ran.exit_code == ExitCode.REFUSED
     assert "the database of another program" in ran.stderr
     assert (tmp_path / "taskpush.db").read_bytes() == before
+
+
+def test_a_prune_that_is_stopped_says_what_it_has_done(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def stop(*_: Any) -> None:
+        nonlocal asked
+        asked += 1
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SqliteStore, "shrink", stop)
+    ran = prune(server.data, "--keep", "1")
+    assert asked == 1
+    assert ran.exit_code == ExitCode.STOPPED
+    assert ran.stdout.startswith("iterate\t3\t0\t")
+    assert "stopped" in ran.stderr
+    monkeypatch.undo()
+    assert json.loads(prune(server.data, "--keep", "1", "--json-lines").stdout)["kinds"] == []
 
 
 def test_it_works_as_a_command_of_its_own(server: ServerProcess) -> None:

@@ -84,6 +84,7 @@ def prune(pruning: Pruning, *, json_lines: bool) -> None:
         json_lines=json_lines,
     )
     if stopped:
+        err.print("taskpush: stopped; what is beyond the limits can be pruned again", markup=False)
         raise typer.Exit(ExitCode.STOPPED)
 
 

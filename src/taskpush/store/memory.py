@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from heapq import nlargest
 from itertools import accumulate, islice
 
 from typing_extensions import override
@@ -232,21 +233,21 @@ class MemoryStore(Store):
         limit: int,
     ) -> Sequence[FinishedTask]:
         self._opened()
-        found = [
-            self._finished(entry, entry.record.finished_at)
+        ends = [
+            (entry.record.finished_at, entry.order, entry)
             for entry in self._entries.values()
             if entry.record.status.is_final
             and entry.record.finished_at is not None
             and kind in (None, entry.record.kind)
             and (before is None or entry.record.finished_at < before)
-            and (
-                after is None
-                or (entry.record.finished_at, entry.order) < (after.finished_at, after.order)
-            )
         ]
+        if after is not None:
+            last = (after.finished_at, after.order)
+            ends = [end for end in ends if end[:2] < last]
+        newest = nlargest(limit, ends, key=lambda end: end[:2])
+        found = [self._finished(entry, finished_at) for finished_at, _, entry in newest]
         await _read_elsewhere()
-        found.sort(key=lambda task: (task.finished_at, task.order), reverse=True)
-        return found[:limit]
+        return found
 
     @override
     async def usage(self) -> StoreUsage:
