@@ -31,7 +31,7 @@ from taskpush.store.memory import MemoryStore
 from taskpush.store.sqlite import SqliteStore
 from taskpush.tasks.history import History
 from taskpush.tasks.queries import TaskQueries
-from taskpush.tasks.queueing import QueueKeeper
+from taskpush.tasks.queueing.keeper import QueueKeeper
 from taskpush.tasks.readiness import Readiness
 from taskpush.tasks.recovery import remove_orphans, resume_interrupted, settle_abandoned
 from taskpush.tasks.retention import RetentionRounds

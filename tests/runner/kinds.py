@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from taskpush.runner.context import TaskCancelled, TaskContext
-from taskpush.runner.registry import Handler
+from taskpush.runner.kind import Handler
 
 
 class Style(StrEnum):

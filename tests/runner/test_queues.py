@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskpush.runner.handlers import inspect_handler
 from taskpush.runner.queues import Delays, Entry, KindQueue, Slot
-from taskpush.runner.registry import inspect_handler
 from taskpush.store.base import Waiting
 from tests.runner import kinds
 

@@ -15,7 +15,8 @@ from typing_extensions import TypedDict
 
 from taskpush.errors import TaskPushError
 from taskpush.runner.context import TaskContext
-from taskpush.runner.registry import InvalidResult, KindSpec, Registry, Style
+from taskpush.runner.kind import InvalidResult, KindSpec, Style
+from taskpush.runner.registry import Registry
 from tests.runner import kinds
 
 if TYPE_CHECKING:

@@ -19,10 +19,11 @@ from taskpush.ids import new_task_id
 from taskpush.models.events import Status
 from taskpush.models.task import TaskRecord
 from taskpush.runner.inprocess import InProcessRunner
-from taskpush.runner.registry import Handler, Registry
+from taskpush.runner.kind import Handler
+from taskpush.runner.registry import Registry
 from taskpush.store.base import Announcement, TaskDeleted, Waiting
+from taskpush.store.batch import Batch
 from taskpush.store.blobs import Blobs
-from taskpush.store.ledger import Batch
 from taskpush.store.memory import MemoryStore
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import TelemetryEvent

@@ -12,7 +12,7 @@ from taskpush.runner.registry import Registry
 from taskpush.store.blobs import Blobs
 from taskpush.tasks.history import History
 from taskpush.tasks.queries import TaskQueries
-from taskpush.tasks.queueing import QueueKeeper
+from taskpush.tasks.queueing.keeper import QueueKeeper
 from taskpush.tasks.readiness import Readiness
 from taskpush.tasks.service import TaskService
 

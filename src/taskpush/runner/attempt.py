@@ -34,10 +34,10 @@ from taskpush.runner.ending import (
     unresumable,
 )
 from taskpush.runner.execution import Execution, LoopExecution, ThreadExecution
+from taskpush.runner.kind import KindSpec, Style
 from taskpush.runner.policy import Key
 from taskpush.runner.process import ProcessExecution
 from taskpush.runner.recorder import DEFAULT_LOG_BUDGET, LogBudget, Recorder
-from taskpush.runner.registry import KindSpec, Style
 from taskpush.runner.reports import MAX_DATA_BYTES
 from taskpush.store.base import Commit, Store
 from taskpush.store.blobs import BadBlob, Blobs

@@ -12,7 +12,7 @@ from taskpush.errors import TaskPushError
 from taskpush.models.task import TaskError
 from taskpush.models.values import joined
 from taskpush.runner.context import TaskCancelled, TaskContext
-from taskpush.runner.registry import InvalidResult, KindSpec
+from taskpush.runner.kind import InvalidResult, KindSpec
 from taskpush.runner.reports import cut, shown, without_surrogates
 
 MAX_ERROR_BYTES: Final = 4 * 1024

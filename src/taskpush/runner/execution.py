@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from taskpush.runner.channel import LocalChannel
 from taskpush.runner.context import TaskCancelled, TaskContext
 from taskpush.runner.ending import Ending, Returned, Stopped, call, raised
-from taskpush.runner.registry import KindSpec
+from taskpush.runner.kind import KindSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from taskpush.models.events import EventType
 from taskpush.models.task import TaskError, TaskRecord
 from taskpush.runner import frames
 from taskpush.runner.ending import Ending, Lost, Raised, Returned, Stopped
+from taskpush.runner.kind import KindSpec
 from taskpush.runner.recorder import Recorder
-from taskpush.runner.registry import KindSpec
 from taskpush.runner.reports import (
     Iteration,
     LogLine,

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from taskpush.runner.kind import KindSpec
 from taskpush.runner.policy import Key
-from taskpush.runner.registry import KindSpec
 from taskpush.store.base import Waiting
 
 

@@ -31,7 +31,8 @@ from taskpush.models.events import EventType
 from taskpush.runner import frames
 from taskpush.runner.context import DONE, LastWords, TaskCancelled, TaskContext
 from taskpush.runner.ending import Ending, Lost, Raised, Returned, Stopped, call, raised, refused
-from taskpush.runner.registry import Handler, InvalidResult, inspect_handler
+from taskpush.runner.handlers import inspect_handler
+from taskpush.runner.kind import Handler, InvalidResult
 from taskpush.runner.reports import (
     LOGS_IN_FLIGHT,
     Iteration,

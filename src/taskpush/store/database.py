@@ -18,7 +18,7 @@ from typing import Any, Final
 import apsw
 import orjson
 
-from taskpush.store.ledger import MAX_FORGOTTEN_KEYS, Batch, Cut
+from taskpush.store.batch import MAX_FORGOTTEN_KEYS, Batch, Cut
 from taskpush.store.rows import to_microseconds
 from taskpush.store.schema import migrate
 

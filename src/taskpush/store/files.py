@@ -13,9 +13,9 @@ import apsw
 
 from taskpush.errors import StoreUnavailable
 from taskpush.store.base import IdempotencyKey
+from taskpush.store.batch import Batch
 from taskpush.store.calls import Entry, Stored
 from taskpush.store.database import Database, open_database
-from taskpush.store.ledger import Batch
 from taskpush.store.lockfile import acquire_lock, release_lock
 from taskpush.store.reader import Reader
 from taskpush.store.surveyor import Surveyor

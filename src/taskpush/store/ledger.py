@@ -1,19 +1,17 @@
-"""What both adapters decide in memory: the newest records, batches of writes, revs, listeners."""
+"""What both adapters decide in memory: the newest records, revs, listeners."""
 
 from __future__ import annotations
 
 import asyncio
-from asyncio import Future
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
 from taskpush.core.journal import first_rev, seal, seal_volatile
 from taskpush.core.lifecycle import Decide, Decision
-from taskpush.errors import NotFound, StoreUnavailable, TaskPushError
+from taskpush.errors import NotFound, TaskPushError
 from taskpush.models.events import EventType, Status
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.models.values import is_safe_number
@@ -26,28 +24,12 @@ from taskpush.store.base import (
     IdempotencyKey,
     TaskDeleted,
 )
+from taskpush.store.batch import Batch, Cut, Outcome, Row
 from taskpush.store.calls import Call, Create, Delete, Entry, KeptKey, Stored, Trim, Write
 from taskpush.store.rows import encode_record
 
 REV_BLOCK: Final = 1 << 20
 """How many revs are reserved on disk at a time, so that a rev costs no write."""
-
-MAX_BATCH_EVENTS: Final = 1000
-"""Bounds how long others wait for one commit; a single call may be larger."""
-MAX_BATCH_REMOVALS: Final = 10_000
-"""Events that one commit removes before the next batch begins; a single call may be larger."""
-MAX_FORGOTTEN_KEYS: Final = 1024
-"""Keys that one commit removes at most: more than a batch can add, so that they never pile up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A task whose record changed in more than its head and its volatile events."""
-
-    order: int
-    record: TaskRecord
-    doc: bytes
-    created: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,105 +42,6 @@ class Move:
     events: tuple[LoggedEvent, ...]
     # Whether volatile events of older attempts are dropped.
     raises_attempt: bool
-
-
-@dataclass(slots=True)
-class Cut:
-    """The begin of a log that is removed."""
-
-    entry: Entry
-    # The last seq that goes.
-    through: int
-    # Filled in by the adapter that commits it.
-    removed_bytes: int = 0
-
-
-Outcome = Commit | Created | TaskRecord | Cut | Exception
-
-
-@dataclass(slots=True)
-class Batch:
-    """Calls that are committed together, and what they make of the tasks they touch.
-
-    An adapter commits its parts in the order in which they stand here: what is deleted may have
-    been created or written in the same batch.
-    """
-
-    synced: bool
-    calls: list[Call] = field(default_factory=list)
-    # What each call will be told, in the same order.
-    outcomes: list[Outcome] = field(default_factory=list)
-    # The newest record of each task that was touched.
-    entries: dict[str, Entry] = field(default_factory=dict)
-    rows: dict[str, Row] = field(default_factory=dict)
-    # With the `Entry.order` of their tasks, in the order of their commit.
-    events: list[tuple[Entry, LoggedEvent]] = field(default_factory=list)
-    # Tasks whose stored volatile events are of older attempts.
-    outdated: dict[str, Entry] = field(default_factory=dict)
-    latest: list[tuple[Entry, VolatileEvent]] = field(default_factory=list)
-    # By `IdempotencyKey.name`.
-    keys: dict[tuple[str, str, str], KeptKey] = field(default_factory=dict)
-    # Keys that are not younger may go; None unless something is created.
-    forget_keys_of: datetime | None = None
-    cuts: list[Cut] = field(default_factory=list)
-    deleted: dict[str, Entry] = field(default_factory=dict)
-    # The high-water mark to store; None while the stored one is far enough.
-    reserved_rev: int | None = None
-    # Events and deletions, in the order in which they took effect.
-    told: list[Announcement] = field(default_factory=list)
-    # How many events the cuts and deletions remove, at most.
-    removals: int = 0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to commit."""
-        return not (
-            self.synced
-            or self.rows
-            or self.events
-            or self.outdated
-            or self.latest
-            or self.keys
-            or self.cuts
-            or self.deleted
-            or self.reserved_rev is not None
-        )
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the next call is better committed with the next batch."""
-        return len(self.events) >= MAX_BATCH_EVENTS or self.removals >= MAX_BATCH_REMOVALS
-
-    @property
-    def row_count(self) -> int:
-        """How many rows are to be written."""
-        return len(self.rows) + len(self.events) + len(self.latest)
-
-    def resolve(self) -> None:
-        """Tell every caller what its call made true, or why it did not take effect."""
-        for call, outcome in zip(self.calls, self.outcomes, strict=True):
-            future: Future[Any] = call.future
-            if future.done():
-                continue
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            elif isinstance(outcome, Cut):
-                future.set_result(outcome.removed_bytes)
-            else:
-                future.set_result(outcome)
-
-    def fail(self, detail: str) -> None:
-        """Tell every caller that nothing took effect.
-
-        Also those whose `decide` raised: it may have seen what now never was.
-        """
-        self.outcomes = [StoreUnavailable(detail) for _ in self.calls]
-        self.resolve()
-
-    def abandon(self) -> None:
-        """Let every caller go who can't be told whether the batch was committed."""
-        for call in self.calls:
-            call.future.cancel()
 
 
 class Ledger:

@@ -35,10 +35,11 @@ from taskpush.store.base import (
     TaskPage,
     Waiting,
 )
+from taskpush.store.batch import MAX_FORGOTTEN_KEYS, Batch, Cut
 from taskpush.store.calls import Entry, KeptKey, Stored
 from taskpush.store.cursor import decode_cursor, encode_cursor
 from taskpush.store.daystats import day_stats, first_of_days, took_us
-from taskpush.store.ledger import MAX_FORGOTTEN_KEYS, Batch, Cut, Ledger, newest_latest
+from taskpush.store.ledger import Ledger, newest_latest
 from taskpush.store.positions import check_position
 from taskpush.store.rows import encode_record
 from taskpush.store.writer import NOT_OPEN, Writer

@@ -16,8 +16,9 @@ from taskpush.errors import StoreUnavailable
 from taskpush.models.task import TaskRecord
 from taskpush.models.values import is_clean_text
 from taskpush.store.base import MAX_CREATED_TASKS, Commit, Created, IdempotencyKey
+from taskpush.store.batch import Batch
 from taskpush.store.calls import Call, Create, Delete, Stored, Trim, Write
-from taskpush.store.ledger import Batch, Ledger
+from taskpush.store.ledger import Ledger
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import StoreFailed
 

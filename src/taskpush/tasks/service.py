@@ -27,7 +27,8 @@ from taskpush.models.events import Status
 from taskpush.models.task import TaskRecord
 from taskpush.models.values import joined, value_problems
 from taskpush.runner.base import Runner
-from taskpush.runner.registry import KindSpec, Registry
+from taskpush.runner.kind import KindSpec
+from taskpush.runner.registry import Registry
 from taskpush.store.base import IdempotencyKey, Store, Waiting
 from taskpush.store.blobs import Blobs
 

@@ -19,10 +19,11 @@ from taskpush.errors import TaskPushError
 from taskpush.models.events import EventType
 from taskpush.models.queue import KindQueue
 from taskpush.models.task import TaskError, TaskRecord, VolatileEvent
-from taskpush.runner.registry import KindSpec, Registry
+from taskpush.runner.kind import KindSpec
+from taskpush.runner.registry import Registry
 from taskpush.store.base import Announcement
 from taskpush.store.memory import MemoryStore
-from taskpush.tasks.queueing import MAX_TOLD, QueueKeeper
+from taskpush.tasks.queueing.keeper import MAX_TOLD, QueueKeeper
 from tests.store.harness import Harness, body_of, progress
 
 ANN = Principal(tenant="local", owner="ann")

@@ -1,0 +1,69 @@
+"""What a reader of the queue sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from taskpush.access.policy import Action, may
+from taskpush.access.principal import Principal
+from taskpush.core.estimates import (
+    Forecast,
+)
+from taskpush.models.queue import KindQueue, Place, QueueEntry
+from taskpush.tasks.queueing.line import Line
+
+
+def kind_queue(line: Line, principal: Principal, *, limit: int, now_s: float) -> KindQueue:
+    """The queue as the principal may see it.
+
+    Of the first `limit` positions what the kind's `queue_visibility` shows, and the principal's
+    own further back, at most as many again.
+    """
+    return KindQueue(
+        kind=line.kind,
+        slots=line.slots,
+        running=len(line.running),
+        waiting=len(line.waiting),
+        entries=_visible(line, line.forecasts(now_s), principal, limit),
+        next_submission=Place(**place_numbers(line.next_submission(now_s))),
+        accuracy=line.accuracy(),
+    )
+
+
+def _visible(
+    line: Line, forecasts: Sequence[Forecast], principal: Principal, limit: int
+) -> list[QueueEntry]:
+    visibility = line.spec.queue_visibility if line.spec else "none"
+    entries: list[QueueEntry] = []
+    own_beyond = 0
+    for entry, forecast in zip(line.waiting, forecasts, strict=True):
+        own = may(principal, Action.READ, entry.record)
+        if forecast.position > limit:
+            if own_beyond >= limit:
+                break
+            own_beyond += own
+        if own or (visibility != "none" and forecast.position <= limit):
+            shown = own or visibility == "titles"
+            entries.append(
+                QueueEntry(
+                    **place_numbers(forecast),
+                    own=own,
+                    task_id=entry.task_id if own else None,
+                    title=entry.record.title if shown else None,
+                )
+            )
+    return entries
+
+
+def place_numbers(forecast: Forecast) -> dict[str, Any]:
+    """The fields that events and answers share; tenths of a second are all that can be meant."""
+    span = forecast.start
+    etas = (span.eta_s, span.low_s, span.high_s) if span else (None, None, None)
+    names = ("eta_seconds", "eta_low", "eta_high")
+    rounded = (None if eta is None else round(eta, 1) for eta in etas)
+    return {
+        "position": forecast.position,
+        "ahead": forecast.ahead,
+        **dict(zip(names, rounded, strict=True)),
+    }
