@@ -63,6 +63,7 @@ class TaskPush:
         max_attempts: int = 1,
         backoff: Backoff | None = None,
         resume: Resume = "manual",
+        queue_limit: int | None = None,
         queue_visibility: QueueVisibility = "anonymous",
         retention: Retention | None = None,
     ) -> Callable[[Handler], Handler]:
@@ -85,7 +86,9 @@ class TaskPush:
         from its newest checkpoint; after three times without a new checkpoint it is failed.
         Otherwise it stays `interrupted` until somebody retries it.
 
-        Of others' tasks in the queue a reader sees `anonymous` entries, their `titles`, or `none`.
+        While `queue_limit` tasks of the kind are pending (waiting, delayed, or between two
+        attempts) a create is refused with `queue_full`. Of others' tasks in the queue a reader
+        sees `anonymous` entries, their `titles`, or `none`.
 
         `retention` says what is kept of the kind's finished tasks, in place of the settings:
         `Retention(tasks=Keep(max_age=timedelta(days=30)), logs=Keep(max_count=1000))`.
@@ -105,6 +108,7 @@ class TaskPush:
                 max_attempts=max_attempts,
                 backoff=backoff,
                 resume=resume,
+                queue_limit=queue_limit,
                 queue_visibility=queue_visibility,
                 retention=retention,
             )

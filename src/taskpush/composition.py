@@ -97,7 +97,15 @@ async def start(
         grace_s=settings.process_grace_s,
     )
     queries = TaskQueries(store, plane.hub)
-    service = TaskService(store, registry, runner, clock, blobs, default_kind=default_kind)
+    service = TaskService(
+        store,
+        registry,
+        runner,
+        clock,
+        blobs,
+        default_kind=default_kind,
+        room_in_s=keeper.room_in_s,
+    )
     socket = SocketServer(
         TasksNamespace(service, Watching(store, queries), server_version=VERSION),
         plane,

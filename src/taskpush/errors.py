@@ -47,6 +47,7 @@ CODES: Final[Mapping[str, CodeSpec]] = MappingProxyType(
         "not_started": CodeSpec(503, "taskpush has not been started"),
         "shutting_down": CodeSpec(503, "The server is shutting down"),
         "store_unavailable": CodeSpec(503, "The store cannot be written"),
+        "queue_full": CodeSpec(503, "The kind's queue takes no more tasks for the moment"),
         "internal_error": CodeSpec(500, "Something went wrong on the server"),
     }
 )
@@ -67,6 +68,8 @@ class TaskPushError(Exception):
     """
 
     code: str = "internal_error"
+    # When to try again; None means that the status's usual answer holds.
+    retry_after_s: int | None = None
 
     def __init__(
         self,
@@ -130,6 +133,25 @@ class PositionGone(TaskPushError):
         super().__init__(reason, extra={"oldest": oldest})
         self.oldest = oldest
         self.reason = reason
+
+
+class QueueFull(TaskPushError):
+    """As many tasks of the kind are pending as its `queue_limit` allows; nothing was created.
+
+    `wanted` is how many tasks of the kind the create has, `room` how many more would have fitted.
+    """
+
+    code = "queue_full"
+
+    def __init__(self, kind: str, *, limit: int, wanted: int, room: int) -> None:
+        super().__init__(
+            f"{limit - room} tasks of kind {kind} are pending, of at most {limit}",
+            extra={"kind": kind, "queue_limit": limit},
+        )
+        self.kind = kind
+        self.limit = limit
+        self.wanted = wanted
+        self.room = room
 
 
 class StoreUnavailable(TaskPushError):

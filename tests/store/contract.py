@@ -21,6 +21,7 @@ from taskpush.errors import (
     IllegalTransition,
     NotFound,
     PositionGone,
+    QueueFull,
     StaleAttempt,
     StoreUnavailable,
     TaskPushError,
@@ -321,6 +322,59 @@ class CreateContract:
         for refused in (records, []):
             with pytest.raises(ValueError, match="1 to 1000"):
                 harness.store.create(refused)
+
+    async def test_a_limit_counts_what_is_pending_of_its_kind(self, harness: Harness) -> None:
+        async def create(*kinds: str) -> Created:
+            records = [harness.new_record(kind=kind) for kind in kinds]
+            return await harness.store.create(records, limits={"layout": 2})
+
+        first, second = (await create("layout", "layout", "train")).records[:2]
+        for kinds in (("layout",), ("train", "layout")):
+            with pytest.raises(QueueFull, match="2 tasks of kind layout are pending, of at most 2"):
+                await create(*kinds)
+        assert len(await harness.store.waiting()) == 3
+        await create("train")
+        # A started, a deleted and a cancelled one make room; one that is retried takes it again.
+        await harness.store.write(first.task_id, harness.start())
+        await create("layout")
+        now = harness.clock.now()
+        await harness.store.write(second.task_id, lifecycle.cancel(None, now))
+        await harness.store.delete(second.task_id, lifecycle.delete())
+        await harness.store.write(first.task_id, lifecycle.stop(1, now))
+        await harness.store.write(first.task_id, retry)
+        with pytest.raises(QueueFull) as caught:
+            await create("layout", "layout")
+        assert (caught.value.wanted, caught.value.room, caught.value.limit) == (2, 0, 2)
+
+    async def test_creations_at_once_do_not_pass_a_limit(self, harness: Harness) -> None:
+        results = await asyncio.gather(
+            *(
+                harness.store.create([harness.new_record()], limits={"layout": 10})
+                for _ in range(50)
+            ),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(result, Created) for result in results) == 10
+        assert sum(isinstance(result, QueueFull) for result in results) == 40
+        assert len(await harness.store.waiting()) == 10
+
+    async def test_a_limit_holds_over_a_restart(self, harness: Harness) -> None:
+        await harness.create()
+        await harness.create_running()
+        await harness.reopen()
+        with pytest.raises(QueueFull):
+            await harness.store.create([harness.new_record()], limits={"layout": 1})
+
+    async def test_a_limit_does_not_hinder_the_repetition_of_a_creation(
+        self, harness: Harness
+    ) -> None:
+        record = harness.new_record()
+        created = await harness.store.create([record], key=KEY, limits={"layout": 1})
+        again = await harness.store.create([record], key=KEY, limits={"layout": 1})
+        assert again == Created(created.records, (), fresh=False)
+        with pytest.raises(TaskPushError) as caught:
+            await harness.store.create([record], limits={"layout": 1})
+        assert caught.value.code == "task_id_taken"
 
     async def test_a_taken_id_fails_the_whole(self, harness: Harness) -> None:
         taken = await harness.create()

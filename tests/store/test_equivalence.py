@@ -59,6 +59,8 @@ class Create:
     tasks: tuple[int, ...]
     key: int | None
     body: int
+    # Of kind "layout", how many may be pending.
+    limit: int
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ STEPS = st.lists(
         st.lists(TASKS, min_size=1, max_size=2).map(tuple),
         st.none() | st.integers(0, 1),
         st.integers(0, 1),
+        st.integers(0, 2),
     )
     | st.builds(Delete, TASKS, st.booleans())
     | st.builds(Trim, TASKS, st.integers(1, 3))
@@ -198,7 +201,9 @@ class Run:
         key = None
         if step.key is not None:
             key = IdempotencyKey("local", "ann", f"key {step.key}", f"body {step.body}")
-        return self.harness.store.create([self._new(task) for task in step.tasks], key=key)
+        return self.harness.store.create(
+            [self._new(task) for task in step.tasks], key=key, limits={"layout": step.limit}
+        )
 
     def _new(self, task: int) -> TaskRecord:
         return self.harness.new_record(

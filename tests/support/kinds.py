@@ -137,6 +137,12 @@ class SleepParams(BaseModel):
     seconds: float = 600
 
 
+@push.task("narrow", concurrency=1, queue_limit=10)
+async def narrow(ctx: TaskContext, params: SleepParams) -> None:
+    """A job that waits, one at a time, of which ten may be pending."""
+    await asyncio.sleep(params.seconds)
+
+
 @push.task("sleep", concurrency=2)
 async def sleep(ctx: TaskContext, params: SleepParams) -> None:
     """A job that waits, two at a time."""

@@ -45,9 +45,10 @@ def problem_response(error: TaskPushError) -> Response:
     }
     if error.problems:
         body["errors"] = [{"loc": p.loc, "message": p.message} for p in error.problems]
-    return ProblemResponse(
-        body, status_code=error.spec.status, headers=_HEADERS.get(error.spec.status)
-    )
+    headers = dict(_HEADERS.get(error.spec.status, {}))
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
+    return ProblemResponse(body, status_code=error.spec.status, headers=headers)
 
 
 def responses(*codes: int) -> dict[int | str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from taskpush.client.callbacks import Callback
 from taskpush.client.errors import (
     BadAnswer,
     ClientError,
+    QueueFull,
     RequestRefused,
     ServerUnreachable,
     TaskCancelled,
@@ -30,6 +31,7 @@ __all__ = [
     "ClientError",
     "Patience",
     "Position",
+    "QueueFull",
     "RequestRefused",
     "Resync",
     "ServerUnreachable",

@@ -113,7 +113,8 @@ class AsyncClient:
         `run_at` (with a zone) delays the task, `priority` moves it among those that wait,
         `timeout_s` bounds an attempt, and `max_attempts` is how often it is tried.
 
-        Raises `RequestRefused` with `unknown_kind`, `invalid_params` (see its `errors`), ….
+        Raises `RequestRefused` with `unknown_kind`, `invalid_params` (see its `errors`), …, and
+        `QueueFull` with `retry_after` when the kind's queue has no room.
         """
         named = {
             "task_id": task_id,

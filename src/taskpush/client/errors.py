@@ -40,6 +40,15 @@ class RequestRefused(ClientError):
         super().__init__(f"{self.detail} ({code})")
 
 
+class QueueFull(RequestRefused):
+    """The kind's queue takes no more tasks for the moment; nothing was created."""
+
+    def __init__(self, *, retry_after: float, detail: str | None = None) -> None:
+        # Seconds after which the server expects to have room.
+        self.retry_after = retry_after
+        super().__init__("queue_full", detail=detail)
+
+
 class TaskNotCompleted(ClientError):
     """Base: the task is over, and has no result."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
-from taskpush.client.errors import BadAnswer, RequestRefused, ServerUnreachable
+from taskpush.client.errors import BadAnswer, QueueFull, RequestRefused, ServerUnreachable
 from taskpush.client.patience import Contact, Patience
 from taskpush.core.backoff import full_jitter_s
 from taskpush.errors import FieldProblem
@@ -42,6 +42,10 @@ class Answer:
     def refusal(self) -> RequestRefused:
         """The error that the answer is: a problem as RFC 9457 has it, with a code."""
         problem = self.problem
+        if self.is_full:
+            return QueueFull(
+                retry_after=_seconds(problem.get("retry_after")), detail=problem.get("detail")
+            )
         return RequestRefused(
             str(problem.get("code") or f"http_{self.status}"),
             status=self.status,
@@ -52,6 +56,11 @@ class Answer:
                 if isinstance(found, dict)
             ],
         )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there was no room in the kind's queue, which the caller is to know at once."""
+        return self.problem.get("code") == "queue_full"
 
     @property
     def problem(self) -> dict[str, Any]:
@@ -114,7 +123,9 @@ class Rest:
             self._http = None
 
     def _try_again(self, outcome: Answer | _NoAnswer, repeatable: bool) -> bool:
-        if isinstance(outcome, Answer) and outcome.status not in _FOR_THE_MOMENT:
+        if isinstance(outcome, Answer) and (
+            outcome.status not in _FOR_THE_MOMENT or outcome.is_full
+        ):
             return False
         return self._contact.made and (repeatable or not _maybe_done(outcome))
 
@@ -135,6 +146,10 @@ class Rest:
             return _NoAnswer(str(error) or type(error).__name__, maybe_done=True)
         self._contact.made = True
         return Answer(response.status, _parsed(raw, response), repeated)
+
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 1.0
 
 
 def _maybe_done(outcome: Answer | _NoAnswer) -> bool:

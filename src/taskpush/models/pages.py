@@ -49,6 +49,9 @@ class Kind(BaseModel):
     params_schema: dict[str, Any]
     result_schema: dict[str, Any]
     concurrency: int
+    queue_limit: int | None = Field(
+        default=None, description="How many tasks may be pending; null means as many as come."
+    )
 
 
 class FieldError(BaseModel):
@@ -67,6 +70,11 @@ class Problem(BaseModel):
     code: str
     detail: str | None = None
     errors: list[FieldError] | None = None
+    kind: str | None = Field(default=None, description="With `queue_full`: whose queue is full.")
+    queue_limit: int | None = Field(default=None, description="With `queue_full`.")
+    retry_after: int | None = Field(
+        default=None, description="With `queue_full`: seconds, as in the header `Retry-After`."
+    )
 
 
 class Health(BaseModel):

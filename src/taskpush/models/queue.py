@@ -46,6 +46,10 @@ class KindQueue(BaseModel):
     slots: int = Field(description="How many tasks of the kind run at once.")
     running: int
     waiting: int = Field(description="How many wait; those whose `run_at` has not come do not.")
+    queue_limit: int | None = Field(
+        default=None,
+        description="How many tasks may be pending, delayed ones too; null means as many as come.",
+    )
     entries: list[QueueEntry] = Field(
         description="Those the reader may see, in order: the first `limit` positions, and the "
         "reader's own beyond, at most as many again."

@@ -54,6 +54,7 @@ class PolicyOptions(TypedDict, total=False):
     backoff: Backoff | None
     resume: Resume
     concurrency_key: ConcurrencyKey | None
+    queue_limit: int | None
     queue_visibility: QueueVisibility
     retention: Retention | None
 
@@ -72,6 +73,8 @@ class Policy:
     resume: Resume = "manual"
     # None: only the kind's concurrency limits how many run.
     concurrency_key: ConcurrencyKey | None = None
+    # How many tasks may be pending; a create beyond is refused. None means as many as come.
+    queue_limit: int | None = None
     queue_visibility: QueueVisibility = "anonymous"
     # None: finished tasks are kept as the server's settings say, together with those of others.
     retention: Retention | None = None
@@ -89,6 +92,10 @@ class Policy:
             raise ValueError('resume must be "manual" or "auto"')
         if not (self.concurrency_key in (None, "owner") or callable(self.concurrency_key)):
             raise TypeError('concurrency_key must be "owner" or a function of the params')
+        if self.queue_limit is not None and (
+            type(self.queue_limit) is not int or self.queue_limit < 1
+        ):
+            raise ValueError("queue_limit must be an integer of at least 1")
         if self.queue_visibility not in get_args(QueueVisibility):
             raise ValueError('queue_visibility must be "anonymous", "titles" or "none"')
         if not isinstance(self.retention, Retention | None):

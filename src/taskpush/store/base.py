@@ -11,6 +11,7 @@ from asyncio import Future
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from taskpush.core.lifecycle import Decide
@@ -24,6 +25,7 @@ MAX_CREATED_TASKS: Final = 1000
 """How many tasks one call creates at most."""
 KEY_LIFETIME: Final = timedelta(hours=24)
 """How long an idempotency key is remembered."""
+NO_LIMITS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +231,11 @@ class Store(ABC):
 
     @abstractmethod
     def create(
-        self, records: Sequence[TaskRecord], *, key: IdempotencyKey | None = None
+        self,
+        records: Sequence[TaskRecord],
+        *,
+        key: IdempotencyKey | None = None,
+        limits: Mapping[str, int] = NO_LIMITS,
     ) -> Future[Created]:
         """Create all of the tasks, 1 to `MAX_CREATED_TASKS`, or none; synced, as `write` is.
 
@@ -240,8 +246,12 @@ class Store(ABC):
         A `key` is committed with the tasks and forgotten `KEY_LIFETIME` later. Until then the same
         key with the same `body_hash` creates nothing and gives the tasks of the first call as
         they are now; with another one it raises `idempotency_conflict`. A creation that failed
-        leaves no key. Raises `ValueError` at once for no tasks or too many, and for texts that
-        have no UTF-8 form.
+        leaves no key.
+
+        `limits` says of some kinds how many of their tasks, of all tenants, may be pending: a
+        creation that would make them more raises `QueueFull`, unless its key makes it the
+        repetition of an earlier one. Raises `ValueError` at once for no tasks or too many, and for
+        texts that have no UTF-8 form.
         """
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -74,6 +75,8 @@ class Batch:
     reserved_rev: int | None = None
     # Events and deletions, in the order in which they took effect.
     told: list[Announcement] = field(default_factory=list)
+    # By kind: how many tasks more are pending.
+    pending: Counter[str] = field(default_factory=Counter)
     # How many events the cuts and deletions remove, at most.
     removals: int = 0
 

@@ -33,6 +33,8 @@ class Create:
     records: tuple[TaskRecord, ...]
     # None when the creation cannot be repeated.
     key: IdempotencyKey | None
+    # By kind: how many tasks may be pending.
+    limits: Mapping[str, int]
     future: Future[Created]
     synced: bool = True
 

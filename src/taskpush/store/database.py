@@ -10,7 +10,7 @@ get it back from a busy thread: a batch is few statements, whatever it holds.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -116,6 +116,11 @@ class Database:
         """The stored high-water mark of revs."""
         found = self._connection.execute("SELECT value FROM meta WHERE name = 'rev'").get
         return int(found or 0)
+
+    def pending(self) -> Mapping[str, int]:
+        """How many tasks of each kind are pending."""
+        text = "SELECT kind, count(*) FROM tasks WHERE status = 'pending' GROUP BY kind"
+        return dict(self._connection.execute(text))
 
     def commit(self, batch: Batch) -> None:
         """Write the batch in one transaction, synced when it asks for that.

@@ -61,6 +61,7 @@ class Files:
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="taskpush-store-read")
         self.last_order = database.last_order()
         self.reserved_rev = database.reserved_rev()
+        self.pending = database.pending()
 
     def load(self, task_ids: Collection[str], keys: Collection[IdempotencyKey]) -> Stored:
         """What is committed of the tasks and the keys; read on the calling thread."""

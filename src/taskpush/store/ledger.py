@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -11,7 +12,7 @@ from taskpush.clock import Clock
 from taskpush.core import lifecycle
 from taskpush.core.journal import first_rev, seal, seal_volatile
 from taskpush.core.lifecycle import Decide, Decision
-from taskpush.errors import NotFound, TaskPushError
+from taskpush.errors import NotFound, QueueFull, TaskPushError
 from taskpush.models.events import EventType, Status
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.models.values import is_safe_number
@@ -42,6 +43,8 @@ class Move:
     events: tuple[LoggedEvent, ...]
     # Whether volatile events of older attempts are dropped.
     raises_attempt: bool
+    # What it adds to the number of pending tasks of its kind.
+    pending: int
 
 
 class Ledger:
@@ -60,6 +63,7 @@ class Ledger:
         listeners: Sequence[CommitListener],
         last_order: int,
         reserved_rev: int,
+        pending: Mapping[str, int],
     ) -> None:
         self.epoch = epoch
         self._clock = clock
@@ -69,6 +73,8 @@ class Ledger:
         self._next_rev = first_rev(reserved_rev, clock.now())
         # What the disk knows: after a crash, revs go on above it.
         self._reserved_rev = reserved_rev
+        # By kind: how many tasks are pending, committed.
+        self._pending = Counter(pending)
         # Committed records of the tasks that run or have volatile events to flush.
         self._live: dict[str, Entry] = {}
         # Volatile events that the disk does not have.
@@ -112,6 +118,7 @@ class Ledger:
             self._flushed(entry.record.task_id, event)
         for task_id, entry in batch.entries.items():
             self._make_newest(task_id, entry)
+        self._pending.update(batch.pending)
         for task_id in batch.deleted:
             self._live.pop(task_id, None)
             self._unflushed.pop(task_id, None)
@@ -170,6 +177,7 @@ class Ledger:
             self._decided(record.task_id, lifecycle.create(record), batch, stored, place=place)
             for place, record in enumerate(call.records)
         ]
+        self._check_room(call, batch)
         self._accept(moves, batch)
         batch.forget_keys_of = now - KEY_LIFETIME
         if call.key is not None:
@@ -179,6 +187,13 @@ class Ledger:
             events=tuple(event for move in moves for event in move.events),
             fresh=True,
         )
+
+    def _check_room(self, call: Create, batch: Batch) -> None:
+        wanted = Counter(record.kind for record in call.records)
+        for kind, limit in call.limits.items():
+            room = limit - self._pending[kind] - batch.pending[kind]
+            if wanted[kind] > max(0, room):
+                raise QueueFull(kind, limit=limit, wanted=wanted[kind], room=max(0, room))
 
     def _created_before(
         self, key: IdempotencyKey, kept: KeptKey, batch: Batch, stored: Stored
@@ -191,6 +206,7 @@ class Ledger:
     def _delete(self, call: Delete, batch: Batch, stored: Stored) -> TaskRecord:
         entry = self._allowed(call, batch, stored)
         batch.deleted[call.task_id] = entry
+        batch.pending[entry.record.kind] -= entry.record.status is Status.PENDING
         batch.told.append(TaskDeleted(call.task_id))
         batch.removals += entry.record.head.seq
         return entry.record
@@ -234,7 +250,9 @@ class Ledger:
         latest = newest_latest(record.attempt, record.status, record.latest)
         if len(latest) < len(record.latest):
             record = replace(record, latest=latest)
-        return Move(Entry(order, record), row, tuple(events), raises)
+        was_pending = present is not None and present.status is Status.PENDING
+        pending = (record.status is Status.PENDING) - was_pending
+        return Move(Entry(order, record), row, tuple(events), raises, pending)
 
     def _accept(self, moves: Iterable[Move], batch: Batch) -> None:
         """Let decisions take effect; nothing raises here, so that it is all of them."""
@@ -243,6 +261,7 @@ class Ledger:
             batch.entries[task_id] = move.entry
             batch.events += [(move.entry, event) for event in move.events]
             batch.told += move.events
+            batch.pending[move.entry.record.kind] += move.pending
             if move.raises_attempt:
                 batch.outdated[task_id] = move.entry
             if move.row is not None:

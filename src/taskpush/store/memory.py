@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from heapq import nlargest
@@ -23,6 +24,7 @@ from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import (
     MAX_PAGE_BYTES,
+    NO_LIMITS,
     Commit,
     CommitListener,
     Created,
@@ -82,6 +84,7 @@ class MemoryStore(Store):
             listeners=self._listeners,
             last_order=self._last_order,
             reserved_rev=self._reserved_rev,
+            pending=Counter(record.kind for record in self._with_status(Status.PENDING)),
         )
         self._writer = Writer(
             self._ledger,
@@ -110,9 +113,13 @@ class MemoryStore(Store):
 
     @override
     def create(
-        self, records: Sequence[TaskRecord], *, key: IdempotencyKey | None = None
+        self,
+        records: Sequence[TaskRecord],
+        *,
+        key: IdempotencyKey | None = None,
+        limits: Mapping[str, int] = NO_LIMITS,
     ) -> Future[Created]:
-        return self._opened()[1].create(records, key=key)
+        return self._opened()[1].create(records, key=key, limits=limits)
 
     @override
     def delete(self, task_id: str, decide: Decide) -> Future[TaskRecord]:

@@ -9,7 +9,7 @@ one looks at all of them.
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import (
     MAX_PAGE_BYTES,
+    NO_LIMITS,
     Commit,
     CommitListener,
     Created,
@@ -85,6 +86,7 @@ class SqliteStore(Store):
             listeners=self._listeners,
             last_order=files.last_order,
             reserved_rev=files.reserved_rev,
+            pending=files.pending,
         )
         writer = Writer(
             ledger,
@@ -123,9 +125,13 @@ class SqliteStore(Store):
 
     @override
     def create(
-        self, records: Sequence[TaskRecord], *, key: IdempotencyKey | None = None
+        self,
+        records: Sequence[TaskRecord],
+        *,
+        key: IdempotencyKey | None = None,
+        limits: Mapping[str, int] = NO_LIMITS,
     ) -> Future[Created]:
-        return self._opened().writer.create(records, key=key)
+        return self._opened().writer.create(records, key=key, limits=limits)
 
     @override
     def delete(self, task_id: str, decide: Decide) -> Future[TaskRecord]:

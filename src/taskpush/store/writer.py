@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from taskpush.core.lifecycle import Decide
@@ -74,7 +74,11 @@ class Writer:
         return future
 
     def create(
-        self, records: Sequence[TaskRecord], *, key: IdempotencyKey | None
+        self,
+        records: Sequence[TaskRecord],
+        *,
+        key: IdempotencyKey | None,
+        limits: Mapping[str, int],
     ) -> Future[Created]:
         """Queue a creation; see `Store.create`."""
         self._check_open()
@@ -84,7 +88,7 @@ class Writer:
         if key is not None:
             _check_texts(*key.name, key.body_hash)
         future: Future[Created] = asyncio.get_running_loop().create_future()
-        self._add(Create(tuple(records), key, future))
+        self._add(Create(tuple(records), key, dict(limits), future))
         return future
 
     def delete(self, task_id: str, decide: Decide) -> Future[TaskRecord]:

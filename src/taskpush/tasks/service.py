@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import orjson
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from taskpush.access.policy import Action, may, may_create
 from taskpush.access.principal import Principal
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
-from taskpush.errors import FieldProblem, InvalidRequest, NotFound, TaskPushError
+from taskpush.errors import FieldProblem, InvalidRequest, NotFound, QueueFull, TaskPushError
 from taskpush.ids import new_task_id
 from taskpush.models.commands import (
     MAX_METADATA_BYTES,
@@ -34,6 +35,13 @@ from taskpush.store.blobs import Blobs
 
 Outcome = TypeVar("Outcome")
 
+UNKNOWN_S: Final = 5.0
+"""When to come back to a full queue of which nobody knows when it will have room."""
+
+
+async def _unknown(_kind: str, _places: int) -> float | None:
+    return None
+
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
@@ -52,7 +60,10 @@ class Accepted:
 
 
 class TaskService:
-    """Creates and controls tasks, for a principal, by the policy."""
+    """Creates and controls tasks, for a principal, by the policy.
+
+    `room_in_s` tells when a kind's full queue has so many places again, in seconds, or None.
+    """
 
     def __init__(
         self,
@@ -63,6 +74,7 @@ class TaskService:
         blobs: Blobs,
         *,
         default_kind: str | None = None,
+        room_in_s: Callable[[str, int], Awaitable[float | None]] = _unknown,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -72,6 +84,7 @@ class TaskService:
         self._under_way: set[asyncio.Task[Any]] = set()
         # None means that every create has to name its kind.
         self._default_kind = default_kind
+        self._room_in_s = room_in_s
 
     def parse_create(self, body: Mapping[str, Any]) -> CreateTask:
         """Read the body of a create.
@@ -102,7 +115,7 @@ class TaskService:
         """Store the task and hand it to the runner; it is committed, synced, when this returns.
 
         With a key that was used for the same body, the task of that time is returned. Raises
-        `unknown_kind`, `invalid_params`, `invalid_request`, `task_id_taken` or
+        `unknown_kind`, `invalid_params`, `invalid_request`, `task_id_taken`, `queue_full` or
         `idempotency_conflict`; nothing is stored then.
         """
         return await self._see_through(
@@ -129,13 +142,31 @@ class TaskService:
             if key is not None
             else None
         )
-        created = await self._store.create(records, key=owned)
+        try:
+            created = await self._store.create(records, key=owned, limits=self._limits(records))
+        except QueueFull as full:
+            raise await self._refusal(full) from None
         if created.fresh:
             for record in created.records:
                 self._runner.submit(Waiting.of(record))
         if not created.records:
             raise NotFound("what this idempotency key created was deleted")
         return Accepted(created.records, fresh=created.fresh)
+
+    def _limits(self, records: Sequence[TaskRecord]) -> Mapping[str, int]:
+        limits = {record.kind: self._kind(record.kind).queue_limit for record in records}
+        return {kind: limit for kind, limit in limits.items() if limit is not None}
+
+    async def _refusal(self, full: QueueFull) -> TaskPushError:
+        """What is said to whoever found no room: when there will be, or that there never is."""
+        if full.wanted > full.limit:
+            return InvalidRequest(
+                f"{full.wanted} tasks of kind {full.kind} at once; its queue takes {full.limit}"
+            )
+        room_in_s = await self._room_in_s(full.kind, full.wanted - full.room)
+        full.retry_after_s = math.ceil(max(1.0, UNKNOWN_S if room_in_s is None else room_in_s))
+        full.extra["retry_after"] = full.retry_after_s
+        return full
 
     async def cancel(self, principal: Principal, task_id: str, command: CancelTask) -> TaskRecord:
         """Ask for the end of a pending or running task; returns it as it stands then.

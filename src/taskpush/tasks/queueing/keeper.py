@@ -113,6 +113,15 @@ class QueueKeeper:
             for spec in specs
         ]
 
+    async def room_in_s(self, kind: str, places: int) -> float | None:
+        """Seconds until so many of the kind's waiting tasks have started, if that can be told."""
+        while self._roster.has_unread:
+            await self._read_arrivals()
+        forecasts = self._roster.line(kind).forecasts(self._clock.monotonic(), places)
+        if len(forecasts) < places or forecasts[-1].start is None:
+            return None
+        return forecasts[-1].start.eta_s
+
     def on_commit(self, events: Sequence[Announcement]) -> None:
         """Take note; the store calls it."""
         for event in events:

@@ -25,6 +25,7 @@ def kind_queue(line: Line, principal: Principal, *, limit: int, now_s: float) ->
         slots=line.slots,
         running=len(line.running),
         waiting=len(line.waiting),
+        queue_limit=line.spec.queue_limit if line.spec else None,
         entries=_visible(line, line.forecasts(now_s), principal, limit),
         next_submission=Place(**place_numbers(line.next_submission(now_s))),
         accuracy=line.accuracy(),
