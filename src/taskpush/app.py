@@ -66,6 +66,7 @@ class TaskPush:
         queue_limit: int | None = None,
         queue_visibility: QueueVisibility = "anonymous",
         retention: Retention | None = None,
+        capture_print: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Register the decorated function as the handler of a kind, and return it unchanged.
 
@@ -92,6 +93,7 @@ class TaskPush:
 
         `retention` says what is kept of the kind's finished tasks, in place of the settings:
         `Retention(tasks=Keep(max_age=timedelta(days=30)), logs=Keep(max_count=1000))`.
+        With `capture_print` each line that the handler prints becomes a `log` event of its task.
 
         Raises `ValueError` or `TypeError` for a name or a function that cannot be a handler.
         """
@@ -111,6 +113,7 @@ class TaskPush:
                 queue_limit=queue_limit,
                 queue_visibility=queue_visibility,
                 retention=retention,
+                capture_print=capture_print,
             )
             return handler
 

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -459,3 +460,52 @@ def crash_once(ctx: TaskContext) -> Any:
         ctx.checkpoint({"attempt": ctx.attempt})
         os._exit(7)
     return ctx.resumed_from
+
+
+class Speech(BaseModel):
+    """What to print, in how many turns."""
+
+    word: str
+    turns: int = 3
+
+
+async def a_talk(ctx: TaskContext, params: Speech) -> None:
+    """Prints, with others printing in between; half of a line at a time."""
+    for turn in range(params.turns):
+        print(params.word, end=" ")
+        await asyncio.sleep(0)
+        print(turn)
+    await asyncio.gather(*(_say_later(params.word) for _ in range(2)))
+    await asyncio.to_thread(print, params.word, "from a thread")
+    print("no end", end="")
+
+
+async def _say_later(word: str) -> None:
+    await asyncio.sleep(0)
+    print(word, "from a task")
+
+
+def talk(ctx: TaskContext, params: Speech) -> None:
+    """Prints, with others printing in between; half of a line at a time."""
+    for turn in range(params.turns):
+        print(params.word, end=" ")
+        time.sleep(0.002)
+        print(turn)
+        ctx.log(f"between {turn}")
+    print("no end", end="")
+
+
+def babble(ctx: TaskContext) -> None:
+    """Prints until it is stopped, and reports nothing."""
+    while True:
+        print("and")
+        time.sleep(0.001)
+
+
+def talk_beside(ctx: TaskContext) -> None:
+    """Prints from a thread and from another program."""
+    thread = threading.Thread(target=print, args=("from a thread of its own",))
+    thread.start()
+    thread.join()
+    subprocess.run([sys.executable, "-c", "print('from a program')"], check=True)
+    print("from the handler")

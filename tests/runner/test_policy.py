@@ -29,6 +29,7 @@ from tests.runner import kinds
         {"queue_limit": 2.5},
         {"queue_visibility": "everything"},
         {"retention": "30d"},
+        {"capture_print": 1},
     ],
 )
 def test_an_option_out_of_range_is_refused_with_the_kinds_name(option: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from taskpush.runner.channel import LocalChannel
 from taskpush.runner.context import TaskCancelled, TaskContext
 from taskpush.runner.ending import Ending, Returned, Stopped, call, raised
 from taskpush.runner.kind import KindSpec
+from taskpush.runner.printing import captured
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class LoopExecution:
     async def _run(self) -> Ending:
         RUNNING.set(Running(self._spec.name, self._context.task_id))
         try:
-            value = await self._spec.invoke(self._context, self._params)
+            with captured(self._context.log, wanted=self._spec.capture_print):
+                value = await self._spec.invoke(self._context, self._params)
             return Returned(self._spec.dump_result(value))
         except (asyncio.CancelledError, TaskCancelled) as error:
             # A handler may also raise it by itself: that is an error like any other.
@@ -100,7 +102,8 @@ class ThreadExecution:
         ).start()
 
     def _run(self) -> None:
-        ending = call(self._spec, self._context, self._params)
+        with captured(self._context.log, wanted=self._spec.capture_print):
+            ending = call(self._spec, self._context, self._params)
         try:
             self._channel.post(self._end, ending)
         except TaskCancelled:

@@ -1,4 +1,4 @@
-"""How a kind's tasks are limited, repeated and queued: values, checked when they are made."""
+"""How a kind's tasks are limited, repeated, queued and heard: values, checked when made."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ class PolicyOptions(TypedDict, total=False):
     queue_limit: int | None
     queue_visibility: QueueVisibility
     retention: Retention | None
+    capture_print: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,8 @@ class Policy:
     queue_visibility: QueueVisibility = "anonymous"
     # None: finished tasks are kept as the server's settings say, together with those of others.
     retention: Retention | None = None
+    # Whether what the handler prints becomes `log` events.
+    capture_print: bool = False
 
     def __post_init__(self) -> None:
         if self.timeout_s is not None and not (
@@ -100,6 +103,8 @@ class Policy:
             raise ValueError('queue_visibility must be "anonymous", "titles" or "none"')
         if not isinstance(self.retention, Retention | None):
             raise TypeError("retention must be a Retention")
+        if type(self.capture_print) is not bool:
+            raise TypeError("capture_print must be True or False")
 
     def retry_in_s(self, failures: int, random: Callable[[], float]) -> float:
         """Seconds until the next attempt after so many failures."""

@@ -271,6 +271,7 @@ def _job(
         "pythonpath": os.environ.get("PYTHONPATH"),
         "spool": str(spool),
         "strict_reporting": strict_reporting,
+        "capture_print": spec.capture_print,
     }
 
 

@@ -33,6 +33,7 @@ from taskpush.runner.context import DONE, LastWords, TaskCancelled, TaskContext
 from taskpush.runner.ending import Ending, Lost, Raised, Returned, Stopped, call, raised, refused
 from taskpush.runner.handlers import inspect_handler
 from taskpush.runner.kind import Handler, InvalidResult
+from taskpush.runner.printing import captured_process
 from taskpush.runner.reports import (
     LOGS_IN_FLIGHT,
     Iteration,
@@ -91,7 +92,8 @@ def _run(job: Mapping[str, Any], channel: WorkerChannel) -> Ending:
         strict_reporting=job["strict_reporting"],
         resumed_from=resumed_from,
     )
-    return call(spec, context, params)
+    with captured_process(context.log, wanted=job["capture_print"]):
+        return call(spec, context, params)
 
 
 def _read_state(path: str | None) -> Any:
