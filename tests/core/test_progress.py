@@ -131,3 +131,26 @@ def test_whatever_is_reported_the_percentage_never_falls(reports: list[Any]) -> 
             continue
         assert (state.percent or 0.0) >= shown
         shown = state.percent or 0.0
+
+
+def test_a_rate_is_of_what_this_attempt_has_done() -> None:
+    first = ProgressReport(done=60, total=100, initial=60)
+    data = after(first, ProgressReport(done=70)).payload(10.0).to_data()
+    assert (data["rate_per_s"], data["eta_seconds"]) == (1.0, 30.0)
+
+
+@pytest.mark.parametrize(
+    "reports",
+    [
+        [ProgressReport(done=0, total=100), ProgressReport(done=60), ProgressReport(done=70)],
+        [ProgressReport(fraction=0.6), ProgressReport(fraction=0.7)],
+    ],
+)
+def test_what_a_resumed_attempt_reports_first_was_done_before(
+    reports: list[ProgressReport],
+) -> None:
+    state = ProgressState(resumed=True)
+    for report in reports[:-1]:
+        state = state.advance(report)
+    assert "eta_seconds" not in state.payload(0.1).to_data()
+    assert state.advance(reports[-1]).payload(10.0).to_data()["eta_seconds"] == 30.0

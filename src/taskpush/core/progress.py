@@ -1,7 +1,7 @@
 """From what a handler knows (done of total, a fraction) to what people read.
 
 `rate_per_s` is the mean rate of the attempt so far; `eta_seconds` is what is left at that rate.
-A model that learns from earlier runs may replace the estimate later.
+`core.remaining` weighs that against earlier runs.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class ProgressReport:
     stage: str | None = None
     stage_description: str | None = None
     unit: str | None = None
+    # How many were done before this attempt; None when it does not say.
+    initial: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,12 @@ class ProgressState:
 
     percent: float | None = None
     report: ProgressReport = ProgressReport()
+    # Whether earlier attempts have done a part: then what is reported first, apart from nothing,
+    # was done by them.
+    resumed: bool = False
+    # What was done before this attempt, in each form; None until it is known.
+    begun_done: float | None = None
+    begun_percent: float | None = None
 
     def advance(self, report: ProgressReport) -> ProgressState:
         """The state after `report`.
@@ -65,9 +73,21 @@ class ProgressState:
         )
         if report.done is None and report.fraction is None:
             merged = replace(merged, done=self.report.done, fraction=self.report.fraction)
-        return ProgressState(
-            percent=percent if percent is not None else self.percent, report=merged
+        return replace(
+            self._begun(report, percent),
+            percent=percent if percent is not None else self.percent,
+            report=merged,
         )
+
+    def _begun(self, report: ProgressReport, percent: float | None) -> ProgressState:
+        done, begun_percent = self.begun_done, self.begun_percent
+        if done is None and report.initial is not None:
+            done = report.initial
+        elif done is None and report.done:
+            done = report.done if self.resumed else 0
+        if begun_percent is None and report.fraction:
+            begun_percent = percent if self.resumed else 0
+        return replace(self, begun_done=done, begun_percent=begun_percent)
 
     def _total_for(self, report: ProgressReport) -> float | None:
         return _newer(report.total, self.report.total) if report.fraction is None else None
@@ -90,10 +110,21 @@ class ProgressState:
             message=report.message,
             stage=report.stage,
             stage_description=report.stage_description,
-            rate_per_s=_rate(report.done, elapsed_s),
-            eta_seconds=_remaining_s(self.percent, elapsed_s),
+            rate_per_s=_rate(self._done_here(), elapsed_s),
+            eta_seconds=_remaining_s(self.percent, self._percent_before(), elapsed_s),
             elapsed_seconds=round(elapsed_s, 3),
         )
+
+    def _done_here(self) -> float | None:
+        """What this attempt has done."""
+        done = self.report.done
+        return None if done is None else done - min(done, self.begun_done or 0)
+
+    def _percent_before(self) -> float:
+        """What was done before this attempt."""
+        if self.report.done is not None and self.report.total:
+            return min(100.0, 100 * (self.begun_done or 0) / self.report.total)
+        return self.begun_percent or 0.0
 
 
 def _percent(report: ProgressReport) -> float | None:
@@ -117,10 +148,10 @@ def _rate(done: float | None, elapsed_s: float) -> float | None:
     return float(f"{done / elapsed_s:.4g}")
 
 
-def _remaining_s(percent: float | None, elapsed_s: float) -> float | None:
-    if not percent or elapsed_s <= 0:
+def _remaining_s(percent: float | None, before: float, elapsed_s: float) -> float | None:
+    if percent is None or percent <= before or elapsed_s <= 0:
         return None
-    return round(elapsed_s * (100 - percent) / percent, 1)
+    return round(elapsed_s * (100 - percent) / (percent - before), 1)
 
 
 def _newer(new: Value | None, old: Value | None) -> Value | None:

@@ -9,17 +9,20 @@ from __future__ import annotations
 import logging
 import operator
 import traceback
-from collections.abc import Awaitable, Generator, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterable, Awaitable, Generator, Iterable, Mapping, Sized
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
-from taskpush.core.progress import ITERATION, BadReport, ProgressReport, ProgressState
+from typing_extensions import TypeVar
+
+from taskpush.core.progress import BadReport
 from taskpush.models.events import EventType
 from taskpush.models.values import is_safe_number, joined
 from taskpush.runner import reports
+from taskpush.runner.tracking import IGNORED, Progressed, Track
 
-Item = TypeVar("Item")
+Item = TypeVar("Item", default=Any)
 
 
 class TaskCancelled(BaseException):
@@ -83,17 +86,6 @@ class Channel(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Loop:
-    """The `track` loop that drives progress."""
-
-    total: float | None
-    done: int = 0
-
-    def report(self) -> ProgressReport:
-        return ProgressReport(done=self.done, total=self.total, unit=ITERATION)
-
-
 class TaskContext:
     """What a handler knows of its task, and how it reports.
 
@@ -122,11 +114,10 @@ class TaskContext:
         self.resumed_from = resumed_from
         self._channel = channel
         self._strict = strict_reporting
-        # Replaced as a whole, never changed: another thread may be reading it.
-        self._progress = ProgressState()
+        self._progressed = Progressed(
+            lambda: self._offer(EventType.PROGRESS), resumed=resumed_from is not None
+        )
         self._stats: Mapping[str, Any] = {}
-        # None unless a `track` loop runs.
-        self._loop: _Loop | None = None
         # The types whose newest state the channel will still read.
         self._offered: set[EventType] = set()
         # None until somebody asks for it.
@@ -171,32 +162,32 @@ class TaskContext:
                 "unit": unit,
             },
         )
-        before = self._shown()
+        before = self._progressed.shown
         try:
             state = before.advance(report)
         except BadReport as error:
             problems.append(str(error))
             state = before.advance(replace(report, done=None, total=None, fraction=None))
-        self._leave_out("progress", problems)
-        self._progress = state
+        self.leave_out("progress", problems)
+        self._progressed.reported = state
         return self._offer(EventType.PROGRESS)
 
     def iteration(self, i: int, metrics: Mapping[str, float] | None = None) -> Awaitable[None]:
         """Say that iteration `i` is complete, with its figures; waits until that is committed."""
         report, problems = reports.iteration(i, metrics)
-        self._leave_out("iteration" if report is None else f"iteration {i}", problems)
+        self.leave_out("iteration" if report is None else f"iteration {i}", problems)
         return self._channel.pulse() if report is None else self._channel.send(report)
 
     def log(self, message: str, level: str = "info", **fields: object) -> Awaitable[None]:
         """Write one line (`debug`, `info`, `warning` or `error`) into the task's log."""
         report, problems = reports.log_line(message, level, fields)
-        self._leave_out("log", problems)
+        self.leave_out("log", problems)
         return self._channel.send(report)
 
     def stats(self, **values: object) -> Awaitable[None]:
         """Set named counters and gauges; those not named keep their values."""
         merged, problems = reports.merged_stats(self._stats, values)
-        self._leave_out("stats", problems)
+        self.leave_out("stats", problems)
         self._stats = merged
         return self._offer(EventType.STATS)
 
@@ -211,7 +202,7 @@ class TaskContext:
         try:
             report = reports.new_artifact(name, content_or_path, media_type)
         except BadReport as error:
-            self._leave_out("artifact", [str(error)])
+            self.leave_out("artifact", [str(error)])
             return self._channel.pulse()
         return self._channel.send(report)
 
@@ -223,60 +214,64 @@ class TaskContext:
         Works once more after a cancel, also while the handler cleans up.
         """
         try:
-            report, problems = reports.new_checkpoint(state, label, self._shown().percent)
+            report, problems = reports.new_checkpoint(state, label, self._progressed.shown.percent)
         except BadReport as error:
-            self._leave_out("checkpoint", [str(error)])
+            self.leave_out("checkpoint", [str(error)])
             return self._channel.pulse()
-        self._leave_out("checkpoint", problems)
+        self.leave_out("checkpoint", problems)
         return self._channel.send(report)
 
     def track(
         self,
-        iterable: Iterable[Item],
+        iterable: Iterable[Item] | AsyncIterable[Item] | None = None,
         total: float | None = None,
         description: str | None = None,
-    ) -> Iterator[Item]:
+        *,
+        unit: str | None = None,
+        initial: float = 0,
+        desc: str | None = None,
+        postfix: Mapping[str, object] | None = None,
+        **looks: object,
+    ) -> Track[Item]:
         """Go through `iterable`, and show how far that is; needs no await, also in `async def`.
 
         `total` is needed only where `iterable` has no length. Progress never falls, so a loop
         that starts below what was shown before is seen when it has caught up, and a loop inside
-        another one leaves progress to the outer.
-        """
-        if self._loop is not None:
-            for item in iterable:
-                self._channel.pulse()
-                yield item
-            return
-        loop = self._loop = _Loop(self._total(iterable, total))
-        try:
-            self.progress(message=description)
-            for item in iterable:
-                yield item
-                loop.done += 1
-                self._offer(EventType.PROGRESS)
-        finally:
-            self._progress = self._shown()
-            self._loop = None
+        another one leaves progress to the outer. `initial` is how many were done before this
+        attempt. Without a unit, or with "it", what is counted are iterations.
 
-    def _total(self, iterable: Iterable[object], total: float | None) -> float | None:
+        What `tqdm` callers use works as well: `desc` and `postfix`, no iterable but `update`, a
+        `with` block, `set_description`, `set_postfix`; what concerns the looks of a bar is
+        ignored. In `async def` handlers `async for` also takes what is iterated asynchronously.
+        """
+        if unknown := sorted(set(looks) - IGNORED):
+            raise TypeError(f"track() takes no {unknown[0]!r}")
+        track = Track(
+            iterable,
+            total=self._total(iterable, total),
+            initial=self._number("initial", initial) or 0,
+            unit=unit,
+            description=description if desc is None else desc,
+            progressed=self._progressed,
+            reporter=self,
+            pulse=self._channel.pulse,
+        )
+        if postfix:
+            track.set_postfix(postfix)
+        return track
+
+    def _total(self, iterable: object, total: float | None) -> float | None:
         if total is None:
             length = len(iterable) if isinstance(iterable, Sized) else 0
             return length or operator.length_hint(iterable) or None
-        number = reports.plain(total)
+        return self._number("total", total)
+
+    def _number(self, name: str, value: object) -> float | None:
+        number = reports.plain(value)
         if isinstance(number, int | float) and is_safe_number(number) and number >= 0:
             return number
-        self._leave_out("track", [f"total: {reports.glimpse(total)} is no number of at least 0"])
+        self.leave_out("track", [f"{name}: {reports.glimpse(value)} is no number of at least 0"])
         return None
-
-    def _shown(self) -> ProgressState:
-        """The state with the running loop in it."""
-        state, loop = self._progress, self._loop
-        if loop is None:
-            return state
-        try:
-            return state.advance(loop.report())
-        except BadReport:  # the loop is still below what was shown before it
-            return state
 
     def _offer(self, event_type: EventType) -> Awaitable[None]:
         """Have the channel read the newest state, unless it is going to anyway.
@@ -292,13 +287,13 @@ class TaskContext:
 
     def _read_progress(self, elapsed_s: float) -> Mapping[str, Any]:
         self._offered.discard(EventType.PROGRESS)
-        return self._shown().payload(elapsed_s).to_data()
+        return self._progressed.shown.payload(elapsed_s).to_data()
 
     def _read_stats(self, elapsed_s: float) -> Mapping[str, Any]:
         self._offered.discard(EventType.STATS)
         return {"elapsed_seconds": round(elapsed_s, 3), **self._stats}
 
-    def _leave_out(self, call: str, problems: list[str]) -> None:
+    def leave_out(self, call: str, problems: list[str]) -> None:
         """Say what a call had to leave out, in one record; raises `BadReport` when strict."""
         if not problems:
             return
