@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskpush.core.retention import Retention
 from taskpush.errors import TaskPushError
-from taskpush.runner.policy import Backoff, ConcurrencyKey, QueueVisibility, Resume
+from taskpush.runner.policy import Backoff, ConcurrencyKey, QueueVisibility, Resume, Size
 from taskpush.runner.registry import Registry
 from taskpush.settings import Settings
 
@@ -66,6 +66,7 @@ class TaskPush:
         queue_limit: int | None = None,
         queue_visibility: QueueVisibility = "anonymous",
         retention: Retention | None = None,
+        size: Size | None = None,
         capture_print: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Register the decorated function as the handler of a kind, and return it unchanged.
@@ -93,6 +94,9 @@ class TaskPush:
 
         `retention` says what is kept of the kind's finished tasks, in place of the settings:
         `Retention(tasks=Keep(max_age=timedelta(days=30)), logs=Keep(max_count=1000))`.
+        `size`, a function that makes a number above zero of the params (pages of a document, say),
+        makes estimates better where run times are about in proportion to it.
+
         With `capture_print` each line that the handler prints becomes a `log` event of its task.
 
         Raises `ValueError` or `TypeError` for a name or a function that cannot be a handler.
@@ -113,6 +117,7 @@ class TaskPush:
                 queue_limit=queue_limit,
                 queue_visibility=queue_visibility,
                 retention=retention,
+                size=size,
                 capture_print=capture_print,
             )
             return handler

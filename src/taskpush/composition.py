@@ -81,7 +81,7 @@ async def start(
     clock = SystemClock()
     store, blobs = _stores(settings, clock, telemetry, stack)
     plane = PushPlane(store)
-    keeper = QueueKeeper(store, registry, clock)
+    keeper = QueueKeeper(store, registry, clock, telemetry)
     store.listen(keeper.on_commit)
     await store.open()
     stack.push_async_callback(store.close)

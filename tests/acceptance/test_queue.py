@@ -113,6 +113,18 @@ async def test_after_a_kill_the_queue_stands_as_it_stood(server: ServerProcess) 
     assert [entry["task_id"] for entry in (await _queue(server))["entries"]] == tasks[-1:]
 
 
+async def test_params_of_a_task_to_be_submitted_are_validated(server: ServerProcess) -> None:
+    for query, status, code in (
+        ("kind=sleep&params=%7B%22seconds%22:5%7D", 200, None),
+        ("kind=sleep&params=%7B%22seconds%22:%22x%22%7D", 422, "invalid_params"),
+        ("kind=sleep&params=%5B%5D", 422, "invalid_request"),
+        ("kind=sleep&params=%7B", 400, "invalid_json"),
+        ("params=%7B%7D", 422, "invalid_request"),
+    ):
+        answer = await asyncio.to_thread(server.call, "GET", f"/api/queue?{query}")
+        assert (answer[0], answer[1].get("code")) == (status, code)
+
+
 async def test_an_unknown_kind_is_a_problem_with_its_code(server: ServerProcess) -> None:
     status, problem = await asyncio.to_thread(server.call, "GET", "/api/queue?kind=nonsense")
     assert (status, problem["code"]) == (422, "unknown_kind")

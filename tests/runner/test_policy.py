@@ -29,6 +29,7 @@ from tests.runner import kinds
         {"queue_limit": 2.5},
         {"queue_visibility": "everything"},
         {"retention": "30d"},
+        {"size": 3},
         {"capture_print": 1},
     ],
 )
@@ -68,3 +69,14 @@ def test_keys_are_made_of_the_owner_or_of_the_params() -> None:
     assert by_oven.key_of("acme", "ann", {"oven": "b"}) == ("b",)
     with pytest.raises(TypeError, match="gave a int"):
         by_oven.key_of("acme", "ann", {"oven": 1})
+
+
+def test_sizes_are_made_of_the_params() -> None:
+    assert Policy().size_of({}) is None
+    assert Policy(size=lambda params: len(params["pages"])).size_of({"pages": [1, 2]}) == 2.0
+
+
+@pytest.mark.parametrize("size", ["2", None, True, 0, -1, float("inf"), float("nan")])
+def test_a_size_is_a_number_above_zero(size: Any) -> None:
+    with pytest.raises(ValueError, match="size gave"):
+        Policy(size=lambda _: size).size_of({})

@@ -19,6 +19,16 @@ class Place(BaseModel):
     )
 
 
+class NextSubmission(Place):
+    """Where a task created now would stand, and how long it would take then."""
+
+    run_seconds: float | None = Field(
+        default=None,
+        description="From start to end, by runs of about its size where params were given and the "
+        "kind has sizes; null while no run of the kind has ended yet.",
+    )
+
+
 class QueueEntry(Place):
     """A waiting task; of others' only what the kind's `queue_visibility` shows."""
 
@@ -54,5 +64,5 @@ class KindQueue(BaseModel):
         description="Those the reader may see, in order: the first `limit` positions, and the "
         "reader's own beyond, at most as many again."
     )
-    next_submission: Place = Field(description="Where a task created now would stand.")
+    next_submission: NextSubmission
     accuracy: Accuracy

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 
 from taskpush.core.backoff import full_jitter_s
 from taskpush.core.retention import Retention
+from taskpush.runner.reports import plain
 
 MAX_ATTEMPTS: Final = 100
 MAX_TIMEOUT_S: Final = 366 * 24 * 3600.0
@@ -21,6 +22,8 @@ ConcurrencyKey = Literal["owner"] | Callable[[Mapping[str, Any]], str]
 """What tasks have in common of which one runs at a time: their owner, or a text made of params."""
 Key = tuple[str, ...]
 """Tenant and owner, or the one text: a text that reads like an owner is none."""
+Size = Callable[[Mapping[str, Any]], float]
+"""How large a task with these params is, in whatever unit; run times are in proportion to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class PolicyOptions(TypedDict, total=False):
     queue_limit: int | None
     queue_visibility: QueueVisibility
     retention: Retention | None
+    size: Size | None
     capture_print: bool
 
 
@@ -79,6 +83,8 @@ class Policy:
     queue_visibility: QueueVisibility = "anonymous"
     # None: finished tasks are kept as the server's settings say, together with those of others.
     retention: Retention | None = None
+    # None: run times do not depend on the params.
+    size: Size | None = None
     # Whether what the handler prints becomes `log` events.
     capture_print: bool = False
 
@@ -103,6 +109,8 @@ class Policy:
             raise ValueError('queue_visibility must be "anonymous", "titles" or "none"')
         if not isinstance(self.retention, Retention | None):
             raise TypeError("retention must be a Retention")
+        if not (self.size is None or callable(self.size)):
+            raise TypeError("size must be a function of the params")
         if type(self.capture_print) is not bool:
             raise TypeError("capture_print must be True or False")
 
@@ -124,6 +132,21 @@ class Policy:
         if type(key) is not str:
             raise TypeError(f"concurrency_key gave a {type(key).__name__}, not a text")
         return (key,)
+
+    def size_of(self, params: Mapping[str, Any]) -> float | None:
+        """How large a task with these params is; None when its kind does not say.
+
+        Raises what the kind's own function raises, and `ValueError` when it gives no number above
+        zero.
+        """
+        if self.size is None:
+            return None
+        size: object = plain(self.size(params))
+        if isinstance(size, bool) or not isinstance(size, int | float):
+            raise ValueError(f"size gave a {type(size).__name__}, not a number")
+        if not (math.isfinite(size) and size > 0):
+            raise ValueError(f"size gave {size}, not a number above 0")
+        return float(size)
 
 
 def _is_seconds(value: object) -> bool:

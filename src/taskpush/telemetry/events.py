@@ -95,6 +95,16 @@ class KindMissing(TelemetryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class SizeUnknown(TelemetryEvent):
+    """A kind's `size` function failed; such tasks are estimated without a size. Said once."""
+
+    name: ClassVar[str] = "size.unknown"
+    level: ClassVar[int] = logging.WARNING
+    kind: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class HandlerLeftBehind(TelemetryEvent):
     """A handler did not stop before the deadline; its task was ended without it."""
 

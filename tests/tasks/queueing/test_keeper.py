@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from taskpush import TaskContext
 from taskpush.access.principal import Principal
@@ -19,15 +20,17 @@ from taskpush.errors import TaskPushError
 from taskpush.models.events import EventType
 from taskpush.models.queue import KindQueue
 from taskpush.models.task import TaskError, TaskRecord, VolatileEvent
-from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
 from taskpush.store.base import Announcement
 from taskpush.store.memory import MemoryStore
 from taskpush.tasks.queueing.keeper import MAX_TOLD, QueueKeeper
+from taskpush.telemetry.bus import Telemetry
+from taskpush.telemetry.events import SizeUnknown, TelemetryEvent
 from tests.store.harness import Harness, body_of, progress
 
 ANN = Principal(tenant="local", owner="ann")
 BOB = Principal(tenant="local", owner="bob")
+NO_PARAMS: Mapping[str, Any] = {}
 ERROR = TaskError("it broke", "ValueError", "handler_error")
 
 
@@ -40,6 +43,7 @@ class Bench:
 
     def __init__(self, *, interval_s: float = 0.005) -> None:
         self._interval_s = interval_s
+        self.noticed: list[TelemetryEvent] = []
         self.harness = Harness(
             lambda clock, telemetry: MemoryStore(clock=clock, telemetry=telemetry)
         )
@@ -56,6 +60,7 @@ class Bench:
             self.harness.store,
             self.registry,
             self.harness.clock,
+            Telemetry(self.noticed.append),
             interval_s=self._interval_s,
             load=1.0,
         )
@@ -105,10 +110,12 @@ class Bench:
     async def cancel(self, task_id: str) -> None:
         await self.harness.store.write(task_id, lifecycle.cancel(None, self.harness.clock.now()))
 
-    async def teach(self, *durations_s: float, kind: str = "layout") -> None:
+    async def teach(
+        self, *durations_s: float, kind: str = "layout", params: Mapping[str, Any] = NO_PARAMS
+    ) -> None:
         """Let runs of so many seconds pass."""
         for duration_s in durations_s:
-            record = await self.harness.create_running(kind=kind)
+            record = await self.harness.create_running(kind=kind, params=dict(params))
             self.harness.clock.wind(duration_s)
             await self.end(record.task_id)
 
@@ -465,8 +472,7 @@ async def test_one_at_a_time_per_key_means_fewer_usable_slots(bench: Bench) -> N
 
 
 async def test_a_kind_with_sizes_is_estimated_by_size(bench: Bench) -> None:
-    spec = bench.registry.register("sized", _sleep, concurrency=1)
-    _declare_size(spec, lambda params: params["parts"])
+    bench.registry.register("sized", _sleep, concurrency=1, size=lambda params: params["parts"])
     for parts in range(1, 30):
         record = await bench.harness.create_running(kind="sized", params={"parts": parts})
         bench.harness.clock.wind(2.0 * parts)
@@ -474,11 +480,62 @@ async def test_a_kind_with_sizes_is_estimated_by_size(bench: Bench) -> None:
     await bench.harness.create_running(kind="sized", params={"parts": 20})
     [task_id] = await _create(bench, 1, kind="sized", params={"wrong": 1})
     assert (await bench.queue("sized")).entries[0].eta_seconds == pytest.approx(40, rel=0.2)
+    assert bench.noticed == [SizeUnknown("sized", "KeyError: 'parts'")]
     await bench.cancel(task_id)
 
 
-def _declare_size(spec: KindSpec, size: Callable[[Any], float]) -> None:
-    object.__setattr__(spec, "size", size)
+@pytest.mark.parametrize("nonsense", ["12", None, float("nan"), 0, -1, True, [1]])
+async def test_a_size_that_is_none_is_told_once_and_does_without(
+    bench: Bench, nonsense: Any
+) -> None:
+    def size(params: Mapping[str, Any]) -> Any:
+        return nonsense if params["odd"] else 2
+
+    bench.registry.register("sized", _sleep, concurrency=1, size=size)
+    await bench.teach(*[8.0] * 5, kind="sized", params={"odd": False})
+    await bench.harness.create_running(kind="sized", params={"odd": True})
+    await _create(bench, 2, kind="sized", params={"odd": True})
+    entries = (await bench.queue("sized")).entries
+    assert entries[1].eta_seconds == pytest.approx(16, rel=0.1)
+    assert [event.name for event in bench.noticed] == ["size.unknown"]
+
+
+async def test_sizes_are_known_again_after_a_restart(bench: Bench) -> None:
+    bench.registry.register("sized", _sleep, concurrency=1, size=lambda params: params["parts"])
+    for parts in (1, 10, 4):
+        await bench.teach(*[3.0 * parts] * 5, kind="sized", params={"parts": parts})
+    await bench.keeper.close()
+    bench.keeper = bench.new_keeper()
+    bench.harness.store.listen(bench.keeper.on_commit)
+    bench.keeper.start([])
+    await bench.harness.create_running(kind="sized", params={"parts": 20})
+    [task_id] = await _create(bench, 1, kind="sized", params={"parts": 1})
+    await bench.until(lambda: any("eta_seconds" in data for data in bench.told[task_id]))
+    assert bench.told[task_id][-1]["eta_seconds"] == pytest.approx(60, rel=0.1)
+
+
+class _Parts(BaseModel):
+    parts: int = 2
+
+
+async def test_before_a_submission_its_params_say_how_long_it_will_take(bench: Bench) -> None:
+    async def job(ctx: TaskContext, params: _Parts) -> None: ...
+
+    bench.registry.register("sized", job, concurrency=1, size=lambda params: params["parts"])
+
+    async def run_s(**params: Any) -> float | None:
+        queue = await bench.keeper.queue_before(ANN, "sized", params, limit=10)
+        return queue.next_submission.run_seconds
+
+    assert await run_s(parts=1) is None
+    for parts in (1, 2, 50):
+        await bench.teach(*[3.0 * parts] * 25, kind="sized", params={"parts": parts})
+    assert [await run_s(parts=parts) for parts in (1, 2, 20, 50)] == [3, 6, 60, 150]
+    # With its default, as it would be created.
+    assert await run_s() == 6
+    with pytest.raises(TaskPushError) as caught:
+        await run_s(parts="many")
+    assert caught.value.code == "invalid_params"
 
 
 # -- reading -------------------------------------------------------------------

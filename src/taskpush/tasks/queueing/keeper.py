@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import math
 from asyncio import Task
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from taskpush.access.principal import LOCAL, Principal
 from taskpush.clock import Clock
@@ -28,9 +28,11 @@ from taskpush.models.task import NewEvent, TaskRecord
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
 from taskpush.store.base import Announcement, Store, TaskFilter, Waiting
-from taskpush.tasks.queueing.line import Line, size_of
+from taskpush.tasks.queueing.line import Line
 from taskpush.tasks.queueing.roster import Roster
+from taskpush.tasks.queueing.sizes import Sizes
 from taskpush.tasks.queueing.view import kind_queue, place_numbers
+from taskpush.telemetry.bus import Telemetry
 
 INTERVAL_S: Final = 0.2
 """At most one computation per kind in this time: what changes meanwhile is merged."""
@@ -61,6 +63,7 @@ class QueueKeeper:
         store: Store,
         registry: Registry,
         clock: Clock,
+        telemetry: Telemetry,
         *,
         interval_s: float = INTERVAL_S,
         load: float = LOAD,
@@ -70,7 +73,8 @@ class QueueKeeper:
         self._clock = clock
         self._interval_s = interval_s
         self._load = load
-        self._roster = Roster(registry, clock, self._touch)
+        self._sizes = Sizes(telemetry)
+        self._roster = Roster(registry, clock, self._sizes, self._touch)
         self._wake = asyncio.Event()
         # None before `start` and after `close`.
         self._worker: Task[None] | None = None
@@ -98,25 +102,32 @@ class QueueKeeper:
     async def queues(
         self, principal: Principal, kind: str | None, *, limit: int
     ) -> Sequence[KindQueue]:
-        """Each kind's queue as the principal may see it.
-
-        Of the first `limit` positions what the kind's `queue_visibility` shows, and the
-        principal's own further back, at most as many again. Raises `unknown_kind`.
-        """
+        """Each kind's queue, or that of one, as `kind_queue` shows it; raises `unknown_kind`."""
         specs = self._registry.kinds() if kind is None else [self._registry.require(kind)]
-        while self._roster.has_unread:
-            await self._read_arrivals()
-        self._roster.admit_due()
+        await self._catch_up()
         now_s = self._clock.monotonic()
         return [
             kind_queue(self._roster.line(spec.name), principal, limit=limit, now_s=now_s)
             for spec in specs
         ]
 
+    async def queue_before(
+        self, principal: Principal, kind: str, params: Mapping[str, Any], *, limit: int
+    ) -> KindQueue:
+        """The kind's queue as it is before a task with these params is submitted.
+
+        Raises `unknown_kind` or `invalid_params`.
+        """
+        spec = self._registry.require(kind)
+        size = self._sizes.of(spec, spec.validate_params(params))
+        await self._catch_up()
+        now_s = self._clock.monotonic()
+        line = self._roster.line(kind)
+        return kind_queue(line, principal, limit=limit, now_s=now_s, next_size=size)
+
     async def room_in_s(self, kind: str, places: int) -> float | None:
         """Seconds until so many of the kind's waiting tasks have started, if that can be told."""
-        while self._roster.has_unread:
-            await self._read_arrivals()
+        await self._catch_up()
         forecasts = self._roster.line(kind).forecasts(self._clock.monotonic(), places)
         if len(forecasts) < places or forecasts[-1].start is None:
             return None
@@ -161,11 +172,33 @@ class QueueKeeper:
         """What the kind's newest runs took, as the store knows it."""
         assert line.spec is not None
         try:
-            runs = await _past_runs(self._store, line.spec)
+            runs = await self._past_runs(line.spec)
         except StoreUnavailable:
             return  # It learns from what ends from now on.
         line.history = RunTimes().plus(*runs, *line.history.runs)
         self._touch(line)
+
+    async def _past_runs(self, spec: KindSpec) -> Sequence[Run]:
+        """The newest attempts that ended by themselves, oldest first."""
+        records: list[TaskRecord] = []
+        for status in (Status.COMPLETED, Status.FAILED):
+            where = TaskFilter(tenant=LOCAL.tenant, kind=spec.name, status=status)
+            records += (await self._store.tasks(where, limit=MAX_RUNS)).records
+        ended = [
+            (record.finished_at, (record.finished_at - record.started_at).total_seconds(), record)
+            for record in records
+            if record.started_at is not None and record.finished_at is not None
+        ]
+        ended.sort(key=lambda run: run[0])
+        return [
+            Run(max(0.0, duration_s), self._sizes.of(spec, record.params))
+            for _, duration_s, record in ended
+        ]
+
+    async def _catch_up(self) -> None:
+        while self._roster.has_unread:
+            await self._read_arrivals()
+        self._roster.admit_due()
 
     async def _read_arrivals(self) -> None:
         """Read some of the records that are missing, in the order of arrival."""
@@ -213,18 +246,3 @@ def _say_broken(worker: Task[None]) -> None:
         worker.get_loop().call_exception_handler(
             {"message": "the queue keeper ended", "exception": error, "task": worker}
         )
-
-
-async def _past_runs(store: Store, spec: KindSpec) -> Sequence[Run]:
-    """The newest attempts that ended by themselves, oldest first."""
-    records: list[TaskRecord] = []
-    for status in (Status.COMPLETED, Status.FAILED):
-        where = TaskFilter(tenant=LOCAL.tenant, kind=spec.name, status=status)
-        records += (await store.tasks(where, limit=MAX_RUNS)).records
-    ended = [
-        (record.finished_at, (record.finished_at - record.started_at).total_seconds(), record)
-        for record in records
-        if record.started_at is not None and record.finished_at is not None
-    ]
-    ended.sort(key=lambda run: run[0])
-    return [Run(max(0.0, duration_s), size_of(record, spec)) for _, duration_s, record in ended]

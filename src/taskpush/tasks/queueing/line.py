@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -129,6 +129,11 @@ class Line:
                 self.first.setdefault(each.task_id, (now_s, each.start))
         return forecasts
 
+    def run_s(self, size: float | None) -> float | None:
+        """How long a task of that size takes, once it runs; None while no run has ended."""
+        times = self.history.like(size)
+        return times[len(times) // 2] if times else None
+
     def next_submission(self, now_s: float) -> Forecast:
         """Where a task of the usual priority would stand that came now."""
         ahead = bisect_left(self.waiting, (1, 0), key=lambda each: each.order)
@@ -173,14 +178,21 @@ class Line:
         return self.slots if None in keys else min(self.slots, max(1, len(keys)))
 
 
-def entry_of(record: TaskRecord, spec: KindSpec | None, *, attempt: int, arrival: int) -> Entry:
+def entry_of(
+    record: TaskRecord,
+    spec: KindSpec | None,
+    *,
+    attempt: int,
+    arrival: int,
+    size: float | None,
+) -> Entry:
     """The task as it stands in its kind's queue; `arrival` counts who came, of all kinds."""
     return Entry(
         record=replace(record, params={}, metadata={}, result=None, latest={}),
         attempt=attempt,
         order=(-record.priority, arrival),
         key=_key_of(record, spec),
-        size=size_of(record, spec),
+        size=size,
     )
 
 
@@ -191,15 +203,3 @@ def _key_of(record: TaskRecord, spec: KindSpec | None) -> Key | None:
         return spec.key_of(record.tenant, record.owner, record.params)
     except Exception:  # noqa: BLE001 - the kind's own function; the runner says what is wrong with it
         return None
-
-
-def size_of(record: TaskRecord, spec: KindSpec | None) -> float | None:
-    """What the kind's `size` function says of the params; None without one, or when it fails."""
-    size: Callable[[Any], float] | None = getattr(spec, "size", None)
-    if size is None:
-        return None
-    try:
-        value = float(size(record.params))
-    except Exception:  # noqa: BLE001 - the kind's own function; its task is estimated without size
-        return None
-    return value if math.isfinite(value) and value > 0 else None

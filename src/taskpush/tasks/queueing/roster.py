@@ -18,6 +18,7 @@ from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
 from taskpush.runner.registry import Registry
 from taskpush.store.base import Announcement, Waiting
 from taskpush.tasks.queueing.line import Entry, Line, entry_of
+from taskpush.tasks.queueing.sizes import Sizes
 
 MAX_ENDED_UNREAD: Final = 1000
 """Tasks that ended before their record was read teach run times; more than so many are let go."""
@@ -41,9 +42,12 @@ class Roster:
     `on_change` is called with each line whose forecasts may have changed.
     """
 
-    def __init__(self, registry: Registry, clock: Clock, on_change: Callable[[Line], None]) -> None:
+    def __init__(
+        self, registry: Registry, clock: Clock, sizes: Sizes, on_change: Callable[[Line], None]
+    ) -> None:
         self._registry = registry
         self._clock = clock
+        self._sizes = sizes
         self._on_change = on_change
         self._lines: dict[str, Line] = {}
         # Each known task in exactly one of these four.
@@ -190,6 +194,7 @@ class Roster:
             line.spec,
             attempt=record.attempt if arrival.attempt is None else arrival.attempt,
             arrival=arrival.number,
+            size=self._sizes.of(line.spec, record.params),
         )
         if arrival.started_s is not None and arrival.ended_s is not None:
             line.history = line.history.plus(Run(arrival.ended_s - arrival.started_s, entry.size))

@@ -10,15 +10,17 @@ from taskpush.access.principal import Principal
 from taskpush.core.estimates import (
     Forecast,
 )
-from taskpush.models.queue import KindQueue, Place, QueueEntry
+from taskpush.models.queue import KindQueue, NextSubmission, QueueEntry
 from taskpush.tasks.queueing.line import Line
 
 
-def kind_queue(line: Line, principal: Principal, *, limit: int, now_s: float) -> KindQueue:
+def kind_queue(
+    line: Line, principal: Principal, *, limit: int, now_s: float, next_size: float | None = None
+) -> KindQueue:
     """The queue as the principal may see it.
 
     Of the first `limit` positions what the kind's `queue_visibility` shows, and the principal's
-    own further back, at most as many again.
+    own further back, at most as many again. `next_size` is that of a task to be submitted.
     """
     return KindQueue(
         kind=line.kind,
@@ -27,8 +29,16 @@ def kind_queue(line: Line, principal: Principal, *, limit: int, now_s: float) ->
         waiting=len(line.waiting),
         queue_limit=line.spec.queue_limit if line.spec else None,
         entries=_visible(line, line.forecasts(now_s), principal, limit),
-        next_submission=Place(**place_numbers(line.next_submission(now_s))),
+        next_submission=_next_submission(line, now_s, next_size),
         accuracy=line.accuracy(),
+    )
+
+
+def _next_submission(line: Line, now_s: float, size: float | None) -> NextSubmission:
+    run_s = line.run_s(size)
+    return NextSubmission(
+        **place_numbers(line.next_submission(now_s)),
+        run_seconds=None if run_s is None else round(run_s, 1),
     )
 
 
