@@ -95,6 +95,7 @@ async def start(
         clock,
         strict_reporting=settings.strict_reporting,
         grace_s=settings.process_grace_s,
+        run_times=keeper.run_times,
     )
     queries = TaskQueries(store, plane.hub)
     service = TaskService(

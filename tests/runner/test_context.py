@@ -527,3 +527,44 @@ def test_a_handler_that_only_makes_checkpoints_is_told_by_the_second() -> None:
     last_words.check(STATE)
     with pytest.raises(TaskCancelled):
         last_words.check(STATE)
+
+
+# -- remaining time -------------------------------------------------------------
+
+
+async def _told_after(folder: Path, state: object, *reports: dict[str, Any]) -> dict[str, Any]:
+    """The progress after these reports, where tasks of that kind always took 100 s."""
+    bench = Workbench(folder, run_times=lambda kind, params: lambda: [100.0] * 30)
+    await bench.open()
+
+    async def job(ctx: TaskContext) -> None:
+        if state is not None and ctx.resumed_from is None:
+            await ctx.checkpoint(state)
+            raise ValueError("once")
+        for report in reports:
+            await ctx.progress(**report)
+
+    task_id = await bench.submit(bench.kind(job), max_attempts=2)
+    await bench.over(task_id)
+    await bench.close()
+    return bench.data(task_id, "progress")[-1]
+
+
+async def test_earlier_runs_say_what_is_left_before_there_is_a_rate(tmp_path: Path) -> None:
+    told = await _told_after(tmp_path, None, {"message": "warming up"})
+    assert told["progress_percent"] is None
+    assert told["eta_seconds"] == pytest.approx(100, abs=2)
+
+
+async def test_earlier_runs_outweigh_the_rate_of_the_first_moment(tmp_path: Path) -> None:
+    told = await _told_after(tmp_path, None, {"fraction": 0.5})
+    assert told["eta_seconds"] > 90
+
+
+async def test_when_all_is_done_nothing_is_left(tmp_path: Path) -> None:
+    assert (await _told_after(tmp_path, None, {"fraction": 1}))["eta_seconds"] == 0
+
+
+async def test_what_an_earlier_attempt_has_done_is_not_left(tmp_path: Path) -> None:
+    told = await _told_after(tmp_path, "state", {"fraction": 0.75})
+    assert told["eta_seconds"] == pytest.approx(25, abs=1)

@@ -151,7 +151,7 @@ def _rate(done: float | None, elapsed_s: float) -> float | None:
 def _remaining_s(percent: float | None, before: float, elapsed_s: float) -> float | None:
     if percent is None or percent <= before or elapsed_s <= 0:
         return None
-    return round(elapsed_s * (100 - percent) / (percent - before), 1)
+    return elapsed_s * (100 - percent) / (percent - before)
 
 
 def _newer(new: Value | None, old: Value | None) -> Value | None:

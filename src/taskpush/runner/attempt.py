@@ -6,7 +6,7 @@ import asyncio
 import random
 import traceback
 from asyncio import Future, TimerHandle
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -57,6 +57,17 @@ LONGEST_PAUSE_S: Final = 5.0
 """Between tries to write what must not be lost, while the store is unavailable."""
 
 
+RunTimes = Callable[[], Sequence[float]]
+"""What tasks of one kind and size took, shortest first, as of the moment of the call."""
+ExpectedTimes = Callable[[str, Mapping[str, Any]], RunTimes]
+"""The run times for a task of a kind, with its params."""
+
+
+def unknown_times(_kind: str, _params: Mapping[str, Any]) -> RunTimes:
+    """Nothing is known of earlier runs."""
+    return tuple
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """What every attempt of a runner works with."""
@@ -71,6 +82,7 @@ class Workshop:
     # How long a worker process may take to stop before it is terminated.
     grace_s: float = 5.0
     log_budget: LogBudget = DEFAULT_LOG_BUDGET
+    run_times: ExpectedTimes = unknown_times
     # Numbers from 0 to 1, for the pauses between attempts.
     random: Callable[[], float] = random.random
 
@@ -133,6 +145,8 @@ class Attempt:
             on_fenced=self._tell,
             log_budget=work.log_budget,
             strict_reporting=work.strict_reporting,
+            run_times=work.run_times(self._spec.name, record.params),
+            resumed=record.checkpoint is not None,
         )
         try:
             ending = await self._ending(record, recorder)

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from taskpush.clock import Clock
 from taskpush.models.events import Status
-from taskpush.runner.attempt import Attempt, Workshop, broken
+from taskpush.runner.attempt import Attempt, ExpectedTimes, Workshop, broken, unknown_times
 from taskpush.runner.base import Runner
 from taskpush.runner.queues import Delays, Entry, KindQueue, Slot
 from taskpush.runner.recorder import DEFAULT_LOG_BUDGET, LogBudget
@@ -46,6 +46,7 @@ class InProcessRunner(Runner):
         process_env: Mapping[str, str] | None = None,
         grace_s: float = 5.0,
         log_budget: LogBudget = DEFAULT_LOG_BUDGET,
+        run_times: ExpectedTimes = unknown_times,
         random: Callable[[], float] = randomness.random,
     ) -> None:
         self._workshop = Workshop(
@@ -57,6 +58,7 @@ class InProcessRunner(Runner):
             process_env=dict(process_env or {}),
             grace_s=grace_s,
             log_budget=log_budget,
+            run_times=run_times,
             random=random,
         )
         self._registry = registry

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future, TimerHandle
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +20,7 @@ from taskpush.core import lifecycle
 from taskpush.core.conflation import DEFAULT_RATE_PER_S, Throttle
 from taskpush.core.lifecycle import Decide
 from taskpush.core.progress import BadReport
+from taskpush.core.remaining import remaining_s
 from taskpush.errors import StoreUnavailable, TaskPushError
 from taskpush.models.events import Artifact, EventType
 from taskpush.models.task import CheckpointRef, NewEvent
@@ -55,7 +56,8 @@ class Recorder:
     """Takes the reports of one attempt, on the event loop, until the outcome is written.
 
     `on_fenced` is called once when the store refuses a report because the attempt is not the
-    task's present one or is over.
+    task's present one or is over. `run_times` gives what tasks like it took, shortest first, and
+    `resumed` says that an earlier attempt has done a part: both for the remaining time.
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class Recorder:
         log_budget: LogBudget = DEFAULT_LOG_BUDGET,
         rate_per_s: float = DEFAULT_RATE_PER_S,
         strict_reporting: bool = False,
+        run_times: Callable[[], Sequence[float]] = tuple,
+        resumed: bool = False,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -80,6 +84,8 @@ class Recorder:
         self._budget = log_budget
         self._interval_s = 1 / rate_per_s
         self._strict = strict_reporting
+        self._run_times = run_times
+        self._resumed = resumed
         self._loop = asyncio.get_running_loop()
         self._started = clock.monotonic()
         self._closed = False
@@ -281,10 +287,25 @@ class Recorder:
             self._flush(event_type)
 
     def _publish(self, newest: Newest) -> None:
-        event = NewEvent(newest.event_type, newest.read(self.elapsed_s))
+        data = newest.read(self.elapsed_s)
+        if newest.event_type is EventType.PROGRESS:
+            data = self._with_remaining(data)
+        event = NewEvent(newest.event_type, data)
         # A closed store misses a state that nobody could be told of.
         with suppress(StoreUnavailable):
             self._store.publish(self._task_id, self._attempt, event)
+
+    def _with_remaining(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The progress with what is left by its own rate and by earlier runs together."""
+        percent, own_s = data.get("progress_percent"), data.get("eta_seconds")
+        if not self._resumed:
+            left_s = remaining_s(self.elapsed_s, own_s, self._run_times())
+        elif percent is not None:
+            undone = 1 - percent / 100
+            left_s = remaining_s(self.elapsed_s, own_s, self._run_times(), undone=undone)
+        else:
+            left_s = None
+        return data if left_s is None else {**data, "eta_seconds": round(left_s, 1)}
 
     # -- artifacts and checkpoints --------------------------------------------
 

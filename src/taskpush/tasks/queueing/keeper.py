@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from asyncio import Task
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -124,6 +124,12 @@ class QueueKeeper:
         now_s = self._clock.monotonic()
         line = self._roster.line(kind)
         return kind_queue(line, principal, limit=limit, now_s=now_s, next_size=size)
+
+    def run_times(self, kind: str, params: Mapping[str, Any]) -> Callable[[], Sequence[float]]:
+        """What tasks of the kind, of the size that the params make, took; shortest first."""
+        line = self._roster.line(kind)
+        size = self._sizes.of(line.spec, params)
+        return lambda: line.history.like(size)
 
     async def room_in_s(self, kind: str, places: int) -> float | None:
         """Seconds until so many of the kind's waiting tasks have started, if that can be told."""
