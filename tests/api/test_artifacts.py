@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -75,3 +76,61 @@ def test_nothing_but_what_the_job_made_is_served(
     status, problem = server.call("GET", f"{base}/{path}")
     assert status == 404
     assert problem["code"] in {"artifact_not_found", "no_such_page", "not_found"}
+
+
+def _listed(server: ServerProcess, task_id: str) -> list[dict[str, Any]]:
+    status, page = server.call("GET", f"/api/tasks/{task_id}/artifacts")
+    assert (status, page["next"]) == (200, None)
+    items: list[dict[str, Any]] = page["items"]
+    return items
+
+
+def test_the_list_says_what_the_events_said(
+    server: ServerProcess, artifacts: list[dict[str, str]]
+) -> None:
+    task_id = artifacts[0]["url"].split("/")[3]
+    listed = _listed(server, task_id)
+    for entry, data in zip(listed, artifacts, strict=True):
+        assert data.items() <= entry.items()
+        assert (entry["attempt"], entry["partial"]) == (1, False)
+    _, snapshot = server.call("GET", f"/api/tasks/{task_id}")
+    assert snapshot["links"]["artifacts"] == f"/api/tasks/{task_id}/artifacts"
+
+
+def test_files_of_an_attempt_that_did_not_complete_are_partial(server: ServerProcess) -> None:
+    task_id = server.create("drafts")
+
+    def partial() -> list[bool]:
+        return [entry["partial"] for entry in _listed(server, task_id)]
+
+    def go_on(command: str, count: int, **body: Any) -> None:
+        assert server.call("POST", f"/api/tasks/{task_id}/{command}", body)[0] == 202
+        while len(_listed(server, task_id)) < count:
+            pass
+
+    server.wait_over(task_id)
+    assert partial() == [True]
+    go_on("retry", 2)
+    # Nobody knows yet what becomes of the second.
+    assert partial() == [True, False]
+    go_on("cancel", 2, keep=True)
+    assert server.wait_over(task_id)["status"] == "interrupted"
+    assert partial() == [True, True]
+    go_on("retry", 3)
+    assert server.wait_over(task_id)["status"] == "completed"
+    assert partial() == [True, True, False]
+
+    *_, kept, newest = _listed(server, task_id)
+    told = [
+        requests.get(server.url + address, timeout=10)
+        for address in (kept["url"], newest["url"], newest["url"].partition("?")[0])
+    ]
+    assert [answer.text for answer in told] == ["draft 2", "draft 3", "draft 3"]
+    assert [answer.headers["X-Taskpush-Attempt"] for answer in told] == ["2", "3", "3"]
+    assert [answer.headers["X-Taskpush-Partial"] for answer in told] == ["true", "false", "false"]
+
+
+@pytest.mark.parametrize("task_id", ["0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f", "nonsense"])
+def test_the_list_of_no_task_is_not_found(server: ServerProcess, task_id: str) -> None:
+    status, problem = server.call("GET", f"/api/tasks/{task_id}/artifacts")
+    assert (status, problem["code"]) == (404, "not_found")

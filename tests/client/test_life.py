@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -90,3 +91,16 @@ def test_the_commands_do_the_same(server: ServerProcess) -> None:
     said = _taskpush(server, "cancel", kept, "--keep")
     assert said.returncode == 0
     assert server.wait_over(kept)["status"] == "interrupted"
+
+
+def test_the_files_of_a_task_are_listed(server: ServerProcess, client: Client) -> None:
+    task_id = client.create_task("drafts").task_id
+    list(client.watch(task_id))
+    [draft] = client.artifacts(task_id)
+    assert (draft["name"], draft["size_bytes"], draft["partial"]) == ("draft.txt", 7, True)
+    ran = _taskpush(server, "artifacts", task_id)
+    assert ran.returncode == 0
+    address = f"{server.url}{draft['url']}"
+    assert ran.stdout == f"draft.txt\t7\t1\tpartial\t{address}\n"
+    listed = _taskpush(server, "artifacts", task_id, "--json-lines")
+    assert json.loads(listed.stdout) == draft

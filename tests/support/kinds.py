@@ -125,6 +125,16 @@ def files(ctx: TaskContext) -> None:
     ctx.artifact("layout.json", '{"version": 2}')
 
 
+@push.task("drafts")
+async def drafts(ctx: TaskContext) -> None:
+    """A job with a file of each attempt: the first fails, the second waits, the others complete."""
+    await ctx.artifact("draft.txt", f"draft {ctx.attempt}")
+    if ctx.attempt == 1:
+        raise ValueError("a bad start")
+    if ctx.attempt == 2:
+        await asyncio.sleep(600)
+
+
 @push.task("large_result")
 async def large_result(ctx: TaskContext) -> dict[str, Any]:
     """A job whose result does not fit into an event."""

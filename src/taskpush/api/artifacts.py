@@ -11,6 +11,8 @@ from taskpush.api.problems import responses
 from taskpush.api.services import PrincipalDep, ServicesDep
 from taskpush.errors import NotFound
 from taskpush.ids import canonical_task_id
+from taskpush.models.pages import Page
+from taskpush.models.task import ListedArtifact
 
 router = APIRouter(prefix="/api/tasks", tags=["artifacts"])
 
@@ -28,6 +30,21 @@ SHOWN_IN_PLACE: Final = frozenset(
 """Types that a browser may show; everything else is a download, whatever it claims to be."""
 
 
+TaskIdPath = Annotated[str, Path(description="The task's id, a UUID.")]
+
+
+@router.get("/{task_id}/artifacts", responses=responses(404), summary="List a task's artifacts")
+async def list_artifacts(
+    services: ServicesDep, principal: PrincipalDep, task_id: TaskIdPath
+) -> Page[ListedArtifact]:
+    """The files that the task has made so far, oldest first.
+
+    Those of an attempt that failed, was cancelled or interrupted are marked `partial`.
+    """
+    found = await services.queries.artifacts(principal, _canonical(task_id))
+    return Page(items=list(found), next=None)
+
+
 @router.get(
     "/{task_id}/artifacts/{name}",
     response_class=FileResponse,
@@ -37,7 +54,7 @@ SHOWN_IN_PLACE: Final = frozenset(
 async def get_artifact(
     services: ServicesDep,
     principal: PrincipalDep,
-    task_id: Annotated[str, Path(description="The task's id, a UUID.")],
+    task_id: TaskIdPath,
     name: Annotated[str, Path(max_length=128)],
     sha256: Annotated[
         str | None, Query(pattern="^[0-9a-f]{64}$", description="Which version of the file.")
@@ -45,11 +62,10 @@ async def get_artifact(
 ) -> FileResponse:
     """The bytes of the newest file of that name, or of the version with that hash.
 
-    Range requests are answered.
+    Range requests are answered. `X-Taskpush-Attempt` says which attempt made it, and
+    `X-Taskpush-Partial: true` that this one failed, was cancelled or interrupted.
     """
-    canonical = canonical_task_id(task_id)
-    if canonical is None:
-        raise NotFound
+    canonical = _canonical(task_id)
     artifact = await services.queries.artifact(principal, canonical, name, sha256)
     inline = artifact.media_type.partition(";")[0].strip() in SHOWN_IN_PLACE
     return FileResponse(
@@ -61,6 +77,15 @@ async def get_artifact(
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'; sandbox",
             "ETag": f'"{artifact.sha256}"',
+            "X-Taskpush-Attempt": str(artifact.attempt),
+            "X-Taskpush-Partial": "true" if artifact.partial else "false",
             "Cache-Control": "private, immutable, max-age=31536000" if sha256 else "no-cache",
         },
     )
+
+
+def _canonical(task_id: str) -> str:
+    canonical = canonical_task_id(task_id)
+    if canonical is None:
+        raise NotFound
+    return canonical

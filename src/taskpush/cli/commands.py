@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from taskpush.cli.exits import EXIT_CODES_HELP, ExitCode, errors_told, exit_code_of
-from taskpush.cli.listing import show_days, show_kinds, show_tasks
+from taskpush.cli.listing import show_artifacts, show_days, show_kinds, show_tasks
 from taskpush.cli.render import Renderer, follow, print_json_line, renderer_for
 from taskpush.cli.values import duration_of, params_of, size_of
 from taskpush.client import Client
@@ -173,6 +173,15 @@ def result(
     with errors_told(), client_for(server) as client:
         value = client.get_task_result(task_id)
         typer.echo(json.dumps(value, ensure_ascii=False, indent=None if json_lines else 2))
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def artifacts(
+    task_id: TaskId, server: Server = DEFAULT_SERVER, json_lines: JsonLinesOption = False
+) -> None:
+    """List the files that a task has made, with their addresses."""
+    with errors_told(), client_for(server) as client:
+        show_artifacts(client.artifacts(task_id), client.server_url, json_lines=json_lines)
 
 
 @app.command(epilog=EXIT_CODES_HELP)

@@ -84,6 +84,17 @@ def _pruned_cells(row: Mapping[str, Any]) -> list[str]:
     return [str(row["kind"]), str(row["deleted"]), str(row["trimmed"]), size(row["freed_bytes"])]
 
 
+def show_artifacts(
+    artifacts: Iterable[Mapping[str, Any]], server_url: str, *, json_lines: bool
+) -> None:
+    """Files, oldest first; partial ones are of an attempt that did not complete."""
+    if json_lines:
+        _show_json(artifacts)
+    else:
+        names = ("name", "bytes", "attempt", "", "address")
+        _show(names, (_artifact_cells(artifact, server_url) for artifact in artifacts))
+
+
 def _task_cells(task: Mapping[str, Any]) -> list[str]:
     progress = (task.get("latest") or {}).get("progress") or {}
     percent = progress.get("progress_percent")
@@ -95,6 +106,16 @@ def _task_cells(task: Mapping[str, Any]) -> list[str]:
         "" if percent is None else f"{percent:.0f} %",
         created.strftime("%Y-%m-%d %H:%M:%S"),
         str(task.get("title") or ""),
+    ]
+
+
+def _artifact_cells(artifact: Mapping[str, Any], server_url: str) -> list[str]:
+    return [
+        str(artifact["name"]),
+        str(artifact.get("size_bytes", "")),
+        str(artifact.get("attempt", "")),
+        "partial" if artifact.get("partial") else "",
+        f"{server_url}{artifact.get('url', '')}",
     ]
 
 

@@ -202,6 +202,13 @@ class AsyncClient:
         if answer.status >= 400:
             raise answer.refusal()
 
+    async def artifacts(self, task_id: str) -> list[dict[str, Any]]:
+        """The files that the task has made: `name`, `size_bytes`, `sha256`, `url`, `attempt`, …
+
+        `partial` are those of an attempt that failed, was cancelled or interrupted.
+        """
+        return [fields async for fields in self._items(f"{_path(task_id)}/artifacts", {})]
+
     async def kinds(self) -> list[dict[str, Any]]:
         """What tasks the server runs, with JSON Schema of their params and results."""
         return [fields async for fields in self._items("/kinds", {})]

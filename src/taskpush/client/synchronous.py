@@ -106,6 +106,7 @@ class Client(CallbackClient):
     cancel = _blocking(AsyncClient.cancel)
     retry = _blocking(AsyncClient.retry)
     delete = _blocking(AsyncClient.delete)
+    artifacts = _blocking(AsyncClient.artifacts)
     kinds = _blocking(AsyncClient.kinds)
     stats = _blocking(AsyncClient.stats)
     list_tasks = _iterating(AsyncClient.list_tasks)

@@ -6,12 +6,14 @@ from typing import Any, Final
 
 import orjson
 
-from taskpush.models.events import EventType
+from taskpush.models.events import EventType, Status
 from taskpush.models.position import WirePosition
 from taskpush.models.task import (
     ErrorSummary,
     Latest,
     Links,
+    ListedArtifact,
+    LoggedEvent,
     Snapshot,
     Summary,
     TaskRecord,
@@ -52,6 +54,27 @@ def latest_of(record: TaskRecord) -> Latest:
     )
 
 
+def artifact_of(record: TaskRecord, event: LoggedEvent) -> ListedArtifact:
+    """The file of an `artifact` event, as the task stands.
+
+    The log does not change, so what an attempt has made is not marked there: whether it is
+    partial follows from how the attempt ended. While it runs, nobody knows, and nothing is.
+    """
+    envelope = orjson.loads(event.body)
+    return ListedArtifact(
+        **(envelope["data"] | {"partial": _is_partial(record, event.attempt)}),
+        attempt=event.attempt,
+        created_at=envelope["timestamp"],
+    )
+
+
+def _is_partial(record: TaskRecord, attempt: int) -> bool:
+    """Whether the attempt ended without completing; older ones always have."""
+    if attempt < record.attempt:
+        return True
+    return record.status.is_over and record.status is not Status.COMPLETED
+
+
 def links_of(task_id: str) -> Links:
     """Addresses below the place where taskpush is mounted."""
     base = f"/api/tasks/{task_id}"
@@ -59,6 +82,7 @@ def links_of(task_id: str) -> Links:
         self_=base,
         events=f"{base}/events",
         result=f"{base}/result",
+        artifacts=f"{base}/artifacts",
         cancel=f"{base}/cancel",
         retry=f"{base}/retry",
     )

@@ -146,8 +146,25 @@ class Links(BaseModel):
     self_: Annotated[str, Field(alias="self")]
     events: str
     result: str
+    artifacts: str
     cancel: str
     retry: str
+
+
+class ListedArtifact(BaseModel):
+    """A file that a task made."""
+
+    name: str
+    title: str | None = None
+    media_type: str
+    size_bytes: int
+    sha256: str
+    url: str = Field(description="Pins the hash.")
+    attempt: int
+    created_at: AwareDatetime
+    partial: bool = Field(
+        description="Whether the attempt that made it failed, was cancelled or interrupted."
+    )
 
 
 class Latest(BaseModel):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import orjson
 from pydantic import JsonValue
 
 from taskpush.access.policy import Action, may
 from taskpush.access.principal import Principal
+from taskpush.core.views import artifact_of
 from taskpush.errors import NotFound, TaskPushError
-from taskpush.models.events import Artifact, EventType, Status
+from taskpush.models.events import EventType, Status
 from taskpush.models.position import Position
-from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
+from taskpush.models.task import ListedArtifact, LoggedEvent, TaskRecord, VolatileEvent
 from taskpush.push.hub import Hub
 from taskpush.store.base import LogPage, Store, TaskFilter, TaskPage
 
@@ -81,17 +82,23 @@ class TaskQueries:
             | ({"error_type": error.error_type, "error_code": error.code} if error else {}),
         )
 
+    async def artifacts(self, principal: Principal, task_id: str) -> Sequence[ListedArtifact]:
+        """All files that the task has made, in the order in which it made them."""
+        await self.get(principal, task_id)
+        events = await self._store.read_type(task_id, EventType.ARTIFACT)
+        # Read last: an attempt that has ended meanwhile says what its files are.
+        record = await self.get(principal, task_id)
+        return [artifact_of(record, event) for event in events]
+
     async def artifact(
         self, principal: Principal, task_id: str, name: str, sha256: str | None
-    ) -> Artifact:
-        """The newest artifact of that name, or the one with that hash.
+    ) -> ListedArtifact:
+        """The newest artifact of that name, or the newest with that hash.
 
         Raises `NotFound` when the task does not exist for this principal, `artifact_not_found`
         when it has no such file.
         """
-        await self.get(principal, task_id)
-        for event in reversed(await self._store.read_type(task_id, EventType.ARTIFACT)):
-            artifact = Artifact.model_validate(orjson.loads(event.body)["data"])
+        for artifact in reversed(await self.artifacts(principal, task_id)):
             if artifact.name == name and sha256 in {None, artifact.sha256}:
                 return artifact
         raise TaskPushError(f"no artifact named {name}", code="artifact_not_found")
