@@ -15,6 +15,7 @@ push.task(
     "layout",
     process=True,
     resume="auto",
+    size=lambda params: params["max_iterations"],
     description="Place a satellite's equipment so that its hottest box stays cool.",
 )(layout)
 
@@ -32,7 +33,7 @@ class CountdownResult(_Record):
     steps: int
 
 
-@push.task("countdown")
+@push.task("countdown", size=lambda params: max(params["seconds"], 0.001))
 async def countdown(ctx: TaskContext, params: CountdownParams) -> CountdownResult:
     """An `async def` handler that waits: it shows the live view without any load."""
     for step in range(1, params.steps + 1):

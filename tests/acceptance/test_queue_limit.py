@@ -106,4 +106,5 @@ async def test_the_client_says_at_once_when_to_come_back(server: ServerProcess) 
             with pytest.raises(QueueFull) as caught:
                 await client.create_task("narrow", {"seconds": 1})
     assert caught.value.retry_after >= 1
+    assert "10 tasks of kind narrow are pending, of at most 10; try again in" in str(caught.value)
     assert (caught.value.code, caught.value.status) == ("queue_full", 503)

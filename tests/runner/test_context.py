@@ -274,6 +274,7 @@ async def test_a_flood_is_merged_and_its_first_and_last_state_are_shown(
     percents = [each["progress_percent"] for each in progress]
     assert percents == sorted(percents)
     elapsed_s = progress[-1]["elapsed_seconds"]
+    assert all(0 <= each["elapsed_seconds"] <= elapsed_s + 1 for each in (*progress, *stats))
     assert len(progress) <= 10 * elapsed_s + 3
     assert len(stats) <= 10 * elapsed_s + 3
 

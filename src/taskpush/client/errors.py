@@ -46,7 +46,8 @@ class QueueFull(RequestRefused):
     def __init__(self, *, retry_after: float, detail: str | None = None) -> None:
         # Seconds after which the server expects to have room.
         self.retry_after = retry_after
-        super().__init__("queue_full", detail=detail)
+        said = detail or CODES["queue_full"].title
+        super().__init__("queue_full", detail=f"{said}; try again in {retry_after:g} s")
 
 
 class TaskNotCompleted(ClientError):

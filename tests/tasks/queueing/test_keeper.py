@@ -514,6 +514,19 @@ async def test_sizes_are_known_again_after_a_restart(bench: Bench) -> None:
     assert bench.told[task_id][-1]["eta_seconds"] == pytest.approx(60, rel=0.1)
 
 
+async def test_a_full_queue_has_room_again_when_those_ahead_have_started(bench: Bench) -> None:
+    assert await bench.keeper.room_in_s("layout", 1) is None
+    await bench.teach(*[10.0] * 30)
+    for _ in range(2):
+        await bench.harness.create_running()
+    bench.harness.clock.wind(4)
+    await _create(bench, 3)
+    for places, seconds in ((1, 6), (2, 6), (3, 16)):
+        assert await bench.keeper.room_in_s("layout", places) == pytest.approx(seconds, abs=0.5)
+    # Delayed tasks fill a queue, too, and nobody foresees their start.
+    assert await bench.keeper.room_in_s("layout", 4) is None
+
+
 class _Parts(BaseModel):
     parts: int = 2
 
