@@ -116,6 +116,18 @@ async def test_async_for_goes_through_either_kind_of_iterable(bench: Workbench) 
     assert last["completed"] == 4
 
 
+async def test_a_loop_that_was_left_makes_way_for_the_next(bench: Workbench) -> None:
+    async def job(ctx: TaskContext) -> None:
+        async for number in ctx.track(_numbers(), total=100):
+            if number == 1:
+                break
+        for _ in ctx.track(range(5)):
+            pass
+
+    last = _last(bench, (await bench.run(job)).task_id)
+    assert (last["completed"], last["total"]) == (5, 5)
+
+
 async def test_async_for_gives_the_loop_its_turns(bench: Workbench) -> None:
     """An async handler whose loop never awaits anything else must still be cancellable."""
 

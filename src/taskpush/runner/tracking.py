@@ -147,16 +147,11 @@ class Track(Generic[Item]):
         finally:
             self.close()
 
-    async def __aiter__(self) -> AsyncIterator[Item]:
+    def __aiter__(self) -> AsyncIterator[Item]:
         if self._iterable is None:
             raise TypeError("there is nothing to go through")
-        try:
-            self._begin()
-            async for item in _asynchronous(self._iterable):
-                yield item
-                await self.update()
-        finally:
-            self.close()
+        self._begin()
+        return _Turns(self, aiter(_asynchronous(self._iterable)))
 
     def __len__(self) -> int:
         if self.total is not None:
@@ -242,6 +237,33 @@ class Track(Generic[Item]):
         self._drives = self._progressed.begin(self)
         if self._drives:
             self._reporter.progress(message=self.desc)
+
+
+class _Turns(AsyncIterator[Item]):
+    """What `async for` holds while it goes through a `Track`.
+
+    No async generator: when the loop is left early, that would be closed at some later turn of
+    the event loop, and until then nothing else could drive progress.
+    """
+
+    def __init__(self, track: Track[Item], items: AsyncIterator[Item]) -> None:
+        self._track = track
+        self._items = items
+        self._took = False
+
+    async def __anext__(self) -> Item:
+        if self._took:
+            await self._track.update()
+        try:
+            item = await anext(self._items)
+        except BaseException:
+            self._track.close()
+            raise
+        self._took = True
+        return item
+
+    def __del__(self) -> None:
+        self._track.close()
 
 
 async def _asynchronous(
