@@ -15,7 +15,7 @@ from taskpush.runner.context import TaskContext
 from taskpush.runner.registry import Registry
 from taskpush.store.memory import MemoryStore
 from taskpush.tasks.history import History
-from taskpush.tasks.queueing import QueueKeeper
+from taskpush.tasks.queueing.keeper import QueueKeeper
 from taskpush.telemetry.bus import Telemetry
 
 CLOCK = ManualClock()
@@ -38,7 +38,7 @@ def history(store: MemoryStore) -> History:
     registry = Registry()
     registry.register("bake", job)
     registry.register("fry", job)
-    return History(store, registry, QueueKeeper(store, registry, CLOCK))
+    return History(store, registry, QueueKeeper(store, registry, CLOCK, Telemetry()))
 
 
 async def ran(

@@ -9,7 +9,7 @@ from taskpush.access.principal import Principal
 from taskpush.models.stats import KindDay, KindEstimates, Stats, StoreSize
 from taskpush.runner.registry import Registry
 from taskpush.store.base import DayStats, Store, TaskFilter
-from taskpush.tasks.queueing import QueueKeeper
+from taskpush.tasks.queueing.keeper import QueueKeeper
 
 MAX_DAYS: Final = 366
 
