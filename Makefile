@@ -30,6 +30,11 @@ tests/js/node_modules/.ready: tests/js/package-lock.json .venv/.ready
 	@scripts/npm --prefix tests/js ci >/dev/null
 	@touch $@
 
+bench/peers/node/node_modules/.ready: bench/peers/node/package-lock.json .venv/.ready
+	@echo "setup: installing the Node server of bench/peers"
+	@scripts/npm --prefix bench/peers/node ci >/dev/null
+	@touch $@
+
 demo: setup ## the server with the example, on PORT (8000); ONCE=1 runs it through once and ends
 	@$(BIN)/python -m examples.demo --port $(PORT) $(if $(ONCE),--once)
 

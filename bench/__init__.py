@@ -1,0 +1,1 @@
+"""What the push plane costs, measured beside its peers: `python -m bench --help`."""

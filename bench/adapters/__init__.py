@@ -1,0 +1,17 @@
+"""How each server is started, subscribed to and told to send."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bench.adapters.base import Server
+from bench.adapters.node import Node
+from bench.adapters.plain import PlainSocketIO
+from bench.adapters.taskpush import Taskpush
+
+SERVERS: Final[dict[str, type[Server]]] = {
+    server.name: server for server in (Taskpush, PlainSocketIO, Node)
+}
+"""All that can be measured, by name; the first is the one compared with the others."""
+
+OURS: Final = Taskpush.name
