@@ -6,7 +6,7 @@ BIN := .venv/bin
 ASSETS := src/taskpush/api/static/vendor/versions.json
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup setup-test demo test test-full check lint fmt lock clean
+.PHONY: help setup setup-test setup-bench demo test test-full bench bench-quick check lint fmt lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -30,6 +30,9 @@ tests/js/node_modules/.ready: tests/js/package-lock.json .venv/.ready
 	@scripts/npm --prefix tests/js ci >/dev/null
 	@touch $@
 
+setup-bench: bench/peers/node/node_modules/.ready ## what benchmarks need besides: Node's server, nginx with nchan, nats-server
+	@scripts/install-bench-tools
+
 bench/peers/node/node_modules/.ready: bench/peers/node/package-lock.json .venv/.ready
 	@echo "setup: installing the Node server of bench/peers"
 	@scripts/npm --prefix bench/peers/node ci >/dev/null
@@ -43,6 +46,12 @@ test: setup-test check ## checks and tests
 
 test-full: setup-test check ## the slow tests too
 	@$(BIN)/pytest -q -m "full or not full"
+
+bench: setup-bench ## measure taskpush beside its peers; about an hour, best on an idle machine
+	@$(BIN)/python -m bench
+
+bench-quick: setup-bench ## the same with fewer turns and clients
+	@$(BIN)/python -m bench --quick
 
 check: setup lint ## format, style, types, import contract; changes nothing
 	@$(BIN)/ruff format --quiet --check . || { echo "make fmt puts that right" >&2; exit 1; }
@@ -61,6 +70,6 @@ lock: setup ## requirements.lock and the package-lock.json files; UPGRADE=1 move
 
 clean: ## all that is made; not what a server stored
 	@rm -rf .venv __pycache__ build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	@rm -rf .coverage .coverage.* htmlcov tests/js/node_modules web/node_modules
+	@rm -rf .coverage .coverage.* htmlcov tests/js/node_modules bench/peers/node/node_modules web/node_modules
 	@rm -rf src/taskpush/api/static/vendor src/taskpush/api/static/.vendor-*
-	@find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests examples bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

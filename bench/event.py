@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -39,3 +40,9 @@ def envelope(channel: str, number: int, size_bytes: int = DEFAULT_SIZE_BYTES) ->
         "seq": number,
         "epoch": "k3v9x7q2",
     }
+
+
+def packet(channel: str, number: int, size_bytes: int = DEFAULT_SIZE_BYTES) -> bytes:
+    """The event as a Socket.IO packet in an Engine.IO message, for servers that send any bytes."""
+    event = json.dumps([NAME, envelope(channel, number, size_bytes)], separators=(",", ":"))
+    return f"42{NAMESPACE},{event}".encode()
