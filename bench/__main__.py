@@ -20,9 +20,10 @@ from bench.processes import ROOT
 from bench.report import show
 from bench.runs import Plan, run
 from bench.scenarios import SCENARIOS
-from bench.scenarios.base import Sizes
+from bench.scenarios.base import QUICK, QUICK_REPEATS, Sizes
 
 RESULTS: Final = ROOT / "bench" / "results"
+REPEATS: Final = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = Plan(
         scenarios=[SCENARIOS[name] for name in options.scenario or SCENARIOS],
         servers=options.peer or list(SERVERS),
-        sizes=replace(Sizes(), **given),
-        repeats=options.repeats,
+        sizes=replace(QUICK if options.quick else Sizes(), **given),
+        repeats=options.repeats or (QUICK_REPEATS if options.quick else REPEATS),
     )
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     results = run(plan, lambda text: errors.print(text, markup=False))
@@ -62,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     made.add_argument("--scenario", action="append", choices=SCENARIOS, help="repeatable; all")
     made.add_argument("--peer", action="append", choices=SERVERS, help="repeatable; all servers")
-    made.add_argument("--repeats", type=int, default=5, help="turns; medians are taken over them")
+    made.add_argument("--repeats", type=int, help=f"turns, {REPEATS} by default")
+    made.add_argument("--quick", action="store_true", help="small sizes and few turns")
     made.add_argument("--name", help="of the file of results; the date and time")
     made.add_argument("--results", type=Path, default=RESULTS, help="folder for it")
     for name, kind in SIZES.items():

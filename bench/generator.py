@@ -70,6 +70,7 @@ class Generator:
         self._closed = 0
         self._errors: list[str] = []
         self._timed = True
+        self._received = 0
         self._reset()
 
     def _reset(self) -> None:
@@ -78,8 +79,6 @@ class Generator:
         self._first_us = 0
         self._last_us = 0
         self._latencies_us = array("q")
-        for client in self._clients.values():
-            client.count = 0
 
     # Commands.
 
@@ -114,26 +113,47 @@ class Generator:
         return {"seconds": time.monotonic() - started, "ready": self._ready}
 
     def collect(self, expected: int, timeout_s: float, pause_s: float = 0) -> dict[str, Any]:
-        """Read until `expected` events were received; with a pause, many at a time."""
+        """Read until `expected` events came since `open`; with a pause, many at a time."""
         deadline = time.monotonic() + timeout_s
-        while self._total < expected and time.monotonic() < deadline and not self._errors:
+        while self._received < expected and time.monotonic() < deadline and not self._errors:
             self._turn(POLL_S)
             if pause_s:
                 time.sleep(pause_s)
-        return self._report()
+        return self.report()
 
-    def watch(self, seconds: float) -> dict[str, Any]:
-        """Read for so long, whatever comes."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self._turn(left)
-        return self._report()
+    def report(self) -> dict[str, Any]:
+        """What was received since the last report; the clients' counts go on."""
+        counts = [client.count for client in self._clients.values()]
+        report = {
+            "delivered": self._total,
+            "least": min(counts, default=0),
+            "most": max(counts, default=0),
+            "bytes": self._bytes,
+            "first_us": self._first_us,
+            "last_us": self._last_us,
+            "closed": self._closed,
+            "latency_ms": _quantiles(self._latencies_us),
+        }
+        self._reset()
+        return report
 
-    def stall(self, count: int) -> dict[str, Any]:
-        """Stop reading from the last `count` clients."""
-        for descriptor in tuple(self._clients)[-count:]:
+    def stall(self) -> dict[str, Any]:
+        """Stop reading."""
+        for descriptor in self._clients:
             self._epoll.unregister(descriptor)
         return {}
+
+    def resume(self, each: int, timeout_s: float) -> dict[str, Any]:
+        """Read again, until each client was closed by the server or has `each` events."""
+        for descriptor in self._clients:
+            self._epoll.register(descriptor, select.EPOLLIN)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and any(
+            client.count < each for client in self._clients.values()
+        ):
+            self._turn(POLL_S)
+        drained = sum(client.count >= each for client in self._clients.values())
+        return self.report() | {"drained": drained}
 
     def cut(self) -> dict[str, Any]:
         """Close all connections, by reset: no port is left waiting."""
@@ -141,7 +161,7 @@ class Generator:
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_0)
             client.socket.close()
         self._clients.clear()
-        self._opened = self._ready = 0
+        self._opened = self._ready = self._received = 0
         self._reset()
         return {}
 
@@ -264,6 +284,7 @@ class Generator:
         if counted:
             client.count += counted
             self._total += counted
+            self._received += counted
             self._bytes += at - begin
             self._first_us = self._first_us or now
             self._last_us = now
@@ -293,30 +314,14 @@ class Generator:
         if reply is not None:
             client.socket.send(reply)
 
-    # Reports.
-
-    def _report(self) -> dict[str, Any]:
-        counts = [client.count for client in self._clients.values()]
-        report = {
-            "delivered": self._total,
-            "least": min(counts, default=0),
-            "most": max(counts, default=0),
-            "bytes": self._bytes,
-            "first_us": self._first_us,
-            "last_us": self._last_us,
-            "closed": self._closed,
-            "latency_ms": _quantiles(self._latencies_us),
-        }
-        self._reset()
-        return report
-
     def answer(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Do one command; what went wrong is in `errors`."""
         methods: dict[str, Callable[..., dict[str, Any]]] = {
             "open": self.open,
             "collect": self.collect,
-            "watch": self.watch,
+            "report": self.report,
             "stall": self.stall,
+            "resume": self.resume,
             "cut": self.cut,
         }
         answer = methods[command](**arguments)

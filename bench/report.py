@@ -13,6 +13,18 @@ from bench.adapters import OURS, SERVERS
 UNITS: Final = {
     "cpu_us_per_delivery": "CPU µs per delivery",
     "deliveries_per_s": "deliveries/s",
+    "all_have_it_ms": "all have it, ms",
+    "calm_latency_p99_ms": "others' p99 before, ms",
+    "complete_s": "complete after s",
+    "connects_per_s": "connects/s",
+    "cpu_us_per_create": "CPU µs per create",
+    "creates_per_s": "creates/s",
+    "healthy_p99_ms": "others' p99 ms",
+    "healthy_p99_ratio": "others' p99 ÷ without",
+    "idle_cpu_percent": "CPU % while idle",
+    "live_latency_p99_ms": "others' p99 ms",
+    "rss_kib_per_connection": "KiB per connection",
+    "stalled_mib": "MiB for the stalled",
     "latency_p50_ms": "p50 ms",
     "latency_p99_ms": "p99 ms",
 }

@@ -12,6 +12,8 @@ from typing import Any, Final
 from bench.adapters.base import Server
 from bench.load import Load
 
+GRACE_S: Final = 120.0
+"""What a slow server may take beyond the time planned."""
 SETTLE_S: Final = 1.0
 """Between a warm-up and what is measured, so that nothing of the one falls into the other."""
 GENERATOR_BUSY: Final = 0.85
@@ -29,7 +31,14 @@ class Sizes:
     size_bytes: int = 330
     connections: int = 10_000
     returning: int = 2000
+    stalled: int = 100
     creates: int = 2000
+
+
+QUICK: Final = Sizes(
+    watchers=200, events=50, duration_s=4, connections=1000, returning=300, stalled=20, creates=500
+)
+QUICK_REPEATS: Final = 2
 
 
 Measurement = Mapping[str, float | bool]
@@ -80,7 +89,7 @@ def new_channel() -> str:
 def delivered(
     report: Mapping[str, Any], used: tuple[float, float, float], each: int, start_us: int
 ) -> dict[str, float | bool]:
-    """The figures that all deliveries have: `each` client should have got so many events."""
+    """The figures that all deliveries have, when `each` client should have so many in all."""
     server_s, load_s, clock_s = used
     count = report["delivered"]
     figures: dict[str, float | bool] = {

@@ -10,6 +10,7 @@ from bench.adapters.base import Flow, Server
 from bench.event import now_us
 from bench.load import Load
 from bench.scenarios.base import (
+    GRACE_S,
     SETTLE_S,
     Measurement,
     Sizes,
@@ -23,7 +24,6 @@ WARM_EVENTS: Final = 20
 LEAD_S: Final = 0.05
 PAUSE_S: Final = 0.002
 """In a burst the generator reads so seldom that it finds several events at once."""
-GRACE_S: Final = 120.0
 
 
 def burst(kind: type[Server], folder: Path, sizes: Sizes) -> Measurement:
@@ -59,13 +59,13 @@ def _fan_out(
         window = Window(server, load)
         load.begin(
             "collect",
-            expected=events * clients,
+            expected=(WARM_EVENTS + events) * clients,
             timeout_s=sizes.duration_s + GRACE_S,
             pause_s=0 if rate_hz else PAUSE_S,
         )
         start_us = now_us() + round(LEAD_S * 1e6)
         server.publish(Flow([channel], events, rate_hz, start_us, sizes.size_bytes))
         report = load.answer()
-        figures = delivered(report, window.used(), events, start_us)
+        figures = delivered(report, window.used(), WARM_EVENTS + events, start_us)
         load.tell("cut")
         return figures
