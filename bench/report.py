@@ -53,7 +53,7 @@ def table(scenario: Mapping[str, Any]) -> Table:
     for figure in scenario["figures"]:
         shown.add_column(UNITS.get(figure, figure), justify="right")
     first = scenario["figures"][0]
-    shown.add_column(f"{OURS} ÷ it ({UNITS.get(first, first)})", justify="right")
+    shown.add_column(f"{OURS} ÷ it", justify="right")
     shown.add_column("all arrived")
     for name, summary in scenario["summary"].items():
         ratio = scenario["ratios"].get(name, {}).get(first)
@@ -68,9 +68,11 @@ def table(scenario: Mapping[str, Any]) -> Table:
 
 
 def ranged(value: Mapping[str, float] | None) -> str:
-    """A median with its range; nothing for None."""
+    """A median with its range, unless that is nothing; nothing for None."""
     if value is None:
         return ""
+    if value["min"] == value["max"]:
+        return number(value["median"])
     return f"{number(value['median'])} ({number(value['min'])}–{number(value['max'])})"
 
 
