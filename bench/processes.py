@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -102,6 +102,15 @@ class Process:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 for children in Path(f"/proc/{pid}/task").glob("*/children"):
                     waiting += map(int, children.read_text().split())
+
+
+def wait_until(holds: Callable[[], bool], timeout_s: float = 60) -> None:
+    """Until it holds; raises `RuntimeError`."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not within {timeout_s:g} s")
+        time.sleep(0.05)  # Another process: there is nothing to await but its answer.
 
 
 def free_port() -> int:

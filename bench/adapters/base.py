@@ -42,8 +42,6 @@ class Server(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    reusable_channels: ClassVar[bool] = True
-    """Whether one channel can take several flows; a task is over with its first."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -63,6 +61,9 @@ class Server(ABC):
     @abstractmethod
     def start(self, folder: Path) -> Process:
         """Start it on `port`, with its files in `folder`, and see it ready."""
+
+    def announce(self, channels: Sequence[str]) -> None:  # noqa: B027  # most need not be told
+        """Make the channels known, before anybody subscribes to them."""
 
     @abstractmethod
     def script(self, subjects: int) -> list[Step]:

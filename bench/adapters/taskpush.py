@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import platform
 import sys
-import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bench.adapters.base import Flow, SocketIOServer
 from bench.event import NAMESPACE
 from bench.load import Step
-from bench.processes import Process
+from bench.processes import Process, wait_until
 
 BATCH: Final = 1000
 """As many tasks as one create takes."""
-ITERATED_WITHIN_S: Final = 30.0
+OPENING_EVENTS: Final = 2
+"""Of each task: pending and running."""
 
 
 class Taskpush(SocketIOServer):
@@ -24,7 +26,6 @@ class Taskpush(SocketIOServer):
 
     name = "taskpush"
     title = "taskpush"
-    reusable_channels = False
 
     @classmethod
     def versions(cls) -> dict[str, str]:
@@ -43,24 +44,17 @@ class Taskpush(SocketIOServer):
         process.wait_for(self.port, "/readyz")
         return process
 
-    def publish(self, flow: Flow) -> None:
-        """A task for each channel; returns when all are stored."""
-        tasks = [
-            {
-                "kind": "flow",
-                "task_id": channel,
-                "params": {
-                    "events": flow.events,
-                    "rate_hz": flow.rate_hz,
-                    "start_us": round(flow.start_us + i * flow.stagger_us),
-                    "size_bytes": flow.size_bytes,
-                },
-            }
-            for i, channel in enumerate(flow.channels)
-        ]
+    def announce(self, channels: Sequence[str]) -> None:
+        """A task for each, running and silent."""
+        tasks = [{"kind": "channel", "task_id": channel} for channel in channels]
         for first in range(0, len(tasks), BATCH):
             batch = {"tasks": tasks[first : first + BATCH]}
             self.call("POST", "/api/tasks/batch", batch, expected=201)
+        wait_until(lambda: not self.call("GET", "/api/tasks?status=pending&limit=1")["items"])
+
+    def publish(self, flow: Flow) -> None:
+        """Returns when the task that starts it is stored."""
+        self.call("POST", "/api/tasks", {"kind": "flow", "params": asdict(flow)}, expected=201)
 
     def script_from_position(self) -> list[Step]:
         """As `script`, for a client that comes back: `$0` the task, `$1` epoch, `$2` seq."""
@@ -71,12 +65,12 @@ class Taskpush(SocketIOServer):
 
     def start_of(self, task_id: str, events: int) -> tuple[str, str]:
         """Epoch and seq of what comes before the first of so many iterations, once they exist."""
-        deadline = time.monotonic() + ITERATED_WITHIN_S
-        while time.monotonic() < deadline:
-            items = self.call("GET", f"/api/tasks/{task_id}/events?limit=1000")["items"]
-            kinds = [each["event_type"] for each in items]
-            if kinds.count("iteration_complete") >= events:
-                before = items[kinds.index("iteration_complete") - 1]
-                return before["epoch"], str(before["seq"])
-            time.sleep(0.1)  # Another process: there is nothing to await but its answer.
-        raise RuntimeError(f"not {events} events within {ITERATED_WITHIN_S:g} s")
+        found: list[dict[str, Any]] = []
+
+        def are_there() -> bool:
+            found[:] = self.call("GET", f"/api/tasks/{task_id}/events?limit=1000")["items"]
+            return len(found) >= events + OPENING_EVENTS
+
+        wait_until(are_there)
+        before = found[OPENING_EVENTS - 1]
+        return before["epoch"], str(before["seq"])

@@ -72,15 +72,6 @@ class Window:
         return server, load, clock
 
 
-def wait_until(holds: Callable[[], bool], timeout_s: float = 60) -> None:
-    """Until it holds; raises `RuntimeError`."""
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"not within {timeout_s:g} s")
-        time.sleep(0.05)  # Another process: there is nothing to await but its answer.
-
-
 def new_channel() -> str:
     """A name for a channel; a task's id."""
     return str(uuid.uuid4())

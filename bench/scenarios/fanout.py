@@ -9,6 +9,7 @@ from typing import Final
 from bench.adapters.base import Flow, Server
 from bench.event import now_us
 from bench.load import Load
+from bench.processes import wait_until
 from bench.scenarios.base import (
     GRACE_S,
     SETTLE_S,
@@ -17,7 +18,6 @@ from bench.scenarios.base import (
     Window,
     delivered,
     new_channel,
-    wait_until,
 )
 
 WARM_EVENTS: Final = 20
@@ -42,18 +42,17 @@ def _fan_out(
 ) -> Measurement:
     with kind(folder) as server, Load() as load:
         channel = new_channel()
-        warm = channel if server.reusable_channels else new_channel()
-        names = list(dict.fromkeys((channel, warm)))
+        server.announce([channel])
         clients = sizes.watchers
         load.open(
             server.port,
-            server.script(len(names)),
-            [names] * clients,
+            server.script(1),
+            [[channel]] * clients,
             replies=server.replies,
             timed=bool(rate_hz),
         )
         wait_until(lambda: server.are_subscribed(channel, clients))
-        server.publish(Flow([warm], WARM_EVENTS, size_bytes=sizes.size_bytes))
+        server.publish(Flow([channel], WARM_EVENTS, size_bytes=sizes.size_bytes))
         load.tell("collect", expected=WARM_EVENTS * clients, timeout_s=GRACE_S)
         time.sleep(SETTLE_S)
         window = Window(server, load)

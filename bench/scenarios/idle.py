@@ -8,6 +8,7 @@ from typing import Final
 
 from bench.adapters.base import Flow, Server
 from bench.load import Load
+from bench.processes import wait_until
 from bench.scenarios.base import (
     GRACE_S,
     SETTLE_S,
@@ -15,7 +16,6 @@ from bench.scenarios.base import (
     Sizes,
     Window,
     new_channel,
-    wait_until,
 )
 
 QUIET_S: Final = 3.0
@@ -28,6 +28,7 @@ def idle(kind: type[Server], folder: Path, sizes: Sizes) -> Measurement:
     clients = sizes.connections
     channel = new_channel()
     with kind(folder) as server, Load() as load:
+        server.announce([channel])
         time.sleep(SETTLE_S)
         before = server.process.memory()
         seconds = load.open(

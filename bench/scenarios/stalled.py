@@ -32,6 +32,7 @@ def _one(server: Server, sizes: Sizes) -> dict[str, float | bool]:
     """The healthy clients' latency, first while the one reads, then while it does not."""
     rounds = [[new_channel(), new_channel()] for _ in range(2)]
     watched = [channel for channel, _ in rounds]
+    server.announce([*rounds[0], *rounds[1]])
     with Load() as healthy, Load() as one:
         for load, subjects in (
             (healthy, [watched] * sizes.watchers),
@@ -76,6 +77,7 @@ def _one(server: Server, sizes: Sizes) -> dict[str, float | bool]:
 def _crowd(server: Server, sizes: Sizes) -> dict[str, float | bool]:
     """What the server holds more while many do not read, and what becomes of them."""
     channel = new_channel()
+    server.announce([channel])
     with Load() as crowd:
         crowd.open(
             server.port,

@@ -24,9 +24,10 @@ def storm(kind: type[Server], folder: Path, sizes: Sizes) -> Measurement:
     with kind(folder) as server, Load() as live, Load() as returning:
         assert isinstance(server, Taskpush)
         tasks = [new_channel() for _ in range(TASKS)]
+        watched = new_channel()
+        server.announce([*tasks, watched])
         server.publish(Flow(tasks, REPLAYED, size_bytes=sizes.size_bytes))
         starts = [[task, *server.start_of(task, REPLAYED)] for task in tasks]
-        watched = new_channel()
         live.open(
             server.port,
             server.script(1),
