@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from rich.console import Console
@@ -39,11 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         repeats=options.repeats or (QUICK_REPEATS if options.quick else REPEATS),
     )
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
-    results = run(plan, lambda text: errors.print(text, markup=False))
     name = options.name or f"{datetime.now(UTC):%Y-%m-%d-%H%M}"
     file: Path = options.results / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+    results: dict[str, Any] = {}
+    for results in run(plan, lambda text: errors.print(text, markup=False)):
+        # After each scenario, so that a run that is ended has not been in vain.
+        file.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
     show(results, Console(highlight=False, width=None if sys.stdout.isatty() else 130))
     errors.print(f"kept as {file}")
     measured = results["scenarios"].values()

@@ -24,6 +24,8 @@ UNITS: Final = {
     "idle_cpu_percent": "CPU % while idle",
     "live_latency_p99_ms": "others' p99 ms",
     "rss_kib_per_connection": "KiB per connection",
+    "stalled_closed": "of them closed",
+    "stalled_drained": "of them drained later",
     "stalled_mib": "MiB for the stalled",
     "latency_p50_ms": "p50 ms",
     "latency_p99_ms": "p99 ms",
@@ -54,6 +56,7 @@ def table(scenario: Mapping[str, Any]) -> Table:
         shown.add_column(UNITS.get(figure, figure), justify="right")
     first = scenario["figures"][0]
     shown.add_column(f"{OURS} ÷ it", justify="right")
+    shown.add_column("generator, cores", justify="right")
     shown.add_column("all arrived")
     for name, summary in scenario["summary"].items():
         ratio = scenario["ratios"].get(name, {}).get(first)
@@ -62,6 +65,7 @@ def table(scenario: Mapping[str, Any]) -> Table:
             SERVERS[name].title,
             *(ranged(summary.get(figure)) for figure in scenario["figures"]),
             ranged(ratio),
+            ranged(summary.get("generator_cores")),
             "" if exact is None else "yes" if exact else "NO",
         )
     return shown

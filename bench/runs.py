@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,8 +35,8 @@ class Plan:
     repeats: int
 
 
-def run(plan: Plan, say: Say) -> dict[str, Any]:
-    """Run it all; the result is what is written as JSON."""
+def run(plan: Plan, say: Say) -> Iterator[dict[str, Any]]:
+    """Run it all; the results so far, as they are written as JSON, after each scenario."""
     versions, missing = available(plan.servers)
     for name, reason in missing.items():
         say(f"missing: {name}: {reason}")
@@ -62,7 +62,7 @@ def run(plan: Plan, say: Say) -> dict[str, Any]:
                 name: ratios(turns, name, scenario.figures) for name in names if name != OURS
             },
         }
-    return results
+        yield results
 
 
 def available(names: Iterable[str]) -> tuple[dict[str, dict[str, str]], dict[str, str]]:

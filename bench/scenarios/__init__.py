@@ -64,7 +64,13 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             "(g) one client that does not read, then many",
             ("taskpush", "python-socketio", "node"),
             stalled,
-            ("healthy_p99_ratio", "healthy_p99_ms", "stalled_mib"),
+            (
+                "healthy_p99_ratio",
+                "healthy_p99_ms",
+                "stalled_mib",
+                "stalled_closed",
+                "stalled_drained",
+            ),
         ),
     )
 }

@@ -53,7 +53,7 @@ def test_what_is_missing_or_fails_is_reported_and_the_rest_goes_on(
     scenario = Scenario("one", "One", names, measure, ("cpu",))
     said: list[str] = []
 
-    results = run(Plan([scenario], names, Sizes(), repeats=2), said.append)
+    (results,) = run(Plan([scenario], names, Sizes(), repeats=2), said.append)
 
     assert results["missing"] == {"absent": "not installed, see make setup-bench"}
     one = results["scenarios"]["one"]
