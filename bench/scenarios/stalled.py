@@ -16,6 +16,8 @@ HOSE_HZ: Final = 200.0
 """What the one stalled client is sent beside the others' events, so that its buffers do fill."""
 CROWD_BYTES: Final = 16 * 1024
 CROWD_HZ: Final = 25.0
+CROWD_S: Final = 20.0
+"""8 MB for each: more than the kernel takes for a connection (tcp_wmem, tcp_rmem)."""
 RECEIVE_BUFFER_BYTES: Final = 16 * 1024
 LEAD_S: Final = 0.5
 
@@ -90,12 +92,11 @@ def _crowd(server: Server, sizes: Sizes) -> dict[str, float | bool]:
         time.sleep(SETTLE_S)
         before = server.process.memory()
         crowd.tell("stall")
-        seconds = 2 * sizes.duration_s
-        events = round(seconds * CROWD_HZ)
+        events = round(CROWD_S * CROWD_HZ)
         start_us = now_us() + round(LEAD_S * 1e6)
         server.publish(Flow([channel], events, CROWD_HZ, start_us, CROWD_BYTES))
         most = before.rss
-        until_us = start_us + seconds * 1e6
+        until_us = start_us + CROWD_S * 1e6
         while now_us() < until_us:
             time.sleep(0.5)
             most = max(most, server.process.memory().rss)
