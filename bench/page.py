@@ -55,6 +55,9 @@ def tables(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"### {scenario['title']}"
         yield ""
         yield from table(scenario)
+        for failure in scenario["failures"]:
+            yield ""
+            yield f"Not measured: {failure}."
     yield ""
     versions = {
         f"{package} {version}"
