@@ -7,7 +7,6 @@ from the store in the next page, so nothing is lost and nothing comes twice.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -26,7 +25,7 @@ class Splice:
     def __init__(self, cursor: int) -> None:
         self.cursor = cursor
         self.live = False
-        self._held: deque[LoggedEvent] = deque(maxlen=BUFFER_EVENTS)
+        self._held: list[LoggedEvent] = []
         # Highest seq that was committed while this subscription was not live.
         self._seen = cursor
         self._held_volatile: dict[EventType, VolatileEvent] = {}
@@ -57,6 +56,8 @@ class Splice:
         if event.seq > self.cursor:
             self.live = False
             self._held.append(event)
+            if len(self._held) > BUFFER_EVENTS:
+                del self._held[0]
             self._seen = max(self._seen, event.seq)
         return None
 
@@ -102,10 +103,9 @@ class Splice:
 
     def _contiguous(self) -> Iterable[LoggedEvent]:
         """The held events that follow the cursor without a hole; the cursor moves with them."""
-        while self._held:
-            event = self._held.popleft()
+        held, self._held = self._held, []
+        for event in held:
             if event.seq > self.cursor + 1:
-                self._held.clear()
                 return
             if event.seq == self.cursor + 1:
                 self.cursor = event.seq

@@ -36,6 +36,20 @@ class Channel:
     be read the link is aborted: the peer comes back by itself and resumes from its position.
     """
 
+    __slots__ = (
+        "_behind",
+        "_closed",
+        "_link",
+        "_marked",
+        "_outbox",
+        "_pending_for_s",
+        "_plane",
+        "_reading",
+        "_rechecks",
+        "_room_wanted",
+        "_subscriptions",
+    )
+
     def __init__(
         self,
         plane: PushPlane,

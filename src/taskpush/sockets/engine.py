@@ -10,8 +10,8 @@ written to it at once; for any other transport they wait in the library's queue.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Never, Protocol
 from urllib.parse import parse_qs
 
 import engineio
@@ -31,6 +31,9 @@ PING_INTERVAL_S: Final = 25
 PING_TIMEOUT_S: Final = 20
 COME_BACK: Final = 1012
 """WebSocket close code "service restart": clients reconnect by themselves."""
+
+BAD_PACKET: Final = (EngineIOError, ValueError, KeyError, IndexError)
+"""What the library raises for packets that no client of the protocol sends."""
 
 OriginCheck = Callable[[str, Mapping[str, Any]], bool]
 
@@ -61,6 +64,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
     server: Engine
     closed: bool
     connected: bool
+    queue: Any
 
     def __init__(self, server: Engine, sid: str) -> None:
         super().__init__(server, sid)
@@ -133,19 +137,10 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
 
     @override
     async def receive(self, pkt: packet.Packet) -> None:
-        if self.closed:
-            return  # It came in one POST with what ended the socket.
-        match pkt.packet_type:
-            case packet.MESSAGE:
-                await self.server.listener.message(self, pkt.data)
-            case packet.PONG:
-                self.server.heartbeat.answered(self)
-            case packet.UPGRADE:
-                self.put(packet.Packet(packet.NOOP))
-            case packet.CLOSE:
-                self.end()
-            case _:
-                raise UnknownPacketError
+        if pkt.packet_type == packet.MESSAGE:
+            await self.server.listener.message(self, pkt.data)
+        else:
+            self._heed(pkt)
 
     @override
     async def close(
@@ -162,7 +157,8 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
         try:
             await self._websocket_handler(socket)
         finally:
-            self.end()
+            if self.wire is None:
+                self.end()
         return ""
 
     @override
@@ -176,8 +172,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
             self.upgrading = False
         self.connected = self.upgraded = True
         if ws.wire is not None:
-            self._go_by(ws.wire)
-            await self._listen(ws)
+            self._go_over_to(ws.wire)
             return
         writer = asyncio.create_task(self._write(ws), name=f"taskpush-writer-{self.sid}")
         try:
@@ -197,19 +192,58 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
         self.queue.put_nowait(packet.Packet(packet.NOOP))
         return await ws.wait() == "5"
 
-    def _go_by(self, wire: Wire) -> None:
-        """Write by `wire` from now on, after what is still in the queue."""
+    def _go_over_to(self, wire: Wire) -> None:
+        """Write by `wire` from now on, after what is still in the queue, and read from it."""
         waiting = []
         while not self.queue.empty():
             pkt = self.queue.get_nowait()
             if pkt is not None:
                 waiting.append(text_frame(pkt.encode().encode()))
         wire.write(b"".join(waiting))
+        self.queue = _GONE_OVER
         self._taken_bytes += self._queued_bytes
         self._queued_bytes = 0
         self.wire = wire
         wire.on_room = self._has_room
+        wire.hand_over(self)
         self._has_room()
+
+    # What the wire calls.
+
+    def received(self, data: str | bytes) -> Awaitable[None] | None:
+        """See `wire.Reader`."""
+        try:
+            pkt = _packet(data)
+            if pkt.packet_type == packet.MESSAGE:
+                return self.server.listener.message(self, pkt.data)
+            self._heed(pkt)
+        except BAD_PACKET:
+            self._refused()
+        return None
+
+    def lost(self) -> None:
+        """See `wire.Reader`."""
+        self.end()
+
+    # Either way.
+
+    def _heed(self, pkt: packet.Packet) -> None:
+        """Do what a packet asks for that is no message."""
+        if self.closed:
+            return  # It came in one POST with what ended the socket.
+        match pkt.packet_type:
+            case packet.PONG:
+                self.server.heartbeat.answered(self)
+            case packet.UPGRADE:
+                self.put(packet.Packet(packet.NOOP))
+            case packet.CLOSE:
+                self.end()
+            case _:
+                raise UnknownPacketError
+
+    def _refused(self) -> None:
+        if not self.closed:
+            self.server.listener.refused(self, "not an engine.io packet")
 
     def _has_room(self) -> None:
         if self.on_room is not None:
@@ -223,13 +257,9 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
             except OSError:
                 return
             try:
-                if len(data) > MAX_MESSAGE_BYTES:
-                    raise ValueError("the message is too large")
-                pkt = packet.Packet(encoded_packet=data)
-                await self.receive(pkt)
-            except (EngineIOError, ValueError, KeyError, IndexError):
-                if not self.closed:
-                    self.server.listener.refused(self, "not an engine.io packet")
+                await self.receive(_packet(data))
+            except BAD_PACKET:
+                self._refused()
                 return
 
     async def _write(self, ws: _AsgiSocket) -> None:
@@ -243,6 +273,35 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
             pass
         finally:
             await ws.close(COME_BACK)
+
+
+class _GoneOver:
+    """The queue of a session that has gone over to a wire: for requests that come too late."""
+
+    def empty(self) -> bool:
+        return True
+
+    async def get(self) -> packet.Packet:
+        return packet.Packet(packet.NOOP)
+
+    def get_nowait(self) -> Never:
+        raise asyncio.QueueEmpty
+
+    def put_nowait(self, item: object) -> None:
+        """Nobody waits for it."""
+
+    def task_done(self) -> None:
+        """Nobody waits for it."""
+
+
+_GONE_OVER: Final = _GoneOver()
+
+
+def _packet(data: str | bytes) -> packet.Packet:
+    """What the peer sent; raises one of `BAD_PACKET`."""
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise ValueError("the message is too large")
+    return packet.Packet(encoded_packet=data)
 
 
 class _AsgiSocket:

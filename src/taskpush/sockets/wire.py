@@ -8,10 +8,12 @@ there is no such extension, and frames go through ASGI's `send` one by one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, Protocol
 
 from typing_extensions import override
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
@@ -36,8 +38,20 @@ def text_frame(payload: bytes) -> bytes:
     return head + payload
 
 
+class Reader(Protocol):
+    """Takes what a peer sends, once a connection was handed over to it."""
+
+    def received(self, data: str | bytes) -> Awaitable[None] | None:
+        """A message; the next one waits for what is returned, if anything is."""
+        ...
+
+    def lost(self) -> None:
+        """The connection has ended."""
+        ...
+
+
 class Wire:
-    """Writes frames to one peer. `on_room` is called when a full buffer has drained."""
+    """One peer's connection, as bytes. `on_room` is called when a full buffer has drained."""
 
     __slots__ = ("_protocol", "on_room", "written_bytes")
 
@@ -49,12 +63,19 @@ class Wire:
     @property
     def writable(self) -> bool:
         """Whether the peer keeps up: less than `HIGH_WATER_BYTES` wait for it."""
-        return self._protocol.writable.is_set()
+        return self._protocol.keeps_up
 
     @property
     def buffered_bytes(self) -> int:
         """What was written and not yet given to the operating system."""
         return self._protocol.transport.get_write_buffer_size()
+
+    def hand_over(self, reader: Reader) -> None:
+        """Give `reader` what the peer sends from now on, in place of ASGI's `receive`.
+
+        The ASGI application may return: the connection stays open, without its coroutines.
+        """
+        self._protocol.hand_over(reader)
 
     def write(self, frames: bytes) -> None:
         """Send whole frames, in order; does nothing on a connection that is closing."""
@@ -66,19 +87,7 @@ class Wire:
 
     def close(self, code: int) -> None:
         """Say goodbye with a WebSocket close code; does nothing on a connection that is closing."""
-        protocol = self._protocol
-        if protocol.close_sent or protocol.transport.is_closing():
-            return
-        protocol.conn.send_close(code)
-        protocol.transport.write(b"".join(protocol.conn.data_to_send()))
-        protocol.close_sent = True
-        protocol.queue.put_nowait({"type": "websocket.disconnect", "code": code})
-        if protocol.read_paused:
-            protocol.read_paused = False
-            protocol.transport.resume_reading()
-        protocol.close_timer = asyncio.get_running_loop().call_later(
-            CLOSE_WITHIN_S, protocol.transport.abort
-        )
+        self._protocol.say_goodbye(code)
 
     def abort(self) -> None:
         """End the connection at once; what was not sent is lost, and the peer sees 1006."""
@@ -94,23 +103,85 @@ def wire_of(scope: Mapping[str, Any]) -> Wire | None:
 class WireProtocol(WebSocketsSansIOProtocol):
     """A WebSocket connection that offers a `Wire`, and gives up on peers sooner."""
 
+    keeps_up = True
     _wire: Wire | None = None
+    # None until the connection is handed over.
+    _reader: Reader | None = None
+    # What is being done about a message; None while the next one may be taken.
+    _handling: asyncio.Future[None] | None = None
+
+    def hand_over(self, reader: Reader) -> None:
+        """See `Wire.hand_over`."""
+        self._reader = reader
+        self._take_next()
+
+    def say_goodbye(self, code: int) -> None:
+        """See `Wire.close`."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.send_close(code)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
+        self._resume_reading()
+        self.close_timer = self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)
+
+    # What uvicorn calls.
 
     @override
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         # Refused handshakes have no scope.
-        if self.response.status_code == 101:
+        if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
             self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
             self._wire = Wire(self)
             extensions: Any = self.scope["extensions"]
             extensions[EXTENSION] = self._wire
 
     @override
+    async def run_asgi(self) -> None:
+        """As uvicorn's, but a connection that was handed over outlives the application's call."""
+        try:
+            await self.app(self.scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except BaseException:
+            self.logger.exception("Exception in ASGI application\n")
+            self.send_500_response()
+        else:
+            if self._reader is not None:
+                # What was known of the request, which may be kilobytes.
+                del self.scope, self.request, self.response
+                return
+            if not self.handshake_complete:
+                self.logger.error("ASGI callable returned without completing handshake.")
+                self.send_500_response()
+        if self.close_timer is None:
+            self.transport.close()
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.keeps_up = False
+
+    @override
     def resume_writing(self) -> None:
         super().resume_writing()
+        self.keeps_up = True
         if self._wire is not None and self._wire.on_room is not None:
             self._wire.on_room()
+
+    @override
+    def send_receive_event_to_app(self) -> None:
+        super().send_receive_event_to_app()
+        if self._reader is not None:
+            self._take_next()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._reader is not None:
+            self._reader.lost()
 
     @override
     def handle_cont(self, event: Frame) -> None:
@@ -125,3 +196,33 @@ class WireProtocol(WebSocketsSansIOProtocol):
         """The peer is gone: waiting until it has taken what is buffered would be for ever."""
         super().keepalive_timeout()
         self.transport.abort()
+
+    # Once it was handed over.
+
+    def _take_next(self) -> None:
+        """Give the reader what arrived, one message after the other."""
+        assert self._reader is not None
+        while self._handling is None and not self.queue.empty():
+            event = self.queue.get_nowait()
+            if event["type"] != "websocket.receive":
+                continue
+            text = event.get("text")
+            work = self._reader.received(text if text is not None else event.get("bytes") or b"")
+            if work is not None:
+                self._handling = asyncio.ensure_future(work)
+                self._handling.add_done_callback(self._handled)
+        if self._handling is None:
+            self._resume_reading()
+
+    def _handled(self, handling: asyncio.Future[None]) -> None:
+        self._handling = None
+        if not handling.cancelled() and handling.exception() is not None:
+            self.logger.error("Exception in a WebSocket's reader", exc_info=handling.exception())
+            self.transport.abort()
+            return
+        self._take_next()
+
+    def _resume_reading(self) -> None:
+        if self.read_paused and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
