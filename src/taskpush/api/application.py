@@ -7,12 +7,13 @@ from typing import Final
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from taskpush.api import artifacts, meta, pages, problems, queue, stats, tasks
 from taskpush.api.body import BodyLimit
 from taskpush.api.services import Services
 
+SOCKET_PATH: Final = "/socket.io"
 DESCRIPTION: Final = """
 Create tasks, read them, and follow every step of them live.
 
@@ -28,7 +29,7 @@ def build(
     *,
     version: str,
     allow_origins: Sequence[str],
-) -> FastAPI:
+) -> ASGIApp:
     """Put the HTTP door together; `socket` is mounted at `/socket.io`."""
     app = FastAPI(
         title="taskpush",
@@ -59,5 +60,23 @@ def build(
     for part in (tasks, artifacts, meta, queue, stats, pages):
         app.include_router(part.router)
     app.mount("/static", pages.assets(), name="static")
-    app.mount("/socket.io", socket, name="socket")
-    return app
+    app.mount(SOCKET_PATH, socket, name="socket")
+    return _Front(app, socket)
+
+
+class _Front:
+    """Takes WebSockets to the socket directly: nothing of the HTTP door is meant for them."""
+
+    def __init__(self, app: FastAPI, socket: ASGIApp) -> None:
+        self._app = app
+        self._socket = socket
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        direct = scope["type"] == "websocket" and _path(scope).startswith(f"{SOCKET_PATH}/")
+        await (self._socket if direct else self._app)(scope, receive, send)
+
+
+def _path(scope: Scope) -> str:
+    """The path below where the application is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))

@@ -1,0 +1,146 @@
+"""uvicorn's HTTP connection, as `taskpush serve` loads it: who comes, and how many at once.
+
+A server that was restarted has all its clients back within a second. Taken in at once they would
+hold the event loop for as long as all their handshakes take together, and with it everybody who is
+connected already. Under uvicorn it is `--http taskpush.sockets.arrivals:ArrivalProtocol`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import monotonic
+from typing import Final, Protocol
+
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+AT_ONCE: Final = 8
+PAUSE_S: Final = 0.002
+HEAD_WITHIN_S: Final = 10.0
+MAX_HEAD_BYTES: Final = 64 * 1024
+
+_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
+
+
+class Arrival(Protocol):
+    """A connection that may have to wait before anything of it is read."""
+
+    def wait_outside(self) -> None: ...
+
+    def come_in(self) -> None: ...
+
+
+class Gate:
+    """Lets `AT_ONCE` in at a time, and then everybody else have the loop for as long as that took.
+
+    Whoever comes when few do is let in at once.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Arrival] = deque()
+        self._let_in = 0
+        self._due = 0.0
+        # None while nobody came for a while.
+        self._pause: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def arrive(self, arrival: Arrival) -> None:
+        """Somebody came: goes in now, or waits for its turn."""
+        if self._let_in >= AT_ONCE:
+            arrival.wait_outside()
+            self._waiting.append(arrival)
+            return
+        self._let_in += 1
+        if self._pause is None:
+            self._pause_for(PAUSE_S)
+
+    def _pause_for(self, seconds: float) -> None:
+        self._due = monotonic() + seconds
+        self._pause = asyncio.get_running_loop().call_later(seconds, self._next)
+
+    def _next(self) -> None:
+        # The loop was held for so long since the last were let in.
+        held_s = monotonic() - self._due
+        self._let_in = min(AT_ONCE, len(self._waiting))
+        for _ in range(self._let_in):
+            self._waiting.popleft().come_in()
+        if self._let_in:
+            self._pause_for(max(PAUSE_S, held_s))
+        else:
+            self._pause = None
+
+
+class ArrivalProtocol(HttpToolsProtocol):
+    """An HTTP connection that comes through the gate, and whose headers have bounds."""
+
+    head_within_s = HEAD_WITHIN_S
+    gate = Gate()
+    """One for all connections of a process: they share its event loop."""
+
+    _head_bytes = 0
+    _in_head = True
+    _deadline: asyncio.TimerHandle | None = None
+
+    def wait_outside(self) -> None:
+        """Read nothing for now."""
+        self._head_is_over()
+        self.transport.pause_reading()
+
+    def come_in(self) -> None:
+        """Read what is there; does nothing when the peer has gone."""
+        if not self.transport.is_closing():
+            self._expect_head()
+            self.transport.resume_reading()
+
+    # What uvicorn and the parser call.
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+        self.gate.arrive(self)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_is_over()
+        super().connection_lost(exc)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    @override
+    def on_message_begin(self) -> None:
+        self._expect_head()
+        super().on_message_begin()
+
+    @override
+    def on_headers_complete(self) -> None:
+        self._head_is_over()
+        super().on_headers_complete()
+
+    def _expect_head(self) -> None:
+        if self._deadline is None:
+            self._in_head, self._head_bytes = True, 0
+            self._deadline = self.loop.call_later(self.head_within_s, self._too_slow)
+
+    def _head_is_over(self) -> None:
+        self._in_head = False
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        self.transport.abort()
