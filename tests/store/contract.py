@@ -44,6 +44,7 @@ from taskpush.store.base import (
     Waiting,
 )
 from taskpush.store.rows import encode_record
+from tests.store.changes_contract import ChangesContract
 from tests.store.harness import (
     Harness,
     body_of,
@@ -1528,6 +1529,7 @@ class StoreContract(
     RetentionContract,
     StatisticsContract,
     LifeContract,
+    ChangesContract,
 ):
     """All of it."""
 

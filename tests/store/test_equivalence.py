@@ -16,6 +16,7 @@ from taskpush.core import lifecycle
 from taskpush.core.lifecycle import Decide
 from taskpush.errors import PositionGone
 from taskpush.models.events import Status
+from taskpush.models.feed import FeedFilter
 from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, TaskError, TaskRecord, VolatileEvent
 from taskpush.store.base import (
@@ -97,6 +98,7 @@ class Wind:
     seconds: int
 
 
+FEEDS: Final = [FeedFilter("local"), FeedFilter("local", owner="ann", kind="train", tag="x")]
 TASKS = st.integers(0, len(TASK_IDS) - 1)
 COMMANDS = ("create", "start", "say", "complete", "fail", "cancel", "stop", "interrupt", "retry")
 STEPS = st.lists(
@@ -159,6 +161,7 @@ class Run:
         self.harness = harness
         self._calls: list[asyncio.Future[Any]] = []
         self._told: list[Any] = []
+        self._cursors: dict[FeedFilter, str | None] = dict.fromkeys(FEEDS)
         harness.store.listen(self._note)
 
     async def take(self, step: object) -> Any:
@@ -263,10 +266,24 @@ class Run:
                 answers.append(_plain_record(record))
                 for after in (START, Position(2), Position(50), record.head):
                     answers.append(await _answer(store, task_id, after))
+        answers += [await self._changes(where) for where in FEEDS]
         for where in FILTERS:
             page = await store.tasks(where, limit=2)
             answers.append(([_plain_record(record) for record in page.records], page.next))
         return answers
+
+    async def _changes(self, where: FeedFilter) -> Any:
+        """What became of each task since this was asked last; how it is paged may differ."""
+        told: dict[str, Any] = {}
+        resets = []
+        end = False
+        while not end:
+            page = await self.harness.store.changes(where, after=self._cursors[where], limit=2)
+            for task in page.tasks:
+                told[task.task_id] = _plain_record(task) if isinstance(task, TaskRecord) else task
+            self._cursors[where], end = str(page.cursor), page.end
+            resets.append(page.reset)
+        return sorted(told.items()), any(resets)
 
 
 def _anyway(record: TaskRecord | None) -> lifecycle.Decision:

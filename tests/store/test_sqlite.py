@@ -18,10 +18,13 @@ from taskpush.clock import ManualClock
 from taskpush.core import lifecycle
 from taskpush.errors import PositionGone, StoreLocked, StoreUnavailable
 from taskpush.models.events import EventType
+from taskpush.models.feed import FeedFilter
 from taskpush.models.position import START
 from taskpush.models.task import NewEvent, TaskRecord
 from taskpush.store.base import KEY_LIFETIME, Announcement, IdempotencyKey, TaskFilter
+from taskpush.store.changes import Cursor
 from taskpush.store.database import Database
+from taskpush.store.files import Files
 from taskpush.store.sqlite import SqliteStore
 from taskpush.store.surveyor import Surveyor
 from taskpush.telemetry.bus import Telemetry
@@ -30,6 +33,7 @@ from tests.store.contract import StoreContract
 from tests.store.harness import Harness, progress, say, texts_of
 
 LOCAL = TaskFilter(tenant="local")
+FEED = FeedFilter(tenant="local")
 
 
 @pytest.fixture
@@ -63,6 +67,12 @@ def digest_of(path: Path) -> str:
 
 def size_of(path: Path) -> int:
     return path.stat().st_size
+
+
+def files_of(harness: Harness) -> Files:
+    assert isinstance(harness.store, SqliteStore)
+    assert harness.store._state is not None
+    return harness.store._state.files
 
 
 def database_of(harness: Harness) -> Database:
@@ -363,6 +373,45 @@ class TestDisk:
         page = await harness.store.read(task_id, kept, 10)
         assert texts_of(page.events) == ["other", "story", "now"]
 
+    async def test_a_cursor_past_a_cut_is_unknown_and_one_before_it_stays_known(
+        self, harness: Harness, path: Path
+    ) -> None:
+        record = await harness.create_running()
+        kept = str(Cursor(harness.store.mark))
+        shutil.copy(path, path.with_name("copy"))
+        shutil.copy(f"{path}-wal", path.with_name("copy-wal"))
+        await harness.store.write(record.task_id, harness.complete())
+        lost = str(Cursor(harness.store.mark))
+        await harness.store.close()
+        shutil.move(path.with_name("copy"), path)
+        shutil.move(path.with_name("copy-wal"), f"{path}-wal")
+
+        await harness.store.open()
+        for _ in range(3):
+            page = await harness.store.changes(FEED, after=lost, limit=10)
+            assert (page.reset, [task.task_id for task in page.tasks]) == (True, [record.task_id])
+            await harness.create_completed()
+        page = await harness.store.changes(FEED, after=kept, limit=10)
+        assert (page.reset, len(page.tasks)) == (False, 3)
+
+    async def test_what_changed_is_one_range_of_an_index(self, harness: Harness) -> None:
+        asked: list[str] = []
+        files = files_of(harness)
+        files._lister._connection.trace_v2(
+            apsw.SQLITE_TRACE_STMT, lambda event: asked.append(event["sql"])
+        )
+        for where in (FEED, FeedFilter("local", owner="ann", kind="layout", tag="x")):
+            cursor = str(Cursor(harness.store.mark))
+            await harness.store.changes(where, after=cursor, limit=10)
+            plan = files._peeker._connection.execute(
+                f"EXPLAIN QUERY PLAN {asked[-1]}",
+                {"tenant": "", "owner": "", "kind": "", "tag": "", "changed_after": 0, "limit": 1},
+            ).fetchall()
+            steps = [str(step) for *_, step in plan]
+            assert "SEARCH t USING INDEX tasks_changed (tenant=? AND changed>?)" in steps
+            # The tombstones' key is a rowid: they are in order too.
+            assert not [step for step in steps if "TEMP B-TREE" in step]
+
     async def test_a_trimmed_log_begins_where_it_begins(self, harness: Harness) -> None:
         record = await harness.create_running()
         end = (await harness.store.write(record.task_id, say("a", "b", "c"))).record
@@ -379,7 +428,9 @@ class TestDisk:
 class TestRemoval:
     """What is deleted leaves nothing behind, and its room is given back."""
 
-    async def test_a_deleted_task_leaves_its_id_only(self, harness: Harness, path: Path) -> None:
+    async def test_a_deleted_task_leaves_its_id_and_a_tombstone(
+        self, harness: Harness, path: Path
+    ) -> None:
         record = await harness.create_running(tags=("x", "y"))
         harness.store.publish(record.task_id, 1, progress(1))
         artifact = NewEvent(EventType.ARTIFACT, {"name": "a"})
@@ -392,7 +443,7 @@ class TestRemoval:
             table: other.execute(f"SELECT count(*) FROM {table}").get  # noqa: S608 - own names
             for table in (
                 *("tasks", "events", "events_set_aside"),
-                *("latest", "task_tags", "deleted_tasks"),
+                *("latest", "task_tags", "deleted_tasks", "tombstones"),
             )
         }
         assert counts == {
@@ -402,6 +453,7 @@ class TestRemoval:
             "latest": 0,
             "task_tags": 0,
             "deleted_tasks": 1,
+            "tombstones": 1,
         }
         other.close()
 

@@ -17,8 +17,10 @@ from typing import Final
 from taskpush.core.lifecycle import Decide
 from taskpush.core.retention import FinishedTask
 from taskpush.models.events import EventType, Status
+from taskpush.models.feed import FeedFilter
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
+from taskpush.store.changes import Change, ChangePage, Mark
 
 MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
 MAX_CREATED_TASKS: Final = 1000
@@ -179,6 +181,9 @@ Announcement = LoggedEvent | VolatileEvent | TaskDeleted
 CommitListener = Callable[[Sequence[Announcement]], None]
 """Is told of what was committed or published. Must not block, await or raise."""
 
+ChangeListener = Callable[[Sequence[Change]], None]
+"""Is told which tasks changed. Must not block, await or raise."""
+
 
 class Store(ABC):
     """Truth about tasks and their logs.
@@ -209,6 +214,34 @@ class Store(ABC):
         Logged events and deletions are told once each, after their commit and before the call's
         future is done, in the order in which they took effect; volatile events when they are
         published. The call is made on the event loop.
+        """
+
+    @abstractmethod
+    def follow(self, follower: ChangeListener) -> None:
+        """Tell `follower` of every task whose summary changed, from now on.
+
+        It gets the newest state of each task that a commit or a publication changed, once per
+        commit, in the order in which they took effect, when `mark` already covers them. The call
+        is made on the event loop.
+        """
+
+    @property
+    @abstractmethod
+    def mark(self) -> Mark:
+        """Where the changes stand: everything up to it has taken effect, and can be read."""
+
+    @abstractmethod
+    async def changes(self, where: FeedFilter, *, after: str | None, limit: int) -> ChangePage:
+        """The tasks of a feed that changed after a cursor, in their newest states.
+
+        Without `after`: the pending and running tasks, newest first, and then, page by page, what
+        has changed since. A cursor is the text of a page's `cursor`, or of any `Cursor` made of a
+        `mark`; it survives restarts. One that cannot be followed is answered as if there were
+        none, with `reset`: of another store, of a history that was cut short (power loss, an
+        older copy put back), from before a deletion that was forgotten, or no cursor at all.
+
+        Every task is told, in its newest state or a later one, whose summary changed after the
+        cursor; deleted ones as tombstones. What changed long ago comes first.
         """
 
     @abstractmethod

@@ -12,6 +12,7 @@ from taskpush.errors import StoreUnavailable
 from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import Announcement, Commit, Created
 from taskpush.store.calls import Call, Entry, KeptKey
+from taskpush.store.changes import Tombstone
 
 MAX_BATCH_EVENTS: Final = 1000
 """Bounds how long others wait for one commit; a single call may be larger."""
@@ -29,6 +30,8 @@ class Row:
     record: TaskRecord
     doc: bytes
     created: bool
+    # Its place in the order of changes.
+    changed: int
 
 
 @dataclass(slots=True)
@@ -71,6 +74,12 @@ class Batch:
     forget_keys_of: datetime | None = None
     cuts: list[Cut] = field(default_factory=list)
     deleted: dict[str, Entry] = field(default_factory=dict)
+    # Of the deleted, in the order of their deletion.
+    tombstones: list[Tombstone] = field(default_factory=list)
+    # Tombstones up to this number may go; None while there is place for all.
+    forget_tombstones: int | None = None
+    # What was stirred when the batch was staged; later stirs are not covered by it.
+    stirred: int = 0
     # The high-water mark to store; None while the stored one is far enough.
     reserved_rev: int | None = None
     # Events and deletions, in the order in which they took effect.

@@ -19,6 +19,7 @@ import apsw
 import orjson
 
 from taskpush.store.batch import MAX_FORGOTTEN_KEYS, Batch, Cut
+from taskpush.store.changes import MAX_ERAS, History
 from taskpush.store.rows import to_microseconds
 from taskpush.store.schema import migrate
 
@@ -38,12 +39,12 @@ _EVENTS: Final = (
 )
 _TASKS: Final = (
     "INSERT INTO tasks (id, task_id, tenant, owner, kind, status, attempt, priority, created_at,"
-    " run_at, started_at, finished_at, runner, folded_title, doc)"
+    " run_at, started_at, finished_at, runner, folded_title, changed, doc)"
     " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
     " ON CONFLICT (id) DO UPDATE SET status = excluded.status, attempt = excluded.attempt,"
     " priority = excluded.priority, run_at = excluded.run_at, started_at = excluded.started_at,"
     " finished_at = excluded.finished_at, runner = excluded.runner,"
-    " folded_title = excluded.folded_title, doc = excluded.doc"
+    " folded_title = excluded.folded_title, changed = excluded.changed, doc = excluded.doc"
 )
 _TAGS: Final = (
     "INSERT OR IGNORE INTO task_tags (tenant, tag, task)"
@@ -78,6 +79,11 @@ _DELETE_TAGS: Final = (
     "DELETE FROM task_tags WHERE (tenant, tag, task) IN"
     " (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))"
 )
+_TOMBSTONES: Final = (
+    "INSERT INTO tombstones (changed, task_id, tenant, owner, kind, tags)"
+    " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+)
+_FORGET_TOMBSTONES: Final = "DELETE FROM tombstones WHERE changed <= ?"
 _CUT_BYTES: Final = "SELECT total(octet_length(body)) FROM events WHERE task = ? AND seq <= ?"
 _SET_ASIDE: Final = (
     "INSERT INTO events_set_aside SELECT * FROM events INDEXED BY events_apart"
@@ -85,6 +91,21 @@ _SET_ASIDE: Final = (
     " AND task = ? AND event_type = 'artifact' AND seq <= ?"
 )
 _CUT: Final = "DELETE FROM events WHERE task = ? AND seq <= ?"
+# The index has them by tenant: one look-up for each.
+_NEWEST_CHANGE: Final = """
+    WITH RECURSIVE tenants (tenant) AS (
+        SELECT min(tenant) FROM tasks
+        UNION ALL
+        SELECT (SELECT min(tenant) FROM tasks WHERE tenant > tenants.tenant)
+        FROM tenants WHERE tenants.tenant IS NOT NULL
+    )
+    SELECT max(
+        coalesce((SELECT max((SELECT max(changed) FROM tasks WHERE tenant = tenants.tenant))
+                  FROM tenants), 0),
+        coalesce((SELECT max(changed) FROM tombstones), 0)
+    )
+"""
+_FORGET_ERAS: Final = "DELETE FROM eras WHERE id <= (SELECT max(id) FROM eras) - ?"
 _META: Final = (
     "INSERT OR REPLACE INTO meta (name, value)"
     " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
@@ -121,6 +142,23 @@ class Database:
         """How many tasks of each kind are pending."""
         text = "SELECT kind, count(*) FROM tasks WHERE status = 'pending' GROUP BY kind"
         return dict(self._connection.execute(text))
+
+    def begin_era(self, epoch: str) -> History:
+        """Note that the store is opened once more, and say what is known of the time before."""
+        with self._connection:
+            newest = int(self._connection.execute(_NEWEST_CHANGE).get)
+            self._connection.execute("UPDATE eras SET last = ? WHERE last IS NULL", (newest,))
+            self._connection.execute("INSERT INTO eras (epoch) VALUES (?)", (epoch,))
+            self._connection.execute(_FORGET_ERAS, (MAX_ERAS,))
+        eras = self._connection.execute(
+            "SELECT json_group_object(epoch, last) FROM eras WHERE last IS NOT NULL"
+        ).get
+        forgotten = self._connection.execute("SELECT value FROM meta WHERE name = 'forgotten'").get
+        tombstones = self._connection.execute(
+            "SELECT json_group_array(changed)"
+            " FROM (SELECT changed FROM tombstones ORDER BY changed)"
+        ).get
+        return History(newest, forgotten or 0, orjson.loads(tombstones), orjson.loads(eras))
 
     def commit(self, batch: Batch) -> None:
         """Write the batch in one transaction, synced when it asks for that.
@@ -203,7 +241,7 @@ class Database:
             self._synced = synced
 
     def _statements(self, batch: Batch) -> Iterable[tuple[str, Values]]:
-        yield from self._inserts(_TASKS, 15, _task_rows(batch))
+        yield from self._inserts(_TASKS, 16, _task_rows(batch))
         yield from self._inserts(_TAGS, 3, _tag_rows(batch))
         yield from self._inserts(_EVENTS, 8, _event_rows(batch))
         if batch.outdated:
@@ -212,6 +250,9 @@ class Database:
         if batch.forget_keys_of is not None:
             yield _FORGET_KEYS, (to_microseconds(batch.forget_keys_of), MAX_FORGOTTEN_KEYS)
         yield from self._inserts(_KEYS, 6, _key_rows(batch))
+        yield from self._inserts(_TOMBSTONES, 6, _tombstone_rows(batch))
+        if batch.forget_tombstones is not None:
+            yield _FORGET_TOMBSTONES, (batch.forget_tombstones,)
         yield from self._inserts(_META, 2, _meta_rows(batch))
 
     def _inserts(
@@ -278,6 +319,7 @@ def _task_rows(batch: Batch) -> Sequence[Values]:
             _microseconds(row.record.finished_at),
             row.record.runner,
             row.record.title and row.record.title.casefold(),
+            row.changed,
             row.doc,
         )
         for row in batch.rows.values()
@@ -341,6 +383,13 @@ def _deletions(batch: Batch) -> Iterable[tuple[str, Values]]:
         yield _DELETE_TAGS, (_json(tags),)
 
 
+def _tombstone_rows(batch: Batch) -> Sequence[Values]:
+    return [
+        (gone.changed, gone.task_id, gone.tenant, gone.owner, gone.kind, _json(gone.tags))
+        for gone in batch.tombstones
+    ]
+
+
 def _microseconds(moment: datetime | None) -> int | None:
     return to_microseconds(moment) if moment is not None else None
 
@@ -353,6 +402,8 @@ def _meta_rows(batch: Batch) -> Sequence[Values]:
     rows: list[Values] = []
     if batch.reserved_rev is not None:
         rows.append(("rev", batch.reserved_rev))
+    if batch.forget_tombstones is not None:
+        rows.append(("forgotten", batch.forget_tombstones))
     if batch.synced and not (batch.rows or batch.events or rows):
         # Something must be written for a sync to happen: what the caller's decision saw, and is
         # told is safe, may so far be in the system's cache only.

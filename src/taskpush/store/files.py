@@ -15,6 +15,7 @@ from taskpush.errors import StoreUnavailable
 from taskpush.store.base import IdempotencyKey
 from taskpush.store.batch import Batch
 from taskpush.store.calls import Entry, Stored
+from taskpush.store.changes import History
 from taskpush.store.database import Database, open_database
 from taskpush.store.lockfile import acquire_lock, release_lock
 from taskpush.store.reader import Reader
@@ -46,6 +47,7 @@ class Files:
         lister: Reader,
         surveyor: Surveyor,
         writing: ThreadPoolExecutor,
+        history: History,
     ) -> None:
         self._lock = lock
         self._database = database
@@ -62,6 +64,7 @@ class Files:
         self.last_order = database.last_order()
         self.reserved_rev = database.reserved_rev()
         self.pending = database.pending()
+        self.history = history
 
     def load(self, task_ids: Collection[str], keys: Collection[IdempotencyKey]) -> Stored:
         """What is committed of the tasks and the keys; read on the calling thread."""
@@ -159,20 +162,24 @@ def look_into(path: Path) -> Iterator[Surveyor]:
         yield surveyor
 
 
-async def open_files(path: Path) -> Files:
+async def open_files(path: Path, epoch: str) -> Files:
     """Open everything in a thread (a long WAL may have to be read), the lock first.
+
+    `epoch` names this opening.
 
     Raises `StoreLocked` and `StoreUnavailable`.
     """
     writing = ThreadPoolExecutor(1, thread_name_prefix="taskpush-store-write")
     try:
-        return await asyncio.get_running_loop().run_in_executor(writing, _open, path, writing)
+        return await asyncio.get_running_loop().run_in_executor(
+            writing, _open, path, epoch, writing
+        )
     except BaseException:
         writing.shutdown(wait=False)
         raise
 
 
-def _open(path: Path, writing: ThreadPoolExecutor) -> Files:
+def _open(path: Path, epoch: str, writing: ThreadPoolExecutor) -> Files:
     with contextlib.ExitStack() as stack, _openable():
         # Two names of one file must not give two locks.
         path = path.resolve()
@@ -180,6 +187,7 @@ def _open(path: Path, writing: ThreadPoolExecutor) -> Files:
         stack.callback(release_lock, lock)
         database = open_database(path)
         stack.callback(database.close)
+        history = database.begin_era(epoch)
         reader = Reader(path)
         stack.callback(reader.close)
         peeker = Reader(path)
@@ -196,6 +204,7 @@ def _open(path: Path, writing: ThreadPoolExecutor) -> Files:
             lister=lister,
             surveyor=surveyor,
             writing=writing,
+            history=history,
         )
         stack.pop_all()
         return files

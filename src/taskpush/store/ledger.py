@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
@@ -18,7 +18,7 @@ from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEven
 from taskpush.models.values import is_safe_number
 from taskpush.store.base import (
     KEY_LIFETIME,
-    Announcement,
+    ChangeListener,
     Commit,
     CommitListener,
     Created,
@@ -27,10 +27,13 @@ from taskpush.store.base import (
 )
 from taskpush.store.batch import Batch, Cut, Outcome, Row
 from taskpush.store.calls import Call, Create, Delete, Entry, KeptKey, Stored, Trim, Write
+from taskpush.store.changes import Change, ChangeBook, How, Tombstone
 from taskpush.store.rows import encode_record
 
 REV_BLOCK: Final = 1 << 20
 """How many revs are reserved on disk at a time, so that a rev costs no write."""
+
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,9 @@ class Ledger:
         epoch: str,
         clock: Clock,
         peek: Callable[[str], Entry | None],
+        changes: ChangeBook,
         listeners: Sequence[CommitListener],
+        followers: Sequence[ChangeListener],
         last_order: int,
         reserved_rev: int,
         pending: Mapping[str, int],
@@ -68,7 +73,9 @@ class Ledger:
         self.epoch = epoch
         self._clock = clock
         self._peek = peek
+        self.changes = changes
         self._listeners = listeners
+        self._followers = followers
         self._next_order = last_order + 1
         self._next_rev = first_rev(reserved_rev, clock.now())
         # What the disk knows: after a crash, revs go on above it.
@@ -101,13 +108,14 @@ class Ledger:
         committed of those tasks that are not live, and of the keys. With `flush`, all volatile
         events that the disk lacks go along, else only those of the tasks that end.
         """
-        batch = Batch(synced=synced)
+        batch = Batch(synced=synced, stirred=self.changes.mark.stirred)
         for call in calls:
             if batch.is_full:
                 break
             batch.calls.append(call)
             batch.outcomes.append(self._outcome(call, batch, stored))
         self._add_latest(batch, self._unflushed if flush else _ended(batch))
+        batch.forget_tombstones = self.changes.forgets_with(batch.tombstones)
         if self._next_rev + REV_BLOCK // 2 > self._reserved_rev:
             batch.reserved_rev = self._next_rev + REV_BLOCK
         return batch
@@ -117,15 +125,18 @@ class Ledger:
         for entry, event in batch.latest:
             self._flushed(entry.record.task_id, event)
         for task_id, entry in batch.entries.items():
-            self._make_newest(task_id, entry)
+            batch.entries[task_id] = self._make_newest(task_id, entry)
         self._pending.update(batch.pending)
         for task_id in batch.deleted:
             self._live.pop(task_id, None)
             self._unflushed.pop(task_id, None)
         if batch.reserved_rev is not None:
             self._reserved_rev = batch.reserved_rev
+        changes = self._note_changes(batch)
         if batch.told:
-            self._tell(batch.told)
+            self._tell(self._listeners, batch.told)
+        if changes:
+            self._tell(self._followers, changes)
 
     def publish(self, task_id: str, attempt: int, event: NewEvent) -> VolatileEvent | None:
         """See `Store.publish`."""
@@ -140,7 +151,11 @@ class Ledger:
         self._next_rev += 1
         self._live[task_id] = Entry(entry.order, record)
         self._unflushed.setdefault(task_id, {})[event.event_type] = volatile
-        self._tell([volatile])
+        self._tell(self._listeners, [volatile])
+        if event.event_type is not EventType.PREVIEW:
+            self.changes.stir(record)
+            if self._followers:
+                self._tell(self._followers, [Change(How.STIRRED, record)])
         return volatile
 
     def _outcome(self, call: Call, batch: Batch, stored: Stored) -> Outcome:
@@ -207,6 +222,7 @@ class Ledger:
         entry = self._allowed(call, batch, stored)
         batch.deleted[call.task_id] = entry
         batch.pending[entry.record.kind] -= entry.record.status is Status.PENDING
+        batch.tombstones.append(_tombstone(entry.record, self.changes.next_written()))
         batch.told.append(TaskDeleted(call.task_id))
         batch.removals += entry.record.head.seq
         return entry.record
@@ -266,8 +282,9 @@ class Ledger:
                 batch.outdated[task_id] = move.entry
             if move.row is not None:
                 before = batch.rows.get(task_id)
-                created_now = before is not None and before.created
-                batch.rows[task_id] = replace(move.row, created=True) if created_now else move.row
+                created = move.row.created or (before is not None and before.created)
+                changed = self.changes.next_written()
+                batch.rows[task_id] = replace(move.row, created=created, changed=changed)
             self._next_order = max(self._next_order, move.entry.order + 1)
 
     def _add_latest(self, batch: Batch, task_ids: Iterable[str]) -> None:
@@ -281,7 +298,7 @@ class Ledger:
                 for event in newest_latest(attempt, status, self._unflushed[task_id]).values()
             ]
 
-    def _make_newest(self, task_id: str, entry: Entry) -> None:
+    def _make_newest(self, task_id: str, entry: Entry) -> Entry:
         record = entry.record
         held = self.live(task_id)
         if held is not None and held.latest is not record.latest:
@@ -293,6 +310,33 @@ class Ledger:
             self._unflushed[task_id] = unflushed
         self._live[task_id] = entry
         self._evict(task_id)
+        return entry
+
+    def _note_changes(self, batch: Batch) -> list[Change]:
+        """Move the order of changes forward; which tasks changed, and how.
+
+        An event that left the record as it was costs no write beside its own.
+        """
+        newest = [row.changed for row in batch.rows.values()]
+        newest += [gone.changed for gone in batch.tombstones]
+        self.changes.committed(max(newest, default=0), batch.tombstones, batch.forget_tombstones)
+        changes = []
+        said = {event.task_id for _, event in batch.events}
+        for task_id, entry in batch.entries.items():
+            row = batch.rows.get(task_id)
+            if task_id in batch.deleted:
+                continue
+            if row is not None:
+                changes.append(Change(How.CREATED if row.created else How.WRITTEN, entry.record))
+            elif task_id in said:
+                self.changes.stir(entry.record)
+                changes.append(Change(How.STIRRED, entry.record))
+            if row is not None and entry.record.status.is_over:
+                self.changes.settle(task_id, batch.stirred)
+        for gone in batch.tombstones:
+            self.changes.settle(gone.task_id, self.changes.mark.stirred)
+            changes.append(Change(How.DELETED, gone))
+        return changes
 
     def _flushed(self, task_id: str, event: VolatileEvent) -> None:
         unflushed = self._unflushed[task_id]
@@ -307,10 +351,12 @@ class Ledger:
         if not running and task_id not in self._unflushed:
             del self._live[task_id]
 
-    def _tell(self, announcements: Sequence[Announcement]) -> None:
-        for listener in self._listeners:
+    def _tell(
+        self, listeners: Sequence[Callable[[Sequence[Told]], None]], told: Sequence[Told]
+    ) -> None:
+        for listener in listeners:
             try:
-                listener(announcements)
+                listener(told)
             except Exception as error:  # noqa: BLE001 - one listener's bug must not cost others the event
                 asyncio.get_running_loop().call_exception_handler(
                     {"message": "a listener of the store raised", "exception": error}
@@ -328,7 +374,19 @@ def _changed_row(
         raise ValueError("a decision must not change what a task was created with")
     if not is_safe_number(record.priority):
         raise ValueError(f"a priority of {record.priority} cannot be stored")
-    return Row(order, record, encode_record(record), created=present is None)
+    # Its place in the order of changes is given when it is accepted.
+    return Row(order, record, encode_record(record), created=present is None, changed=0)
+
+
+def _tombstone(record: TaskRecord, changed: int) -> Tombstone:
+    return Tombstone(
+        task_id=record.task_id,
+        tenant=record.tenant,
+        owner=record.owner,
+        kind=record.kind,
+        tags=record.tags,
+        changed=changed,
+    )
 
 
 def _birth(record: TaskRecord) -> tuple[object, ...]:

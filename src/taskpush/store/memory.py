@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from heapq import nlargest
-from itertools import accumulate, islice
+from itertools import accumulate, islice, takewhile
+from operator import itemgetter
 
 from typing_extensions import override
 
@@ -20,11 +21,13 @@ from taskpush.core.retention import FinishedTask
 from taskpush.errors import NotFound, StoreUnavailable
 from taskpush.ids import new_epoch
 from taskpush.models.events import EventType, Status
+from taskpush.models.feed import FeedFilter
 from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import (
     MAX_PAGE_BYTES,
     NO_LIMITS,
+    ChangeListener,
     Commit,
     CommitListener,
     Created,
@@ -39,6 +42,14 @@ from taskpush.store.base import (
 )
 from taskpush.store.batch import MAX_FORGOTTEN_KEYS, Batch, Cut
 from taskpush.store.calls import Entry, KeptKey, Stored
+from taskpush.store.changes import (
+    ChangeBook,
+    ChangePage,
+    History,
+    Mark,
+    Tombstone,
+    read_changes,
+)
 from taskpush.store.cursor import decode_cursor, encode_cursor
 from taskpush.store.daystats import day_stats, first_of_days, took_us
 from taskpush.store.ledger import Ledger, newest_latest
@@ -59,6 +70,7 @@ class MemoryStore(Store):
         self._clock = clock
         self._telemetry = telemetry
         self._listeners: list[CommitListener] = []
+        self._followers: list[ChangeListener] = []
         # In the order of creation; with every record as of its last commit.
         self._entries: dict[str, Entry] = {}
         self._logs: dict[str, list[LoggedEvent]] = {}
@@ -68,6 +80,11 @@ class MemoryStore(Store):
         self._deleted: dict[str, tuple[str, str]] = {}
         # In the order of their creation, by `IdempotencyKey.name`.
         self._keys: dict[tuple[str, str, str], KeptKey] = {}
+        # In the order of changes: what was written of which task.
+        self._changed: dict[str, int] = {}
+        self._tombstones: list[Tombstone] = []
+        self._eras: dict[str, int] = {}
+        self._forgotten = 0
         self._last_order = 0
         self._reserved_rev = 0
         # None while the store is not open.
@@ -76,12 +93,22 @@ class MemoryStore(Store):
 
     @override
     async def open(self) -> None:
+        newest = max(
+            [*self._changed.values(), *(gone.changed for gone in self._tombstones)], default=0
+        )
+        if self.epoch:
+            self._eras[self.epoch] = newest
         self.epoch = new_epoch()
+        history = History(
+            newest, self._forgotten, [gone.changed for gone in self._tombstones], dict(self._eras)
+        )
         self._ledger = Ledger(
             epoch=self.epoch,
             clock=self._clock,
             peek=self._entries.get,
+            changes=ChangeBook(self.epoch, history),
             listeners=self._listeners,
+            followers=self._followers,
             last_order=self._last_order,
             reserved_rev=self._reserved_rev,
             pending=Counter(record.kind for record in self._with_status(Status.PENDING)),
@@ -106,6 +133,58 @@ class MemoryStore(Store):
     @override
     def listen(self, listener: CommitListener) -> None:
         self._listeners.append(listener)
+
+    @override
+    def follow(self, follower: ChangeListener) -> None:
+        self._followers.append(follower)
+
+    @property
+    @override
+    def mark(self) -> Mark:
+        return self._opened()[0].changes.mark
+
+    @override
+    async def changes(self, where: FeedFilter, *, after: str | None, limit: int) -> ChangePage:
+        return await read_changes(self._opened()[0].changes, self, where, after=after, limit=limit)
+
+    async def active_tasks(
+        self, where: FeedFilter, before: int | None, limit: int
+    ) -> Sequence[tuple[int, TaskRecord]]:
+        """See `ChangeSource`."""
+        entries = (
+            entry
+            for entry in self._newest_first(before)
+            if not entry.record.status.is_over and where.holds(entry.record)
+        )
+        found = list(islice(entries, limit))
+        await _read_elsewhere()
+        return [(entry.order, self._with_latest(entry.record)) for entry in found]
+
+    async def written_tasks(
+        self, where: FeedFilter, after: int, limit: int
+    ) -> Sequence[tuple[int, TaskRecord | Tombstone]]:
+        """See `ChangeSource`."""
+        newest_first = takewhile(lambda item: item[1] > after, reversed(self._changed.items()))
+        found: list[tuple[int, TaskRecord | Tombstone]] = [
+            (changed, self._entries[task_id].record)
+            for task_id, changed in newest_first
+            if where.holds(self._entries[task_id].record)
+        ]
+        found += [
+            (gone.changed, gone)
+            for gone in self._tombstones
+            if gone.changed > after and where.holds(gone)
+        ]
+        await _read_elsewhere()
+        return [
+            (changed, task if isinstance(task, Tombstone) else self._with_latest(task))
+            for changed, task in sorted(found, key=itemgetter(0))[:limit]
+        ]
+
+    async def records(self, task_ids: Collection[str]) -> Sequence[TaskRecord]:
+        """See `ChangeSource`."""
+        found = [await self.get(task_id) for task_id in task_ids]
+        return [record for record in found if record is not None]
 
     @override
     def write(self, task_id: str, decide: Decide, *, synced: bool = False) -> Future[Commit]:
@@ -328,14 +407,23 @@ class MemoryStore(Store):
             self._entries[volatile.task_id] = replace(
                 entry, record=replace(entry.record, latest=latest)
             )
+        for task_id, row in sorted(batch.rows.items(), key=lambda item: item[1].changed):
+            # Anew, at the end.
+            self._changed.pop(task_id, None)
+            self._changed[task_id] = row.changed
         self._keep_keys(batch)
         for cut in batch.cuts:
             self._cut(cut)
         for task_id in batch.deleted:
             record = self._entries.pop(task_id).record
+            self._changed.pop(task_id, None)
             self._logs.pop(task_id, None)
             self._set_aside.pop(task_id, None)
             self._deleted[task_id] = (record.tenant, record.owner)
+        self._tombstones += batch.tombstones
+        if batch.forget_tombstones is not None:
+            self._forgotten = batch.forget_tombstones
+            self._tombstones = [gone for gone in self._tombstones if gone.changed > self._forgotten]
         self._reserved_rev = batch.reserved_rev or self._reserved_rev
 
     def _cut(self, cut: Cut) -> None:

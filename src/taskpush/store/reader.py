@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -20,10 +21,12 @@ import orjson
 
 from taskpush.errors import NotFound
 from taskpush.models.events import EventType, Status
+from taskpush.models.feed import FeedFilter
 from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import IdempotencyKey, LogPage, TaskFilter, TaskPage, Waiting
 from taskpush.store.calls import Entry, KeptKey, Stored
+from taskpush.store.changes import Tombstone
 from taskpush.store.cursor import decode_cursor, encode_cursor
 from taskpush.store.database import BUSY_TIMEOUT_MS
 from taskpush.store.ledger import newest_latest
@@ -43,6 +46,23 @@ _ENTRIES: Final = """
         || ',' || {latest} || ']', ','), '') || ']'
     FROM ({chosen}) AS t
 """.replace("{latest}", _LATEST)
+
+# The same, each with its place in the order of changes in front; and the tombstones as
+# [changed, task_id, tenant, owner, kind, tags].
+_WRITTEN: Final = """
+    SELECT ({entries}),
+        (SELECT json_group_array(json_array(changed, task_id, tenant, owner, kind, json(tags)))
+         FROM (SELECT * FROM tombstones AS t WHERE {gone} AND changed > :changed_after
+               ORDER BY changed LIMIT :limit))
+""".replace("{entries}", _ENTRIES.replace("'[' || t.id", "'[' || t.changed || ',' || t.id"))
+_WRITTEN_TASKS: Final = """
+    SELECT id, doc, changed FROM tasks AS t INDEXED BY tasks_changed
+    WHERE {conditions} AND changed > :changed_after ORDER BY changed LIMIT :limit
+"""
+_HAS_TAG: Final = (
+    "EXISTS (SELECT 1 FROM task_tags WHERE tenant = :tenant AND tag = :tag AND task = t.id)"
+)
+_HAD_TAG: Final = "EXISTS (SELECT 1 FROM json_each(t.tags) WHERE value = :tag)"
 
 _BY_TASK_ID: Final = """
     SELECT id, doc FROM tasks WHERE task_id IN (SELECT value FROM json_each(:task_ids))
@@ -236,6 +256,41 @@ class Reader:
         bindings = {"task_id": task_id, "tenant": tenant, "owner": owner}
         return bool(self._connection.execute(_WAS_DELETED, bindings).get)
 
+    def active(
+        self, where: FeedFilter, before: int | None, limit: int
+    ) -> Sequence[tuple[int, TaskRecord]]:
+        """See `ChangeSource.active_tasks`.
+
+        A task that moves between the two looks is in either or both of them, or its move is told
+        as a change.
+        """
+        found: dict[int, TaskRecord] = {}
+        for status in (Status.PENDING, Status.RUNNING):
+            chosen, bindings = selection(_task_filter(where, status))
+            before_id = _BEHIND_ALL if before is None else before
+            entries = self._entries(chosen, {**bindings, "before": before_id, "limit": limit})
+            found |= {entry.order: entry.record for entry in entries}
+        return sorted(found.items(), reverse=True)[:limit]
+
+    def written(
+        self, where: FeedFilter, after: int, limit: int
+    ) -> list[tuple[int, TaskRecord | Tombstone]]:
+        """See `ChangeSource.written_tasks`."""
+        conditions, bindings = conditions_of(_task_filter(replace(where, tag=None), None))
+        tasks = [conditions] + [_HAS_TAG] * (where.tag is not None)
+        gone = [conditions] + [_HAD_TAG] * (where.tag is not None)
+        chosen = _WRITTEN_TASKS.replace("{conditions}", " AND ".join(tasks))
+        text = _WRITTEN.replace("{chosen}", chosen).replace("{gone}", " AND ".join(gone))
+        bindings |= {"changed_after": after, "limit": limit}
+        if where.tag is not None:
+            bindings["tag"] = where.tag
+        entries, tombstones = next(self._connection.execute(text, bindings))
+        found: list[tuple[int, TaskRecord | Tombstone]] = [
+            (changed, _entry(*columns).record) for changed, *columns in orjson.loads(entries)
+        ]
+        found += [(columns[0], _tombstone(*columns)) for columns in orjson.loads(tombstones)]
+        return sorted(found, key=itemgetter(0))[:limit]
+
     def waiting(self) -> list[Waiting]:
         """See `Store.waiting`."""
         found = self._connection.execute(_WAITING).get
@@ -276,6 +331,16 @@ def open_readonly(path: Path) -> apsw.Connection:
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.pragma("query_only", True)
     return connection
+
+
+def _task_filter(where: FeedFilter, status: Status | None) -> TaskFilter:
+    return TaskFilter(where.tenant, where.owner, status, where.kind, where.tag)
+
+
+def _tombstone(
+    changed: int, task_id: str, tenant: str, owner: str, kind: str, tags: Sequence[str]
+) -> Tombstone:
+    return Tombstone(task_id, tenant, owner, kind, tuple(tags), changed)
 
 
 def _waiting(

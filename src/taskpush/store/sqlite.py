@@ -23,11 +23,13 @@ from taskpush.core.retention import FinishedTask
 from taskpush.errors import StoreUnavailable
 from taskpush.ids import new_epoch
 from taskpush.models.events import EventType
+from taskpush.models.feed import FeedFilter
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import (
     MAX_PAGE_BYTES,
     NO_LIMITS,
+    ChangeListener,
     Commit,
     CommitListener,
     Created,
@@ -40,6 +42,7 @@ from taskpush.store.base import (
     TaskPage,
     Waiting,
 )
+from taskpush.store.changes import ChangeBook, ChangePage, Mark, Tombstone, read_changes
 from taskpush.store.daystats import first_of_days
 from taskpush.store.files import Files, open_files
 from taskpush.store.ledger import Ledger, newest_latest
@@ -72,18 +75,21 @@ class SqliteStore(Store):
         self._telemetry = telemetry
         self._flush_after_s = flush_after_s
         self._listeners: list[CommitListener] = []
+        self._followers: list[ChangeListener] = []
         # None while the store is not open.
         self._state: Opened | None = None
 
     @override
     async def open(self) -> None:
-        files = await open_files(self._path)
         self.epoch = new_epoch()
+        files = await open_files(self._path, self.epoch)
         ledger = Ledger(
             epoch=self.epoch,
             clock=self._clock,
             peek=files.peek,
+            changes=ChangeBook(self.epoch, files.history),
             listeners=self._listeners,
+            followers=self._followers,
             last_order=files.last_order,
             reserved_rev=files.reserved_rev,
             pending=files.pending,
@@ -118,6 +124,21 @@ class SqliteStore(Store):
     @override
     def listen(self, listener: CommitListener) -> None:
         self._listeners.append(listener)
+
+    @override
+    def follow(self, follower: ChangeListener) -> None:
+        self._followers.append(follower)
+
+    @property
+    @override
+    def mark(self) -> Mark:
+        return self._opened().ledger.changes.mark
+
+    @override
+    async def changes(self, where: FeedFilter, *, after: str | None, limit: int) -> ChangePage:
+        opened = self._opened()
+        source = _ChangedOnDisk(opened.files, opened.ledger)
+        return await read_changes(opened.ledger.changes, source, where, after=after, limit=limit)
 
     @override
     def write(self, task_id: str, decide: Decide, *, synced: bool = False) -> Future[Commit]:
@@ -257,6 +278,42 @@ class SqliteStore(Store):
         except apsw.Error as error:
             # Every commit is in the WAL, and the next `open` reads it from there.
             self._telemetry.emit(StoreFailed(error=str(error), writes=0))
+
+
+class _ChangedOnDisk:
+    """A `ChangeSource`: what the disk has, with the volatile events of the moment."""
+
+    def __init__(self, files: Files, ledger: Ledger) -> None:
+        self._files = files
+        self._ledger = ledger
+
+    async def active_tasks(
+        self, where: FeedFilter, before: int | None, limit: int
+    ) -> Sequence[tuple[int, TaskRecord]]:
+        found = await self._files.browse(lambda reader: reader.active(where, before, limit))
+        records = _with_latest([record for _, record in found], self._ledger)
+        return list(zip([order for order, _ in found], records, strict=True))
+
+    async def written_tasks(
+        self, where: FeedFilter, after: int, limit: int
+    ) -> Sequence[tuple[int, TaskRecord | Tombstone]]:
+        found = await self._files.browse(lambda reader: reader.written(where, after, limit))
+        return [
+            (
+                changed,
+                task if isinstance(task, Tombstone) else _with_latest([task], self._ledger)[0],
+            )
+            for changed, task in found
+        ]
+
+    async def records(self, task_ids: Collection[str]) -> Sequence[TaskRecord]:
+        cold = self._ledger.cold(task_ids)
+        stored = await self._files.browse(lambda reader: reader.entries(cold)) if cold else {}
+        found = [
+            self._ledger.live(task_id) or (stored[task_id].record if task_id in stored else None)
+            for task_id in task_ids
+        ]
+        return [record for record in found if record is not None]
 
 
 def _with_latest(records: Sequence[TaskRecord], ledger: Ledger) -> list[TaskRecord]:

@@ -23,6 +23,7 @@ CREATE TABLE tasks (
     finished_at INTEGER,             -- NULL until the attempt is over
     runner TEXT,                     -- epoch of the process that executes it; NULL unless running
     folded_title TEXT,               -- for searches without regard to case
+    changed INTEGER NOT NULL,        -- the order of changes; gaps are possible
     doc BLOB NOT NULL                -- last, so that filters need not read past it
 ) STRICT;
 
@@ -36,6 +37,9 @@ CREATE INDEX tasks_of_owner_by_kind ON tasks (tenant, owner, kind);
 CREATE INDEX tasks_waiting ON tasks (priority DESC, id, task_id, kind, run_at, tenant, owner)
 WHERE status = 'pending';
 CREATE INDEX tasks_running ON tasks (id, runner) WHERE status = 'running';
+
+-- What changed after a cursor: one range, whose other columns tell which feeds a task is in.
+CREATE INDEX tasks_changed ON tasks (tenant, changed, owner, kind);
 
 -- Each ends in the columns that are asked for, so that the rows need not be looked up.
 CREATE INDEX tasks_finished ON tasks (finished_at, id, status, kind)
@@ -52,6 +56,23 @@ CREATE TABLE deleted_tasks (
     task_id TEXT NOT NULL UNIQUE,
     tenant TEXT NOT NULL,
     owner TEXT NOT NULL
+) STRICT;
+
+-- Deletions that feeds still tell of, by their place in the order of changes; bounded.
+CREATE TABLE tombstones (
+    changed INTEGER PRIMARY KEY,
+    task_id TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    tags TEXT NOT NULL               -- a JSON array
+) STRICT;
+
+-- Each opening of the store, so that a cursor is known again; bounded.
+CREATE TABLE eras (
+    id INTEGER PRIMARY KEY,
+    epoch TEXT NOT NULL UNIQUE,
+    last INTEGER                     -- the newest change that is left of it; NULL: the present one
 ) STRICT;
 
 CREATE TABLE idempotency_keys (
