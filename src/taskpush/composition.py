@@ -29,6 +29,7 @@ from taskpush.store.base import Store
 from taskpush.store.blobs import Blobs
 from taskpush.store.memory import MemoryStore
 from taskpush.store.sqlite import SqliteStore
+from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.history import History
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.queueing.keeper import QueueKeeper
@@ -137,6 +138,7 @@ async def start(
     services = Services(
         tasks=service,
         queries=queries,
+        feeds=Feeds(store, plane.feeds),
         readiness=Readiness(store, plane.hub),
         queue=keeper,
         history=History(store, registry, keeper),

@@ -9,9 +9,9 @@ import pytest
 
 from taskpush.core import lifecycle
 from taskpush.models.events import EventType, Status
-from taskpush.models.feed import FeedFilter
+from taskpush.models.feed import Change, Cursor, FeedFilter, How, Mark, Tombstone
 from taskpush.models.task import TaskRecord
-from taskpush.store.changes import Change, ChangePage, Cursor, How, Mark, Tombstone
+from taskpush.store.changes import ChangePage
 from tests.store.harness import Harness, progress, retry, say
 
 ALL = FeedFilter("local")
@@ -208,7 +208,7 @@ class ChangesContract:
     ) -> None:
         told: list[tuple[Change, Mark]] = []
         harness.store.follow(
-            lambda changes: told.extend((change, harness.store.mark) for change in changes)
+            lambda changes, mark: told.extend((change, mark) for change in changes)
         )
         before = harness.store.mark
         task = await harness.create_running()
@@ -225,6 +225,7 @@ class ChangesContract:
             How.WRITTEN,
             How.DELETED,
         ]
+        assert told[-1][1] == harness.store.mark
         assert told[-2][0].task == over
         assert isinstance(told[-1][0].task, Tombstone)
         marks = [(mark.written, mark.stirred) for _, mark in told]
@@ -233,7 +234,7 @@ class ChangesContract:
 
     async def test_a_commit_tells_each_task_once(self, harness: Harness) -> None:
         told: list[Sequence[Change]] = []
-        harness.store.follow(told.append)
+        harness.store.follow(lambda changes, mark: told.append(changes))
         record = harness.new_record()
         other = harness.new_record()
         await asyncio.gather(

@@ -18,11 +18,10 @@ from taskpush.clock import ManualClock
 from taskpush.core import lifecycle
 from taskpush.errors import PositionGone, StoreLocked, StoreUnavailable
 from taskpush.models.events import EventType
-from taskpush.models.feed import FeedFilter
+from taskpush.models.feed import Cursor, FeedFilter
 from taskpush.models.position import START
 from taskpush.models.task import NewEvent, TaskRecord
 from taskpush.store.base import KEY_LIFETIME, Announcement, IdempotencyKey, TaskFilter
-from taskpush.store.changes import Cursor
 from taskpush.store.database import Database
 from taskpush.store.files import Files
 from taskpush.store.sqlite import SqliteStore

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from taskpush.access.principal import LOCAL, Principal
+from taskpush.models.feed import FeedFilter
 from taskpush.models.task import TaskRecord
 
 
@@ -32,3 +33,8 @@ def may(principal: Principal, action: Action, record: TaskRecord) -> bool:
     The owner may do everything with it; nobody else may, nor learn that it exists.
     """
     return (principal.tenant, principal.owner) == (record.tenant, record.owner) and bool(action)
+
+
+def readable(principal: Principal) -> FeedFilter:
+    """The tasks that the principal may read, as a feed of its own: those it owns."""
+    return FeedFilter(principal.tenant, owner=principal.owner)

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from taskpush.api import artifacts, meta, pages, problems, queue, stats, tasks
+from taskpush.api import artifacts, feed, meta, pages, problems, queue, stats, tasks
 from taskpush.api.body import BodyLimit
 from taskpush.api.services import Services
 
@@ -18,8 +18,8 @@ DESCRIPTION: Final = """
 Create tasks, read them, and follow every step of them live.
 
 Watch over Socket.IO (path `/socket.io`, namespace `/tasks`) or by long poll
-(`GET /api/tasks/{task_id}/events?wait_s=30`). Errors are `application/problem+json` with a stable
-`code`.
+(`GET /api/tasks/{task_id}/events?wait_s=30`; for many tasks `GET /api/feed?wait_s=30`). Errors are
+`application/problem+json` with a stable `code`.
 """
 
 
@@ -39,6 +39,7 @@ def build(
         redoc_url=None,
         openapi_tags=[
             {"name": "tasks", "description": "The life of a task."},
+            {"name": "feeds", "description": "What changes in a set of tasks."},
             {"name": "artifacts", "description": "Files that jobs made."},
             {"name": "kinds", "description": "What can be run here."},
             {"name": "queue", "description": "Who waits, and for how long."},
@@ -57,7 +58,7 @@ def build(
             allow_headers=["Content-Type", "Authorization", "Idempotency-Key"],
             expose_headers=["Location", "Retry-After"],
         )
-    for part in (tasks, artifacts, meta, queue, stats, pages):
+    for part in (tasks, feed, artifacts, meta, queue, stats, pages):
         app.include_router(part.router)
     app.mount("/static", pages.assets(), name="static")
     app.mount(SOCKET_PATH, socket, name="socket")

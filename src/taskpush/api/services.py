@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from taskpush.access.principal import LOCAL, Principal
 from taskpush.runner.registry import Registry
 from taskpush.store.blobs import Blobs
+from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.history import History
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.queueing.keeper import QueueKeeper
@@ -24,6 +25,7 @@ class Services:
     tasks: TaskService
     queries: TaskQueries
     readiness: Readiness
+    feeds: Feeds
     queue: QueueKeeper
     history: History
     registry: Registry

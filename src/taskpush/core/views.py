@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 
 from taskpush.models.events import EventType, Status
+from taskpush.models.feed import Tombstone
 from taskpush.models.position import WirePosition
 from taskpush.models.task import (
     ErrorSummary,
@@ -26,6 +27,13 @@ _SHOWN: Final = frozenset({EventType.PROGRESS, EventType.QUEUE, EventType.STATS}
 def summary_of(record: TaskRecord) -> Summary:
     """The record without params and result, as lists and feeds show it."""
     return Summary(**_shared(record))
+
+
+def summary_body(task: TaskRecord | Tombstone) -> bytes:
+    """What a feed says of a task, as JSON."""
+    if isinstance(task, Tombstone):
+        return orjson.dumps({"task_id": task.task_id, "deleted": True})
+    return summary_of(task).model_dump_json().encode()
 
 
 def snapshot_of(record: TaskRecord) -> Snapshot:

@@ -12,7 +12,8 @@ from taskpush.models.values import SafeInt, Text
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_TIMEOUT_S: Final = 30 * 24 * 3600.0
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
+NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}"
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 """Name of a kind or a tag: letters, digits, `_`, `.` and `-`, at most 64."""
 TaskId = Annotated[
     str,

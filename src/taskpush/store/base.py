@@ -17,10 +17,10 @@ from typing import Final
 from taskpush.core.lifecycle import Decide
 from taskpush.core.retention import FinishedTask
 from taskpush.models.events import EventType, Status
-from taskpush.models.feed import FeedFilter
+from taskpush.models.feed import Change, FeedFilter, Mark
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
-from taskpush.store.changes import Change, ChangePage, Mark
+from taskpush.store.changes import ChangePage
 
 MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
 MAX_CREATED_TASKS: Final = 1000
@@ -181,8 +181,8 @@ Announcement = LoggedEvent | VolatileEvent | TaskDeleted
 CommitListener = Callable[[Sequence[Announcement]], None]
 """Is told of what was committed or published. Must not block, await or raise."""
 
-ChangeListener = Callable[[Sequence[Change]], None]
-"""Is told which tasks changed. Must not block, await or raise."""
+ChangeListener = Callable[[Sequence[Change], Mark], None]
+"""Is told which tasks changed, and the mark that covers it. Must not block, await or raise."""
 
 
 class Store(ABC):
@@ -221,8 +221,8 @@ class Store(ABC):
         """Tell `follower` of every task whose summary changed, from now on.
 
         It gets the newest state of each task that a commit or a publication changed, once per
-        commit, in the order in which they took effect, when `mark` already covers them. The call
-        is made on the event loop.
+        commit, in the order in which they took effect, with the `mark` as it is from then on. The
+        call is made on the event loop.
         """
 
     @property

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from taskpush.errors import StoreUnavailable
+from taskpush.models.feed import Tombstone
 from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import Announcement, Commit, Created
 from taskpush.store.calls import Call, Entry, KeptKey
-from taskpush.store.changes import Tombstone
 
 MAX_BATCH_EVENTS: Final = 1000
 """Bounds how long others wait for one commit; a single call may be larger."""

@@ -9,90 +9,18 @@ a restart every task that ran is written anew.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
-from taskpush.models.feed import Born, FeedFilter
+from taskpush.models.feed import Born, Cursor, FeedFilter, Mark, Tombstone
 from taskpush.models.task import TaskRecord
 
 MAX_TOMBSTONES: Final = 10_000
 """Deletions that are remembered for feeds; a cursor from before the oldest is unknown."""
 MAX_ERAS: Final = 1000
 """Openings of the store that are remembered; a cursor from before them is unknown."""
-
-_TEXT: Final = re.compile(
-    r"([0-9a-z]{1,32})\.(0|[1-9a-f][0-9a-f]{0,14})\.(0|[1-9a-f][0-9a-f]{0,14})"
-    r"(?:\.([1-9a-f][0-9a-f]{0,14}))?"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A moment in the history of a store, as the process with this epoch counts it."""
-
-    epoch: str
-    written: int
-    stirred: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """How far a reader of changes has come: everything up to `mark` is known to it."""
-
-    mark: Mark
-    # None unless the list of active tasks is still being read: to come are those that were
-    # created before this place in the order of creation.
-    before: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Cursor | None:
-        """Read a cursor's text form; None for what is none."""
-        match = _TEXT.fullmatch(text)
-        if match is None:
-            return None
-        before = int(match[4], 16) if match[4] else None
-        return cls(Mark(match[1], int(match[2], 16), int(match[3], 16)), before)
-
-    def __str__(self) -> str:
-        mark = self.mark
-        listing = "" if self.before is None else f".{self.before:x}"
-        return f"{mark.epoch}.{mark.written:x}.{mark.stirred:x}{listing}"
-
-
-@dataclass(frozen=True, slots=True)
-class Tombstone:
-    """What is left of a deleted task: enough to tell the feeds that it was in."""
-
-    task_id: str
-    tenant: str
-    owner: str
-    kind: str
-    tags: tuple[str, ...]
-    # Its place in the line `written`.
-    changed: int
-
-
-class How(StrEnum):
-    """In which way a task changed."""
-
-    CREATED = "created"
-    WRITTEN = "written"
-    # Its record is as it was, but not what is shown of its log or its volatile events.
-    STIRRED = "stirred"
-    DELETED = "deleted"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change that took effect, and the newest state it led to."""
-
-    how: How
-    # A tombstone when, and only when, it was deleted.
-    task: TaskRecord | Tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +33,7 @@ class ChangePage:
     cursor: Cursor
     # The cursor that was given is unknown: the pages from here on hold all active tasks anew.
     reset: bool
-    # Nothing had changed after `cursor` when the page was read.
+    # It comes up to the moment at which its reading began: nothing was left for the next page.
     end: bool
 
 
@@ -251,6 +179,7 @@ async def read_changes(
 async def _active_page(
     book: ChangeBook, source: ChangeSource, where: FeedFilter, cursor: Cursor, limit: int
 ) -> ChangePage:
+    now = book.mark
     found = await source.active_tasks(where, cursor.before, limit + 1)
     page = found[:limit]
     more = len(found) > limit
@@ -259,7 +188,7 @@ async def _active_page(
         # What happens to them meanwhile comes after the mark.
         cursor=Cursor(cursor.mark, page[-1][0] if more else None),
         reset=False,
-        end=not more and book.mark == cursor.mark,
+        end=not more and now == cursor.mark,
     )
 
 
@@ -282,10 +211,11 @@ async def _changed_page(
     records = await source.records([task_id for _, task_id in taken])
     # The answer may know of later commits than `now`.
     newest = max(now.written, written[-1][0]) if written else now.written
-    cursor = Cursor(Mark(now.epoch, newest, now.stirred if len(stirs) <= room else reached))
+    end = len(stirs) <= room
+    cursor = Cursor(Mark(now.epoch, newest, now.stirred if end else reached))
     return ChangePage(
         tasks=[*(task for _, task in written), *records],
         cursor=cursor,
         reset=False,
-        end=book.mark == cursor.mark,
+        end=end,
     )

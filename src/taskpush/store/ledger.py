@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final
 
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
@@ -14,6 +14,7 @@ from taskpush.core.journal import first_rev, seal, seal_volatile
 from taskpush.core.lifecycle import Decide, Decision
 from taskpush.errors import NotFound, QueueFull, TaskPushError
 from taskpush.models.events import EventType, Status
+from taskpush.models.feed import Change, How, Tombstone
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.models.values import is_safe_number
 from taskpush.store.base import (
@@ -27,13 +28,11 @@ from taskpush.store.base import (
 )
 from taskpush.store.batch import Batch, Cut, Outcome, Row
 from taskpush.store.calls import Call, Create, Delete, Entry, KeptKey, Stored, Trim, Write
-from taskpush.store.changes import Change, ChangeBook, How, Tombstone
+from taskpush.store.changes import ChangeBook
 from taskpush.store.rows import encode_record
 
 REV_BLOCK: Final = 1 << 20
 """How many revs are reserved on disk at a time, so that a rev costs no write."""
-
-Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +134,8 @@ class Ledger:
         changes = self._note_changes(batch)
         if batch.told:
             self._tell(self._listeners, batch.told)
-        if changes:
-            self._tell(self._followers, changes)
+        if changes and self._followers:
+            self._tell(self._followers, changes, self.changes.mark)
 
     def publish(self, task_id: str, attempt: int, event: NewEvent) -> VolatileEvent | None:
         """See `Store.publish`."""
@@ -155,7 +154,7 @@ class Ledger:
         if event.event_type is not EventType.PREVIEW:
             self.changes.stir(record)
             if self._followers:
-                self._tell(self._followers, [Change(How.STIRRED, record)])
+                self._tell(self._followers, [Change(How.STIRRED, record)], self.changes.mark)
         return volatile
 
     def _outcome(self, call: Call, batch: Batch, stored: Stored) -> Outcome:
@@ -351,12 +350,10 @@ class Ledger:
         if not running and task_id not in self._unflushed:
             del self._live[task_id]
 
-    def _tell(
-        self, listeners: Sequence[Callable[[Sequence[Told]], None]], told: Sequence[Told]
-    ) -> None:
+    def _tell(self, listeners: Sequence[Callable[..., None]], *told: object) -> None:
         for listener in listeners:
             try:
-                listener(told)
+                listener(*told)
             except Exception as error:  # noqa: BLE001 - one listener's bug must not cost others the event
                 asyncio.get_running_loop().call_exception_handler(
                     {"message": "a listener of the store raised", "exception": error}

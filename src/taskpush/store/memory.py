@@ -21,7 +21,7 @@ from taskpush.core.retention import FinishedTask
 from taskpush.errors import NotFound, StoreUnavailable
 from taskpush.ids import new_epoch
 from taskpush.models.events import EventType, Status
-from taskpush.models.feed import FeedFilter
+from taskpush.models.feed import FeedFilter, Mark, Tombstone
 from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import (
@@ -46,8 +46,6 @@ from taskpush.store.changes import (
     ChangeBook,
     ChangePage,
     History,
-    Mark,
-    Tombstone,
     read_changes,
 )
 from taskpush.store.cursor import decode_cursor, encode_cursor

@@ -21,12 +21,11 @@ import orjson
 
 from taskpush.errors import NotFound
 from taskpush.models.events import EventType, Status
-from taskpush.models.feed import FeedFilter
+from taskpush.models.feed import FeedFilter, Tombstone
 from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import IdempotencyKey, LogPage, TaskFilter, TaskPage, Waiting
 from taskpush.store.calls import Entry, KeptKey, Stored
-from taskpush.store.changes import Tombstone
 from taskpush.store.cursor import decode_cursor, encode_cursor
 from taskpush.store.database import BUSY_TIMEOUT_MS
 from taskpush.store.ledger import newest_latest

@@ -23,7 +23,7 @@ from taskpush.core.retention import FinishedTask
 from taskpush.errors import StoreUnavailable
 from taskpush.ids import new_epoch
 from taskpush.models.events import EventType
-from taskpush.models.feed import FeedFilter
+from taskpush.models.feed import FeedFilter, Mark, Tombstone
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import (
@@ -42,7 +42,7 @@ from taskpush.store.base import (
     TaskPage,
     Waiting,
 )
-from taskpush.store.changes import ChangeBook, ChangePage, Mark, Tombstone, read_changes
+from taskpush.store.changes import ChangeBook, ChangePage, read_changes
 from taskpush.store.daystats import first_of_days
 from taskpush.store.files import Files, open_files
 from taskpush.store.ledger import Ledger, newest_latest
