@@ -99,6 +99,7 @@ async def start(
         run_times=keeper.run_times,
     )
     queries = TaskQueries(store, plane.hub)
+    feeds = Feeds(store, plane.feeds)
     service = TaskService(
         store,
         registry,
@@ -109,7 +110,7 @@ async def start(
         room_in_s=keeper.room_in_s,
     )
     socket = SocketServer(
-        TasksNamespace(service, Watching(store, queries), server_version=VERSION),
+        TasksNamespace(service, Watching(store, queries), feeds, server_version=VERSION),
         plane,
         telemetry,
         origin_allowed=OriginPolicy(settings.allow_origins),
@@ -138,7 +139,7 @@ async def start(
     services = Services(
         tasks=service,
         queries=queries,
-        feeds=Feeds(store, plane.feeds),
+        feeds=feeds,
         readiness=Readiness(store, plane.hub),
         queue=keeper,
         history=History(store, registry, keeper),

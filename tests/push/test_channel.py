@@ -259,9 +259,9 @@ async def test_a_slow_peer_costs_its_outbox_and_gets_everything_when_it_reads() 
         await scene.peer.until_seq(2)
         scene.peer.stop_reading()
         await scene.say(200, size=1000)
-        assert scene.channel._outbox.size_bytes < 25_000
+        assert scene.channel.outbox.size_bytes < 25_000
         newest = [scene.progress(percent) for percent in (1, 2, 3)][-1]
-        assert scene.channel._outbox.size_bytes < 25_000
+        assert scene.channel.outbox.size_bytes < 25_000
         scene.peer.go_on_reading()
         await scene.peer.until_seq(202)
         assert scene.peer.seqs() == list(range(1, 203))

@@ -27,6 +27,7 @@ from taskpush.sockets.namespace import TasksNamespace
 from taskpush.sockets.server import SocketLink, SocketServer, _frame, socketio_packet
 from taskpush.sockets.wire import WireProtocol
 from taskpush.store.memory import MemoryStore
+from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.watching import Watching
 from taskpush.telemetry.bus import Telemetry
@@ -66,7 +67,7 @@ async def _serving(
     # No test here sends a command to the service.
     service: Any = None
     socket = SocketServer(
-        TasksNamespace(service, watching, server_version="test"),
+        TasksNamespace(service, watching, Feeds(store, plane.feeds), server_version="test"),
         plane,
         telemetry,
         origin_allowed=lambda origin, environ: True,

@@ -9,7 +9,7 @@ from typing import Final
 from taskpush.models.feed import Change, How, Mark, Tombstone
 from taskpush.models.task import TaskRecord
 
-MAX_WAITING: Final = 10_000
+MAX_WAITING: Final = 20_000
 """Tasks whose states one feed keeps to tell; beyond that its watchers read the store."""
 
 

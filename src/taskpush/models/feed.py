@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Protocol
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from taskpush.models.commands import NAME
 from taskpush.models.task import Summary, TaskRecord
@@ -126,6 +126,23 @@ class Change:
     how: How
     # A tombstone when, and only when, it was deleted.
     task: TaskRecord | Tombstone
+
+
+class SubscribeFeed(BaseModel):
+    """Payload of the `subscribe` event for a feed; `after` None means its active tasks."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    feed: FeedName
+    after: CursorText | None = None
+
+
+class UnsubscribeFeed(BaseModel):
+    """Payload of the `unsubscribe` event for a feed."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    feed: FeedName
 
 
 class DeletedTask(BaseModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -26,6 +26,19 @@ PENDING_FOR_S: Final = 60.0
 
 Recheck = Callable[[], Awaitable[TaskRecord | None]]
 """Looks again whether the task exists and may be read."""
+
+
+class Source(Protocol):
+    """What fills the outbox beside the subscriptions to tasks: a feed."""
+
+    name: str
+    """Not the id of a task."""
+
+    async def read(self) -> None:
+        """Read a page from the store into the outbox, when it is time for one."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Channel:
@@ -61,12 +74,13 @@ class Channel:
         self._plane = plane
         self._link = link
         self._pending_for_s = pending_for_s
-        self._outbox = Outbox(limit_bytes)
+        self.outbox = Outbox(limit_bytes)
         self._marked = False
         self._closed = False
         self._subscriptions: dict[str, Subscription] = {}
+        self._sources: dict[str, Source] = {}
         # Those that the store must be read for; who had a page goes to the end of the line.
-        self._behind: dict[str, Subscription] = {}
+        self._behind: dict[str, Subscription | Source] = {}
         self._reading: asyncio.Task[None] | None = None
         self._rechecks: dict[str, tuple[Recheck, asyncio.TimerHandle]] = {}
         self._room_wanted: list[asyncio.Future[None]] = []
@@ -74,10 +88,10 @@ class Channel:
 
     def __len__(self) -> int:
         """How many subscriptions it has."""
-        return len(self._subscriptions)
+        return len(self._subscriptions) + len(self._sources)
 
-    def __contains__(self, task_id: str) -> bool:
-        return task_id in self._subscriptions
+    def __contains__(self, name: str) -> bool:
+        return name in self._subscriptions or name in self._sources
 
     def say(self, name: str, payload: Mapping[str, Any]) -> None:
         """Send an event of the protocol beside `task_update`."""
@@ -93,7 +107,7 @@ class Channel:
 
         Whoever asks faster than it reads waits here, so that answers do not pile up.
         """
-        while not (self._outbox.has_room or self._closed):
+        while not (self.outbox.has_room or self._closed):
             wanted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._room_wanted.append(wanted)
             await wanted
@@ -107,13 +121,30 @@ class Channel:
             raise TaskPushError("the connection is closing", code="shutting_down")
         subscription = self._subscriptions.get(task_id)
         if subscription is None:
-            subscription = Subscription(task_id, self._outbox, self)
+            subscription = Subscription(task_id, self.outbox, self)
             self._subscriptions[task_id] = subscription
             self._plane.hub.attach(task_id, subscription)
         self._forget_recheck(task_id)
         subscription.pause()
         self._behind.pop(task_id, None)
         return subscription
+
+    def source(self, name: str) -> Source | None:
+        """The source of that name; None when there is none."""
+        return self._sources.get(name)
+
+    def add_source(self, source: Source) -> None:
+        """Let `source` fill the outbox until it is dropped; raises `shutting_down` as `hold`."""
+        if self._closed:
+            raise TaskPushError("the connection is closing", code="shutting_down")
+        self._sources[source.name] = source
+
+    def drop_source(self, name: str) -> None:
+        """End a source; does nothing when there is none of that name."""
+        source = self._sources.pop(name, None)
+        if source is not None:
+            self._behind.pop(name, None)
+            source.close()
 
     def await_creation(self, subscription: Subscription, recheck: Recheck) -> None:
         """Look again when something of the task is committed; give up after `pending_for_s`."""
@@ -143,13 +174,15 @@ class Channel:
         self._give_room()
         for task_id in tuple(self._subscriptions):
             self.drop(task_id)
+        for name in tuple(self._sources):
+            self.drop_source(name)
         if self._reading is not None:
             self._reading.cancel()
 
     @property
     def waiting_bytes(self) -> int:
         """What waits for the peer: here, and on its link."""
-        return self._outbox.size_bytes + self._link.waiting_bytes
+        return self.outbox.size_bytes + self._link.waiting_bytes
 
     @property
     def taken_bytes(self) -> int:
@@ -171,12 +204,18 @@ class Channel:
         self._behind.setdefault(subscription.task_id, subscription)
         self.wake()
 
+    def wants_read(self, source: Source) -> None:
+        """The store must be read for `source`."""
+        if self._sources.get(source.name) is source:
+            self._behind.setdefault(source.name, source)
+            self.wake()
+
     def flush(self) -> None:
         """Write what waits, as far as the link has room, and read on where it must be read."""
         self._marked = False
         if self._closed:
             return
-        outbox, link = self._outbox, self._link
+        outbox, link = self.outbox, self._link
         while outbox and (room := link.room):
             link.write(outbox.take(room))
         if self._room_wanted and outbox.has_room:
@@ -193,9 +232,12 @@ class Channel:
     async def _read(self) -> None:
         """Read a page for each subscription that is behind, in turn, as far as there is room."""
         try:
-            while self._behind and self._outbox.wants_replay:
-                task_id = next(iter(self._behind))
-                await self._read_for(self._behind.pop(task_id))
+            while self._behind and self.outbox.wants_replay:
+                behind = self._behind.pop(next(iter(self._behind)))
+                if isinstance(behind, Subscription):
+                    await self._read_for(behind)
+                else:
+                    await behind.read()
                 # Every page is on its way before the next one is read.
                 self.flush()
         except StoreUnavailable:
@@ -267,7 +309,7 @@ class Channel:
             waiting[1].cancel()
 
     def _put(self, item: Outgoing) -> None:
-        self._outbox.put(item)
+        self.outbox.put(item)
         self.wake()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Final, Protocol
 
@@ -33,7 +34,7 @@ class FeedNews:
     @cached_property
     def message(self) -> Message:
         """For those who know everything that was told before."""
-        return self.message_at(self.cursor)
+        return replace(self.message_at(self.cursor), shared=True)
 
     def message_at(self, cursor: str) -> Message:
         """For those who have come as far as `cursor` only."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from taskpush.models.task import LoggedEvent, VolatileEvent
-from taskpush.push.outbox import Outgoing
+from taskpush.push.outbox import Message, Outgoing, Reply
 
 CACHE_BYTES: Final = 4 * 1024 * 1024
 
@@ -43,7 +42,7 @@ class FrameCache:
         if known is not None:
             return known[1]
         frame = self._build(item)
-        if isinstance(item, LoggedEvent | VolatileEvent):
+        if not isinstance(item, Reply) and (not isinstance(item, Message) or item.shared):
             self._keep(item, frame)
         return frame
 

@@ -17,6 +17,8 @@ class Message:
 
     name: str
     body: bytes
+    # Whether others are sent the same object.
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

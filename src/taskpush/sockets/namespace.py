@@ -13,9 +13,11 @@ from taskpush.core.views import snapshot_body
 from taskpush.errors import InvalidRequest, TaskPushError
 from taskpush.models.commands import CancelTask, SocketCancel, Subscribe, Unsubscribe
 from taskpush.models.events import MAX_EVENT_BYTES
+from taskpush.models.feed import SubscribeFeed, UnsubscribeFeed
 from taskpush.push.channel import Channel
 from taskpush.push.outbox import DEFAULT_LIMIT_BYTES
 from taskpush.sockets.guard import Event
+from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.service import TaskService, problems_of
 from taskpush.tasks.watching import MAX_SUBSCRIPTIONS, Watching, refuse
 
@@ -37,9 +39,12 @@ class Connection:
 class TasksNamespace:
     """Answers the events of connected clients."""
 
-    def __init__(self, service: TaskService, watching: Watching, *, server_version: str) -> None:
+    def __init__(
+        self, service: TaskService, watching: Watching, feeds: Feeds, *, server_version: str
+    ) -> None:
         self._service = service
         self._watching = watching
+        self._feeds = feeds
         self._server_version = server_version
         self._handlers: Mapping[str, Callable[[Connection, Event], Awaitable[None]]] = {
             "subscribe": self._subscribe,
@@ -76,6 +81,10 @@ class TasksNamespace:
             refuse(connection.channel, error, event.ack, task_id=_task_id(event))
 
     async def _subscribe(self, connection: Connection, event: Event) -> None:
+        if _names_feed(event):
+            wanted = _payload(SubscribeFeed, event)
+            self._feeds.subscribe(connection.channel, connection.principal, wanted, event.ack)
+            return
         command = _payload(Subscribe, event)
         try:
             await self._watching.subscribe(
@@ -86,6 +95,10 @@ class TasksNamespace:
             raise
 
     async def _unsubscribe(self, connection: Connection, event: Event) -> None:
+        if _names_feed(event):
+            unwanted = _payload(UnsubscribeFeed, event)
+            self._feeds.unsubscribe(connection.channel, unwanted.feed, event.ack)
+            return
         command = _payload(Unsubscribe, event)
         self._watching.unsubscribe(connection.channel, command.task_id, event.ack)
 
@@ -107,13 +120,19 @@ def _payload(model: type[Payload], event: Event) -> Payload:
         return model.model_validate(argument)
     except ValidationError as error:
         problems = problems_of(error)
-        if problems and all(problem.loc.startswith("after") for problem in problems):
+        about_task = model is Subscribe and problems
+        if about_task and all(problem.loc.startswith("after") for problem in problems):
             raise TaskPushError(
                 'after takes {"epoch": text, "seq": integer of at least 0} or "now"',
                 code="invalid_position",
             ) from None
         first = f"{problems[0].loc}: {problems[0].message}"
         raise InvalidRequest(first, problems=problems) from None
+
+
+def _names_feed(event: Event) -> bool:
+    argument = event.args[0] if event.args else None
+    return isinstance(argument, dict) and "feed" in argument and "task_id" not in argument
 
 
 def _task_id(event: Event) -> str | None:

@@ -35,6 +35,8 @@ class ChangePage:
     reset: bool
     # It comes up to the moment at which its reading began: nothing was left for the next page.
     end: bool
+    # The same, but for what was stirred: of which there may always be more than fits.
+    writes_end: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +185,14 @@ async def _active_page(
     found = await source.active_tasks(where, cursor.before, limit + 1)
     page = found[:limit]
     more = len(found) > limit
+    end = not more and now == cursor.mark
     return ChangePage(
         tasks=[record for _, record in page],
         # What happens to them meanwhile comes after the mark.
         cursor=Cursor(cursor.mark, page[-1][0] if more else None),
         reset=False,
-        end=not more and now == cursor.mark,
+        end=end,
+        writes_end=end,
     )
 
 
@@ -201,13 +205,17 @@ async def _changed_page(
     if len(written) > limit:
         page = written[:limit]
         cursor = Cursor(Mark(now.epoch, page[-1][0], known_stirs))
-        return ChangePage([task for _, task in page], cursor, reset=False, end=False)
+        tasks = [task for _, task in page]
+        return ChangePage(tasks, cursor, reset=False, end=False, writes_end=False)
     # What was stirred while that was read is left for the next page: it need not be in it.
     known = {task.task_id for _, task in written}
     stirs = book.stirs(where, after=known_stirs, up_to=now.stirred, but_for=known)
     room = limit - len(written)
-    taken = stirs[:room]
+    # Some of the latest too, when not all fit: those that are stirred all the time.
+    late = room // 4 if len(stirs) > room else 0
+    taken = stirs[: room - late]
     reached = taken[-1][0] if taken else known_stirs
+    taken += stirs[len(stirs) - late :]
     records = await source.records([task_id for _, task_id in taken])
     # The answer may know of later commits than `now`.
     newest = max(now.written, written[-1][0]) if written else now.written
@@ -218,4 +226,5 @@ async def _changed_page(
         cursor=cursor,
         reset=False,
         end=end,
+        writes_end=True,
     )

@@ -1,4 +1,4 @@
-"""Feeds for a principal: which tasks a name means to them, and what changed among these."""
+"""Feeds for a principal: which tasks a name means to them, and what changes among these."""
 
 from __future__ import annotations
 
@@ -10,20 +10,59 @@ from typing import Final
 
 from taskpush.access.policy import readable
 from taskpush.access.principal import Principal
-from taskpush.models.feed import FeedFilter
-from taskpush.push.feed import FeedHub, FeedNews
+from taskpush.core.feeds import Pace
+from taskpush.errors import TaskPushError
+from taskpush.models.feed import FeedFilter, SubscribeFeed
+from taskpush.push.channel import Channel
+from taskpush.push.feed import DEFAULT_PACE, FeedHub, FeedNews
+from taskpush.push.feed_subscription import FeedSubscription
 from taskpush.store.base import Store
 from taskpush.store.changes import ChangePage
+from taskpush.tasks.watching import MAX_SUBSCRIPTIONS
 
 MAX_FEED_PAGE: Final = 1000
 
 
 class Feeds:
-    """Reads feeds, for a principal, by the policy."""
+    """Reads feeds and subscribes connections to them, for a principal, by the policy."""
 
-    def __init__(self, store: Store, hub: FeedHub) -> None:
+    def __init__(self, store: Store, hub: FeedHub, pace: Pace = DEFAULT_PACE) -> None:
         self._store = store
         self._hub = hub
+        self._pace = pace
+
+    def subscribe(
+        self, channel: Channel, principal: Principal, command: SubscribeFeed, reply_to: int | None
+    ) -> None:
+        """Answer, then send what changed after the cursor, or the active tasks, then live.
+
+        Subscribing again moves the cursor. Raises `subscription_limit`.
+        """
+        feed = command.feed
+        subscription = channel.source(feed)
+        if not isinstance(subscription, FeedSubscription):
+            if len(channel) >= MAX_SUBSCRIPTIONS:
+                raise TaskPushError(
+                    f"at most {MAX_SUBSCRIPTIONS} subscriptions", code="subscription_limit"
+                )
+            subscription = FeedSubscription(
+                feed,
+                feed_filter(principal, feed),
+                self._store,
+                self._hub,
+                channel.outbox,
+                channel,
+                pace=self._pace,
+            )
+            channel.add_source(subscription)
+        channel.reply(reply_to, {"ok": True, "feed": feed})
+        channel.say("subscribed", {"feed": feed})
+        subscription.start(command.after)
+
+    def unsubscribe(self, channel: Channel, feed: str, reply_to: int | None) -> None:
+        """End a subscription; ending one that does not exist is no error."""
+        channel.drop_source(feed)
+        channel.reply(reply_to, {"ok": True, "feed": feed})
 
     async def page(
         self, principal: Principal, feed: str, after: str | None, *, limit: int, wait_s: float
