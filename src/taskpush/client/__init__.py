@@ -17,6 +17,7 @@ from taskpush.client.errors import (
     TaskNotCompleted,
 )
 from taskpush.client.events import Resync, WatchEvent, WatchItem
+from taskpush.client.feed import FeedChange, FeedItem, FeedReset
 from taskpush.client.patience import Patience
 from taskpush.client.synchronous import Client, TaskWebSocketClient
 from taskpush.client.task import Task
@@ -29,6 +30,9 @@ __all__ = [
     "Callback",
     "Client",
     "ClientError",
+    "FeedChange",
+    "FeedItem",
+    "FeedReset",
     "Patience",
     "Position",
     "QueueFull",

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from taskpush.client.connection import Connection, OnChange
+from taskpush.client.connection import Connection, OnChange, Session
 from taskpush.client.errors import (
     BadAnswer,
     RequestRefused,
@@ -17,6 +17,7 @@ from taskpush.client.errors import (
     TaskInterrupted,
 )
 from taskpush.client.events import WatchEvent, WatchItem
+from taskpush.client.feed import FeedItem, FeedSession
 from taskpush.client.patience import Contact, Patience
 from taskpush.client.rest import Answer, Rest
 from taskpush.client.session import WatchSession
@@ -246,12 +247,32 @@ class AsyncClient:
         A task that does not exist yet is waited for, a minute at most; then, and when it is
         deleted, this raises `RequestRefused` with `not_found`.
         """
-        session = WatchSession(
+        session: Session[WatchItem] = WatchSession(
             task_id.lower(),
             after=await self._start(task_id, after),
             past_interruption=past_interruption,
         )
-        watch = self._connection_for(session.task_id).add(session)
+        watch = self._connection_for(session.key).add(session)
+        try:
+            async for item in watch:
+                yield item
+        finally:
+            watch.close()
+
+    async def feed(
+        self, feed: str = "all", after: str | None = None
+    ) -> AsyncGenerator[FeedItem, None]:
+        """What changes in a set of tasks, live, without end: each task in its newest state.
+
+        `feed` is `all`, `kind:NAME`, `tag:NAME` or `owner:me`. First come the tasks that wait or
+        run; or, with the `cursor` of an earlier change as `after`, what changed since, with those
+        that ended or were deleted. Lost connections are restored unnoticed. A `FeedReset` says
+        that the server could not tell what changed: what is known has to be forgotten.
+
+        Raises `RequestRefused` with `invalid_request` for a feed that has no such name.
+        """
+        session: Session[FeedItem] = FeedSession(feed, after=after)
+        watch = self._connection_for(session.key).add(session)
         try:
             async for item in watch:
                 yield item
@@ -301,9 +322,9 @@ class AsyncClient:
             return event.position
         raise RequestRefused("position_gone", detail=f"the log does not reach {position} yet")
 
-    def _connection_for(self, task_id: str | None) -> Connection:
+    def _connection_for(self, key: str | None) -> Connection:
         for connection in self._connections:
-            if task_id is None or connection.has_room_for(task_id):
+            if key is None or connection.has_room_for(key):
                 return connection
         connection = Connection(self.server_url, self._patience, self._contact, self._on_change)
         self._connections.append(connection)

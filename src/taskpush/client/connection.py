@@ -6,13 +6,12 @@ import asyncio
 import random
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from taskpush.client.errors import ClientError, RequestRefused, ServerUnreachable
-from taskpush.client.events import WatchItem
 from taskpush.client.link import Link, LinkFailed, open_link
 from taskpush.client.patience import Contact, Patience
-from taskpush.client.session import Subscribe, Unsubscribe, WatchSession
+from taskpush.client.session import Subscribe, Unsubscribe
 from taskpush.core.backoff import full_jitter_s
 
 MAX_WATCHES: Final = 100
@@ -23,25 +22,58 @@ CONNECT_WITHIN_S: Final = 10.0
 STEADY_AFTER_S: Final = 5.0
 """A connection that lasted so long was a good one: the next failure is the first in a row."""
 
+Item_co = TypeVar("Item_co", covariant=True)
+
 OnChange = Callable[[bool], None]
 """Is told whether there is a connection now. Must not block or raise."""
 
 
-class Watch:
+class Session(Protocol[Item_co]):
+    """What is watched, as a value that knows neither the link nor the clock."""
+
+    failure: ClientError | None
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def farewell(self) -> dict[str, Any]: ...
+
+    @property
+    def over(self) -> bool: ...
+
+    def take(self) -> Item_co | None: ...
+
+    def next_request(self) -> Subscribe | Unsubscribe | None: ...
+
+    def awaits(self, number: int) -> bool: ...
+
+    def link_up(self) -> None: ...
+
+    def link_down(self) -> None: ...
+
+    def answered(self, number: int, answer: object) -> None: ...
+
+    def receive(self, name: str, payload: dict[str, Any]) -> None: ...
+
+    def fail(self, error: ClientError) -> None: ...
+
+
+class Watch(Generic[Item_co]):
     """An asynchronous iterator over one session's items; ends when the session is over.
 
     Raises what ended the session when that was an error.
     """
 
-    def __init__(self, session: WatchSession, connection: Connection) -> None:
+    def __init__(self, session: Session[Item_co], connection: Connection) -> None:
         self.session = session
         self.changed = asyncio.Event()
         self._connection = connection
 
-    def __aiter__(self) -> Watch:
+    def __aiter__(self) -> Watch[Item_co]:
         return self
 
-    async def __anext__(self) -> WatchItem:
+    async def __anext__(self) -> Item_co:
         while True:
             item = self.session.take()
             if item is not None:
@@ -60,7 +92,7 @@ class Watch:
 
 
 class Connection:
-    """One link at a time to the server, and the watches that use it, one per task.
+    """One link at a time to the server, and the watches that use it, one per task or feed.
 
     It stays open while anything is watched and is then left as it is. Its one asyncio task ends
     with `close`.
@@ -73,7 +105,8 @@ class Connection:
         self._patience = patience
         self._contact = contact
         self._on_change = on_change
-        self._watches: dict[str, Watch] = {}
+        # By what their sessions are found by.
+        self._watches: dict[str, Watch[Any]] = {}
         self._openers: list[asyncio.Future[None]] = []
         self._needed = asyncio.Event()
         # None while there is no connection.
@@ -84,9 +117,9 @@ class Connection:
         self._keeper = asyncio.create_task(self._keep(), name="taskpush-connection")
         self._keeper.add_done_callback(self._on_keeper_done)
 
-    def has_room_for(self, task_id: str) -> bool:
-        """Whether the task can be watched here: the server keeps one cursor per connection."""
-        return task_id not in self._watches and len(self._watches) < MAX_WATCHES
+    def has_room_for(self, key: str) -> bool:
+        """Whether it can be watched here: the server keeps one cursor per connection."""
+        return key not in self._watches and len(self._watches) < MAX_WATCHES
 
     async def open(self) -> None:
         """Wait for the connection; raises `ServerUnreachable` or `RequestRefused`."""
@@ -97,25 +130,25 @@ class Connection:
         self._needed.set()
         await opener
 
-    def add(self, session: WatchSession) -> Watch:
+    def add(self, session: Session[Item_co]) -> Watch[Item_co]:
         """Watch what the session wants."""
         watch = Watch(session, self)
-        self._watches[session.task_id] = watch
+        self._watches[session.key] = watch
         self._needed.set()
         if self._link is not None:
             session.link_up()
             self.flush(watch)
         return watch
 
-    def remove(self, watch: Watch) -> None:
+    def remove(self, watch: Watch[Any]) -> None:
         """Forget a watch, and tell the server."""
-        task_id = watch.session.task_id
-        if self._watches.get(task_id) is watch:
-            del self._watches[task_id]
+        key = watch.session.key
+        if self._watches.get(key) is watch:
+            del self._watches[key]
             if self._link is not None:
-                self._link.send("unsubscribe", {"task_id": task_id})
+                self._link.send("unsubscribe", watch.session.farewell)
 
-    def flush(self, watch: Watch) -> None:
+    def flush(self, watch: Watch[Any]) -> None:
         """Send what the watch's session asks for."""
         link = self._link
         while link is not None and (request := watch.session.next_request()) is not None:
@@ -211,46 +244,37 @@ class Connection:
 
     # ------------------------------------------------------------ what is said over it
 
-    def _subscribe(self, link: Link, watch: Watch, request: Subscribe) -> None:
+    def _subscribe(self, link: Link, watch: Watch[Any], request: Subscribe) -> None:
         if not self._waits_for(link, watch, request.number):
             return
         link.send("subscribe", request.payload, partial(self._on_answer, watch, request.number))
         give_up = partial(self._give_up, link, watch, request.number)
         asyncio.get_running_loop().call_later(ANSWER_WITHIN_S, give_up)
 
-    def _on_answer(self, watch: Watch, number: int, answer: object = None) -> None:
+    def _on_answer(self, watch: Watch[Any], number: int, answer: object = None) -> None:
         watch.session.answered(number, answer)
         self._moved(watch)
 
-    def _give_up(self, link: Link, watch: Watch, number: int) -> None:
+    def _give_up(self, link: Link, watch: Watch[Any], number: int) -> None:
         if self._waits_for(link, watch, number):
             link.abort()
 
-    def _waits_for(self, link: Link, watch: Watch, number: int) -> bool:
-        present = self._watches.get(watch.session.task_id) is watch and self._link is link
+    def _waits_for(self, link: Link, watch: Watch[Any], number: int) -> bool:
+        present = self._watches.get(watch.session.key) is watch and self._link is link
         return present and watch.session.awaits(number)
 
     def _on_event(self, name: str, payload: object) -> None:
         if not isinstance(payload, dict):
             return
-        code, message = str(payload.get("code")), str(payload.get("message") or "")
         if name == "error" and "task_id" not in payload:
-            self._refusal = RequestRefused(code, detail=message)
-        watch = self._watches.get(str(payload.get("task_id")))
+            message = str(payload.get("message") or "")
+            self._refusal = RequestRefused(str(payload.get("code")), detail=message)
+        watch = self._watches.get(str(payload.get("task_id") or payload.get("feed")))
         if watch is None:
             return
-        session = watch.session
-        match name:
-            case "task_update":
-                session.update(payload)
-            case "resync":
-                session.resync(payload)
-            case "task_deleted":
-                session.deleted()
-            case "error":
-                session.refused(code, message)
+        watch.session.receive(name, payload)
         self._moved(watch)
 
-    def _moved(self, watch: Watch) -> None:
+    def _moved(self, watch: Watch[Any]) -> None:
         self.flush(watch)
         watch.changed.set()

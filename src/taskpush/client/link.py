@@ -20,7 +20,11 @@ from taskpush.client.errors import RequestRefused
 from taskpush.client.polling import PollingSession
 
 NAMESPACE: Final = "/tasks"
-EVENTS: Final = ("connected", "task_update", "resync", "task_deleted", "error")
+EVENTS: Final = (
+    *("connected", "error"),
+    *("task_update", "resync", "task_deleted"),
+    *("active_tasks", "task_created", "feed_update"),
+)
 _CLOSE_WITHIN_S: Final = 3.0
 _UNREADABLE: Final = (OSError, aiohttp.ClientError, ValueError, LookupError, TypeError)
 """What the library lets through when the peer is gone, or is no Socket.IO server."""

@@ -90,6 +90,16 @@ class WatchSession:
         self._gaps = 0
         self._refusals = 0
 
+    @property
+    def key(self) -> str:
+        """What its events are found by on a connection."""
+        return self.task_id
+
+    @property
+    def farewell(self) -> dict[str, Any]:
+        """Payload of `unsubscribe`."""
+        return {"task_id": self.task_id}
+
     # ------------------------------------------------------------ out
 
     def take(self) -> WatchItem | None:
@@ -105,7 +115,7 @@ class WatchSession:
         """What has to be sent now, each once; None when nothing has."""
         if self._unsubscribe_due:
             self._unsubscribe_due = False
-            return Unsubscribe({"task_id": self.task_id})
+            return Unsubscribe(self.farewell)
         if self._phase is not _Phase.IDLE or len(self._items) > self._capacity // 2:
             return None
         self._phase = _Phase.ASKED
@@ -141,6 +151,18 @@ class WatchSession:
             self._refuse(str(answer.get("code")), _text(answer.get("message")))
         else:
             self._guarded(self._accept, answer)
+
+    def receive(self, name: str, payload: dict[str, Any]) -> None:
+        """An event about this task arrived."""
+        match name:
+            case "task_update":
+                self.update(payload)
+            case "resync":
+                self.resync(payload)
+            case "task_deleted":
+                self.deleted()
+            case "error":
+                self.refused(str(payload.get("code")), str(payload.get("message") or ""))
 
     def update(self, envelope: object) -> None:
         """A `task_update` of this task arrived."""
@@ -264,12 +286,16 @@ class WatchSession:
 
     def _refuse(self, code: str, message: str | None) -> None:
         self._refusals += 1
-        known = CODES.get(code)
-        passing = code == "rate_limited" or (known is not None and known.status >= 500)
-        if passing and self._refusals < MAX_TRIES:
+        if is_passing(code) and self._refusals < MAX_TRIES:
             self._phase = _Phase.IDLE
         else:
             self.fail(RequestRefused(code, detail=message))
+
+
+def is_passing(code: str) -> bool:
+    """Whether the server refuses for the moment only."""
+    known = CODES.get(code)
+    return code == "rate_limited" or (known is not None and known.status >= 500)
 
 
 def _text(value: object) -> str | None:

@@ -112,6 +112,7 @@ class Client(CallbackClient):
     list_tasks = _iterating(AsyncClient.list_tasks)
     events = _iterating(AsyncClient.events)
     watch = _iterating(AsyncClient.watch)
+    feed = _iterating(AsyncClient.feed)
 
 
 TaskWebSocketClient = Client
