@@ -54,13 +54,14 @@ class Channel:
         "_closed",
         "_link",
         "_marked",
-        "_outbox",
         "_pending_for_s",
         "_plane",
         "_reading",
         "_rechecks",
         "_room_wanted",
+        "_sources",
         "_subscriptions",
+        "outbox",
     )
 
     def __init__(
