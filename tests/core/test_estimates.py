@@ -233,7 +233,7 @@ def test_with_a_few_runs_to_go_by_the_bounds_are_wide_enough(name: str) -> None:
     seed=st.integers(0, 2**32),
     runs=st.integers(0, 5),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_positions_are_exact_and_bounds_in_order_for_any_queue(
     slots: int, count: int, seed: int, runs: int
 ) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskpush.core import lifecycle
@@ -120,7 +120,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120)
 @given(STEPS)
 def test_both_stores_give_the_same_answers(steps: Sequence[object]) -> None:
     with tempfile.TemporaryDirectory() as folder:

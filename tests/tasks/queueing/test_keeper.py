@@ -199,7 +199,7 @@ async def _operate(bench: Bench, model: Model, operation: str, chance: Random) -
 
 
 @given(operations=st.lists(st.sampled_from(OPERATIONS), max_size=40), seed=st.integers(0, 2**32))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_positions_are_those_of_a_brute_force_model_whatever_happens(
     operations: list[str], seed: int
 ) -> None:
