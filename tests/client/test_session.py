@@ -64,6 +64,18 @@ def test_it_asks_for_what_the_application_wants(after: Any, payload: dict[str, A
     assert session.next_request() is None
 
 
+def test_it_asks_for_previews_every_time() -> None:
+    session = live(previews=True)
+    session.update(logged(1))
+    session.link_down()
+    session.link_up()
+    assert asked(session).payload == {
+        "task_id": TASK,
+        "previews": True,
+        "after": {"epoch": "e1", "seq": 1},
+    }
+
+
 def test_it_asks_again_from_the_last_event_after_a_lost_link() -> None:
     session = live()
     for seq in (1, 2, 3):

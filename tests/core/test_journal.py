@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from taskpush.core.journal import first_rev, seal, seal_volatile
 from taskpush.core.lifecycle import Decision
 from taskpush.errors import TaskPushError
-from taskpush.models.events import EventType, Status
+from taskpush.models.events import MAX_PICTURE_BYTES, EventType, Status
 from taskpush.models.task import NewEvent, TaskRecord
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -64,6 +64,35 @@ def test_a_volatile_event_has_a_rev_and_no_seq_and_is_kept_as_the_latest() -> No
     body = json.loads(volatile.body)
     assert (body["seq"], body["rev"], body["attempt"]) == (None, 7, 2)
     assert record.latest == {EventType.PROGRESS: volatile}
+
+
+def test_a_picture_travels_beside_its_event() -> None:
+    event = NewEvent(EventType.PREVIEW, {"media_type": "image/png", "content": b"\x89PNG"})
+    _, volatile = seal_volatile(RECORD, event, rev=7, now=NOW)
+    data = json.loads(volatile.body)["data"]
+    assert data == {"media_type": "image/png", "content": {"_placeholder": True, "num": 0}}
+    assert volatile.attachment == b"\x89PNG"
+    assert volatile.size_bytes == len(volatile.body) + 4
+
+
+def test_a_text_to_preview_is_part_of_its_event() -> None:
+    event = NewEvent(EventType.PREVIEW, {"media_type": "text/plain", "content": "half way"})
+    _, volatile = seal_volatile(RECORD, event, rev=7, now=NOW)
+    assert json.loads(volatile.body)["data"]["content"] == "half way"
+    assert volatile.attachment is None
+
+
+def test_a_picture_over_the_limit_is_refused() -> None:
+    for size_bytes, refused in ((MAX_PICTURE_BYTES, False), (MAX_PICTURE_BYTES + 1, True)):
+        event = NewEvent(
+            EventType.PREVIEW, {"media_type": "image/png", "content": b"x" * size_bytes}
+        )
+        if refused:
+            with pytest.raises(TaskPushError) as caught:
+                seal_volatile(RECORD, event, rev=7, now=NOW)
+            assert caught.value.code == "payload_too_large"
+        else:
+            seal_volatile(RECORD, event, rev=7, now=NOW)
 
 
 def test_revs_rise_over_a_clock_set_back_and_over_a_restored_backup() -> None:

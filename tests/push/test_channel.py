@@ -77,6 +77,13 @@ class _Peer:
             if isinstance(item, LoggedEvent) and item.task_id == task_id
         ]
 
+    def previews(self) -> list[Outgoing]:
+        return [
+            item
+            for item in self.sent
+            if isinstance(item, VolatileEvent) and item.event_type is EventType.PREVIEW
+        ]
+
     def messages(self) -> list[tuple[str, Any]]:
         return [
             (item.name, orjson.loads(item.body)) for item in self.sent if isinstance(item, Message)
@@ -111,8 +118,10 @@ class _Scene:
         self.peer = peer
         self._watching = Watching(store, TaskQueries(store, hub))
 
-    async def subscribe(self, after: Any = None, task_id: str = TASK) -> None:
-        command = Subscribe.model_validate({"task_id": task_id, "after": after})
+    async def subscribe(
+        self, after: Any = None, task_id: str = TASK, *, previews: bool = False
+    ) -> None:
+        command = Subscribe(task_id=task_id, after=after, previews=previews)
         await self._watching.subscribe(self.channel, LOCAL, command, 1)
 
     def unsubscribe(self) -> None:
@@ -135,6 +144,12 @@ class _Scene:
             return Decision(record)
 
         await self.store.trim(TASK, anyway, keep_last=keep_last)
+
+    def preview(self, size: int) -> VolatileEvent:
+        data = {"media_type": "image/png", "content": b"p" * size}
+        event = self.store.publish(TASK, 1, NewEvent(EventType.PREVIEW, data))
+        assert event is not None
+        return event
 
     def progress(self, percent: float) -> VolatileEvent:
         data = {"progress_percent": percent, "elapsed_seconds": 1.0}
@@ -267,6 +282,49 @@ async def test_a_slow_peer_costs_its_outbox_and_gets_everything_when_it_reads() 
         assert scene.peer.seqs() == list(range(1, 203))
         volatile = [item for item in scene.peer.sent if isinstance(item, VolatileEvent)]
         assert volatile[-1] == newest
+
+
+async def test_previews_are_sent_to_those_who_ask_also_when_they_come_late() -> None:
+    async with _scene() as scene:
+        scene.create()
+        await scene.say()
+        scene.preview(10)
+        await scene.subscribe()
+        await scene.peer.until_seq(3)
+        scene.preview(30)
+        await scene.say()
+        await scene.peer.until_seq(4)
+        assert scene.peer.previews() == []
+        newest = scene.preview(40)
+        await scene.subscribe("now", previews=True)
+        await scene.say()
+        await scene.peer.until_seq(5)
+        live = scene.preview(50)
+        await scene.say()
+        await scene.peer.until_seq(6)
+        assert scene.peer.previews() == [newest, live]
+        await scene.subscribe("now")
+        scene.preview(60)
+        await scene.say()
+        await scene.peer.until_seq(7)
+        assert scene.peer.previews() == [newest, live]
+
+
+async def test_a_flood_of_pictures_costs_a_slow_peer_one_and_no_logged_event() -> None:
+    async with _scene() as scene:
+        scene.create()
+        await scene.subscribe(previews=True)
+        await scene.peer.until_seq(2)
+        scene.peer.stop_reading()
+        newest = None
+        for _ in range(100):
+            newest = scene.preview(150 * 1024)
+            await scene.say()
+            assert scene.channel.outbox.size_bytes < 256 * 1024
+        scene.peer.go_on_reading()
+        await scene.peer.until_seq(102)
+        assert scene.peer.seqs() == list(range(1, 103))
+        assert scene.peer.previews() == [newest]
 
 
 async def test_a_slow_subscription_does_not_hold_up_the_others_of_its_connection() -> None:

@@ -79,3 +79,17 @@ def test_a_full_outbox_says_so_and_still_takes_newer_states_of_what_waits() -> N
     outbox.take(10)
     outbox.take(10)
     assert outbox.has_room
+
+
+def test_pictures_count_and_the_newest_takes_the_place_of_the_waiting_one() -> None:
+    def shown(rev: int, size: int) -> VolatileEvent:
+        return VolatileEvent("t", 1, rev, EventType.PREVIEW, b"x" * 10, b"p" * size)
+
+    outbox = Outbox(limit_bytes=1000)
+    outbox.put_volatile(shown(1, 500))
+    outbox.put_volatile(shown(2, 2000))
+    outbox.put(_logged(1))
+    assert outbox.size_bytes == 2110
+    assert not outbox.has_room
+    assert outbox.take(2050) == [shown(2, 2000)]
+    assert outbox.size_bytes == 100

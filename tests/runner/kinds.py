@@ -186,6 +186,8 @@ async def a_bad_values(ctx: TaskContext) -> str:
     await ctx.log("with fields", bad=object(), fine=1)
     await ctx.log("a \ud800 surrogate")
     await ctx.stats(worst=float("inf"), best=2)
+    await ctx.preview("half way", "text/plain")
+    await ctx.preview(b"x" * 200_000, "image/png")
     return "unharmed"
 
 
@@ -197,6 +199,8 @@ def bad_values(ctx: TaskContext) -> str:
     ctx.log("with fields", bad=object(), fine=1)
     ctx.log("a \ud800 surrogate")
     ctx.stats(worst=float("inf"), best=2)
+    ctx.preview("half way", "text/plain")
+    ctx.preview(b"x" * 200_000, "image/png")
     return "unharmed"
 
 

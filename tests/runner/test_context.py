@@ -46,7 +46,9 @@ async def test_what_cannot_travel_is_left_out_and_one_record_each_says_so(
         "log: fields.bad: a object is not a JSON value; left out",
         "log: message: text with a lone surrogate; left out",
         "stats: stats.worst: inf cannot travel as a JSON number; left out",
+        "preview: a picture of 200000 bytes, of at most 196608; left out",
     ]
+    assert bench.data(task_id, "preview")[-1]["content"] == "half way"
     assert bench.data(task_id, "iteration_complete") == [{"iteration": 1, "metrics": {"good": 1.5}}]
     last = bench.data(task_id, "progress")[-1]
     assert (last["progress_percent"], last["message"]) == (50, "further")

@@ -28,3 +28,18 @@ def test_too_long_a_message_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "MAX_FRAME_BYTES", 10)
     with pytest.raises(frames.BadFrame):
         frames.pack({"returned": "x" * 10})
+
+
+def test_bytes_that_are_attached_survive_the_way() -> None:
+    attachment = bytes(range(256)) * 3
+    body = frames.pack({"volatile": "preview", "data": {"content": None}}, attachment)
+    assert frames.unpack(body[frames.HEAD_BYTES :]) == {
+        "volatile": "preview",
+        "data": {"content": None},
+        "attachment": attachment,
+    }
+
+
+def test_a_line_break_in_a_text_attaches_nothing() -> None:
+    body = frames.pack({"returned": "a\nb"})
+    assert frames.unpack(body[frames.HEAD_BYTES :]) == {"returned": "a\nb"}

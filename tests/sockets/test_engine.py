@@ -7,8 +7,10 @@ the `Wire` of `taskpush serve`, and through plain ASGI as under any other server
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -17,9 +19,11 @@ import pytest
 import uvicorn
 from websockets.exceptions import ConnectionClosed
 
+from taskpush.access.principal import LOCAL
 from taskpush.clock import SystemClock
+from taskpush.core import lifecycle
 from taskpush.models.events import EventType
-from taskpush.models.task import LoggedEvent
+from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.push.frames import FrameCache
 from taskpush.push.outbox import Message
 from taskpush.push.plane import PushPlane
@@ -273,3 +277,99 @@ async def test_who_answers_pings_stays_and_who_does_not_is_cut_off(way: str) -> 
 def test_an_event_is_framed_around_the_bytes_that_were_stored() -> None:
     event = LoggedEvent("t", 1, 1, "e", EventType.LOG, '{"message":"ä"}'.encode(), False)
     assert socketio_packet(event) == '2/tasks,["task_update",{"message":"ä"}]'.encode()
+
+
+PICTURE = bytes(range(256)) * 768
+SHOWN = VolatileEvent("t", 1, 1, EventType.PREVIEW, b'{"data":{}}', PICTURE)
+
+
+@both_ways
+async def test_an_attachment_follows_its_event_at_once(way: str) -> None:
+    async with _serving(way) as lane, raw_socket(lane.port) as socket:
+        await socket.event()
+        (inner,) = lane.socket.engine.sockets.values()
+        SocketLink(inner, FrameCache(_frame)).write([SHOWN, Message("after", b"{}")])
+        assert [await socket.ws.recv() for _ in range(3)] == [
+            '451-/tasks,["task_update",{"data":{}}]',
+            PICTURE,
+            '42/tasks,["after",{}]',
+        ]
+
+
+async def test_an_attachment_follows_its_event_over_long_polling_too() -> None:
+    async with _serving() as lane, aiohttp.ClientSession() as http:
+        opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
+        inner = lane.socket.engine.sockets[opened["sid"]]
+        SocketLink(inner, FrameCache(_frame)).write([SHOWN, Message("after", b"{}")])
+        assert inner.waiting_bytes > len(PICTURE)
+        answer = await (await http.get(f"{lane.polling}&sid={opened['sid']}")).text()
+        assert answer.split("\x1e") == [
+            '451-/tasks,["task_update",{"data":{}}]',
+            "b" + b64encode(PICTURE).decode(),
+            '42/tasks,["after",{}]',
+        ]
+
+
+@both_ways
+async def test_a_picture_that_waits_for_a_poll_goes_along_with_an_upgrade(way: str) -> None:
+    async with _serving(way) as lane, aiohttp.ClientSession() as http:
+        opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
+        inner = lane.socket.engine.sockets[opened["sid"]]
+        address = f"{lane.polling}&sid={opened['sid']}".replace("=polling", "=websocket")
+        async with http.ws_connect(address, max_msg_size=0) as ws:
+            await ws.send_str("2probe")
+            assert await ws.receive_str() == "3probe"
+            SocketLink(inner, FrameCache(_frame)).write([SHOWN, Message("after", b"{}")])
+            await ws.send_str("5")
+            received = [await ws.receive() for _ in range(4)]
+        data = [message.data for message in received if message.data != "6"]
+        assert data == [
+            '451-/tasks,["task_update",{"data":{}}]',
+            PICTURE,
+            '42/tasks,["after",{}]',
+        ]
+
+
+@both_ways
+async def test_a_flood_of_pictures_to_a_slow_peer_is_bounded_and_holds_nobody_up(way: str) -> None:
+    async with _serving(way) as lane, raw_socket(lane.port, max_queue=1) as slow:
+        await slow.event()
+        (channel,) = [
+            peer.connection.channel for peer in lane.socket._peers.values() if peer.connection
+        ]
+        store = lane.socket._plane.store
+        now = datetime.now(UTC)
+        record = TaskRecord(GHOST, "k", LOCAL.tenant, LOCAL.owner, {}, now)
+        store.write(GHOST, lifecycle.create(record))
+        await store.write(GHOST, lifecycle.start(store.epoch, now))
+        await slow.emit("subscribe", {"task_id": GHOST, "previews": True})
+        async with raw_socket(lane.port) as healthy:
+            await healthy.event()
+            await healthy.emit("subscribe", {"task_id": GHOST})
+            assert [(await healthy.event())[0] for _ in range(3)] == [
+                "subscribed",
+                "task_update",
+                "task_update",
+            ]
+            most = 0
+            for n in range(200):
+                data = {"media_type": "image/png", "content": bytes([n]) * 150 * 1024}
+                store.publish(GHOST, 1, NewEvent(EventType.PREVIEW, data))
+                line = NewEvent(EventType.LOG, {"level": "info", "message": str(n)})
+                await store.write(GHOST, lifecycle.report(1, [line]))
+                name, update = await asyncio.wait_for(healthy.event(), 5)
+                assert (name, update["data"]["message"]) == ("task_update", str(n))
+                most = max(most, channel.waiting_bytes)
+        # Its outbox, and what one write was ahead of it; 30 MB were shown to it.
+        assert 150 * 1024 < most < 700 * 1024
+        messages: list[str] = []
+        pictures: list[bytes] = []
+        while messages[-1:] != ["199"]:
+            packet = await slow.ws.recv()
+            if isinstance(packet, bytes):
+                pictures.append(packet[:1])
+            elif packet.startswith('42/tasks,["task_update",'):
+                messages.append(orjson.loads(packet[9:])[1]["data"].get("message"))
+        assert messages[2:] == [str(n) for n in range(200)]
+        assert pictures == sorted(pictures)
+        assert len(pictures) < 150

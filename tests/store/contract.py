@@ -50,6 +50,7 @@ from tests.store.harness import (
     body_of,
     log_line,
     place,
+    preview,
     progress,
     retry,
     say,
@@ -877,6 +878,29 @@ class PublishContract:
         assert record.latest == {EventType.PROGRESS: event}
         assert (await reading).latest == {EventType.PROGRESS: event}
         assert (await listing).records == [record]
+
+    @pytest.mark.parametrize("content", [b"\x89PNG", "half way"])
+    async def test_a_preview_is_there_while_the_task_runs_and_survives_nothing(
+        self, harness: Harness, content: bytes | str
+    ) -> None:
+        task_id = (await harness.create_running()).task_id
+        harness.store.publish(task_id, 1, preview("first"))
+        shown = harness.store.publish(task_id, 1, preview(content))
+        assert shown is not None
+        assert shown.attachment == (content if isinstance(content, bytes) else None)
+        await harness.store.write(task_id, say("beside it"))
+        await harness.store.probe()
+        assert await _latest_everywhere(harness, task_id) == [{EventType.PREVIEW: shown}] * 3
+        await harness.reopen()
+        assert await _latest_everywhere(harness, task_id) == [{}] * 3
+
+    async def test_a_task_that_does_not_run_has_no_preview(self, harness: Harness) -> None:
+        task_id = (await harness.create()).task_id
+        assert harness.store.publish(task_id, 1, preview("x")) is None
+        await harness.store.write(task_id, harness.start())
+        harness.store.publish(task_id, 1, preview(b"x"))
+        await harness.store.write(task_id, harness.complete())
+        assert await _latest_everywhere(harness, task_id) == [{}] * 3
 
     async def test_a_volatile_event_that_is_too_large_is_refused(self, harness: Harness) -> None:
         task_id = (await harness.create_running()).task_id

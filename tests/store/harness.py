@@ -105,6 +105,11 @@ def place(position: int) -> NewEvent:
     )
 
 
+def preview(content: bytes | str) -> NewEvent:
+    media_type = "image/png" if isinstance(content, bytes) else "text/plain"
+    return NewEvent(EventType.PREVIEW, {"media_type": media_type, "content": content})
+
+
 def body_of(event: LoggedEvent | Any) -> dict[str, Any]:
     """The envelope."""
     envelope: dict[str, Any] = json.loads(event.body)

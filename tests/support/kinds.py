@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import time
 from pathlib import Path
@@ -261,3 +262,44 @@ def server_killer(ctx: TaskContext, params: KillerParams) -> None:
         ctx.progress(message="aiming")
         time.sleep(0.01)  # Another process makes it.
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+class PaintParams(BaseModel):
+    """How many pictures, how large, and how long to wait after each."""
+
+    pictures: int = 5
+    size_bytes: int = 150 * 1024
+    pause_s: float = 0.1
+
+
+def picture(n: int, size_bytes: int) -> bytes:
+    """The bytes of picture `n`: all values, always the same."""
+    return random.Random(n).randbytes(size_bytes)
+
+
+def _paint(ctx: TaskContext, params: PaintParams) -> None:
+    for n in range(1, params.pictures + 1):
+        ctx.preview(picture(n, params.size_bytes), "image/png")
+        ctx.iteration(n, metrics={"n": n})
+        time.sleep(params.pause_s)
+
+
+@push.task("paint_loop")
+async def paint_loop(ctx: TaskContext, params: PaintParams) -> None:
+    """An async job that shows pictures."""
+    for n in range(1, params.pictures + 1):
+        await ctx.preview(picture(n, params.size_bytes), "image/png")
+        await ctx.iteration(n, metrics={"n": n})
+        await asyncio.sleep(params.pause_s)
+
+
+@push.task("paint_thread")
+def paint_thread(ctx: TaskContext, params: PaintParams) -> None:
+    """A job in a thread that shows pictures."""
+    _paint(ctx, params)
+
+
+@push.task("paint_process", process=True)
+def paint_process(ctx: TaskContext, params: PaintParams) -> None:
+    """A job in a process that shows pictures."""
+    _paint(ctx, params)

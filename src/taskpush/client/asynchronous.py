@@ -234,7 +234,12 @@ class AsyncClient:
             yield WatchEvent.parse(envelope)
 
     async def watch(
-        self, task_id: str, after: After = None, *, past_interruption: bool = False
+        self,
+        task_id: str,
+        after: After = None,
+        *,
+        past_interruption: bool = False,
+        previews: bool = False,
     ) -> AsyncGenerator[WatchItem, None]:
         """The task's events, live, until it is over; lost connections are restored unnoticed.
 
@@ -242,7 +247,8 @@ class AsyncClient:
         (`progress`, …) as the newest state of their type. A `Resync` among them says that the
         history was cut. The last item is the event with `final`, or the one that says
         `interrupted`, unless `past_interruption`: nothing executes an interrupted task, but it
-        may be resumed. A task that is over already gives its log and ends.
+        may be resumed. A task that is over already gives its log and ends. With `previews` the
+        volatile ones include `preview`, whose `data["content"]` is the bytes of a picture, or text.
 
         A task that does not exist yet is waited for, a minute at most; then, and when it is
         deleted, this raises `RequestRefused` with `not_found`.
@@ -251,6 +257,7 @@ class AsyncClient:
             task_id.lower(),
             after=await self._start(task_id, after),
             past_interruption=past_interruption,
+            previews=previews,
         )
         watch = self._connection_for(session.key).add(session)
         try:

@@ -68,6 +68,7 @@ class WatchSession:
         *,
         after: Position | Literal["now"] | None = None,
         past_interruption: bool = False,
+        previews: bool = False,
         capacity: int = CAPACITY,
     ) -> None:
         self.task_id = task_id
@@ -79,6 +80,7 @@ class WatchSession:
         self.failure: ClientError | None = None
         self._from_now = after == "now"
         self._past_interruption = past_interruption
+        self._previews = previews
         self._capacity = capacity
         self._phase = _Phase.OFFLINE
         self._items: deque[WatchItem] = deque()
@@ -194,6 +196,8 @@ class WatchSession:
 
     def _subscription(self) -> dict[str, Any]:
         payload: dict[str, Any] = {"task_id": self.task_id}
+        if self._previews:
+            payload["previews"] = True
         if self.position is None:
             return payload | ({"after": "now"} if self._from_now else {})
         if not self.position.epoch:

@@ -13,7 +13,7 @@ import orjson
 
 from taskpush.core.lifecycle import Decision
 from taskpush.errors import TaskPushError
-from taskpush.models.events import MAX_EVENT_BYTES, EventType
+from taskpush.models.events import ATTACHED, MAX_EVENT_BYTES, MAX_PICTURE_BYTES, EventType
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 
 
@@ -37,7 +37,11 @@ def seal(decision: Decision, *, epoch: str, now: datetime) -> tuple[TaskRecord, 
 def seal_volatile(
     record: TaskRecord, event: NewEvent, *, rev: int, now: datetime
 ) -> tuple[TaskRecord, VolatileEvent]:
-    """Encode the newest state of one type, and keep it in the record's `latest`."""
+    """Encode the newest state of one type, and keep it in the record's `latest`.
+
+    The bytes of a picture are taken out of it, to travel beside it. Raises `payload_too_large`.
+    """
+    event, attachment = _detached(event)
     timestamp = max(now, record.last_event_at or now)
     body = _encoded(record, event, timestamp, attempt=record.attempt, seq=None, rev=rev)
     volatile = VolatileEvent(
@@ -46,6 +50,7 @@ def seal_volatile(
         rev=rev,
         event_type=event.event_type,
         body=body,
+        attachment=attachment,
     )
     return replace(record, latest={**record.latest, event.event_type: volatile}), volatile
 
@@ -73,6 +78,19 @@ def _sealed(
         body=_encoded(record, event, timestamp, attempt=attempt, seq=seq, epoch=epoch),
         final=event.data.get("final") is True and event.event_type is EventType.STATUS_CHANGE,
     )
+
+
+def _detached(event: NewEvent) -> tuple[NewEvent, bytes | None]:
+    """The event with a placeholder for its picture, and the picture; None when it has none."""
+    content = event.data.get("content") if event.event_type is EventType.PREVIEW else None
+    if not isinstance(content, bytes):
+        return event, None
+    if len(content) > MAX_PICTURE_BYTES:
+        raise TaskPushError(
+            f"a picture of {len(content)} bytes exceeds {MAX_PICTURE_BYTES}",
+            code="payload_too_large",
+        )
+    return replace(event, data={**event.data, "content": ATTACHED}), content
 
 
 def _encoded(record: TaskRecord, event: NewEvent, timestamp: datetime, **numbers: Any) -> bytes:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+)
 
 from taskpush.models.position import WirePosition
 from taskpush.models.values import SafeInt, Text
@@ -85,6 +92,7 @@ class Subscribe(BaseModel):
 
     task_id: TaskId
     after: WirePosition | Literal["now"] | None = None
+    previews: StrictBool = False
 
 
 class Unsubscribe(BaseModel):

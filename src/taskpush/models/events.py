@@ -15,6 +15,11 @@ from taskpush.models.values import FiniteFloat, Number, SafeInt, Text
 
 MAX_EVENT_BYTES: Final = 64 * 1024
 """Largest encoded event; a larger result travels as `result_url`."""
+MAX_PICTURE_BYTES: Final = 192 * 1024
+"""Largest picture of a preview; it travels beside the event."""
+MAX_PREVIEW_TEXT_BYTES: Final = 16 * 1024
+ATTACHED: Final = {"_placeholder": True, "num": 0}
+"""Stands in an event for what travels beside it. Source: the Socket.IO protocol, version 5."""
 
 
 class Status(StrEnum):
@@ -162,7 +167,10 @@ class Stats(Payload):
 
 
 class Preview(Payload):
-    """The newest picture or text, for those who asked for previews."""
+    """The newest picture or text, for those who asked for previews.
+
+    A picture's bytes travel beside the event, with a placeholder for `content` in it.
+    """
 
     media_type: Text
     content: Any

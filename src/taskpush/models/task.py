@@ -70,6 +70,12 @@ class VolatileEvent:
     rev: int
     event_type: EventType
     body: bytes
+    # What travels beside the body, which has a placeholder for it; None unless it is a picture.
+    attachment: bytes | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.body) + len(self.attachment or b"")
 
     @property
     def order(self) -> tuple[int, int]:

@@ -113,10 +113,11 @@ class Channel:
             self._room_wanted.append(wanted)
             await wanted
 
-    def hold(self, task_id: str) -> Subscription:
+    def hold(self, task_id: str, *, previews: bool = False) -> Subscription:
         """The task's subscription, noting what is committed from now on but sending nothing.
 
-        Raises `shutting_down` on a channel that is closed.
+        With `previews` those are among what it will send. Raises `shutting_down` on a channel that
+        is closed.
         """
         if self._closed:
             raise TaskPushError("the connection is closing", code="shutting_down")
@@ -127,6 +128,7 @@ class Channel:
             self._plane.hub.attach(task_id, subscription)
         self._forget_recheck(task_id)
         subscription.pause()
+        subscription.previews = previews
         self._behind.pop(task_id, None)
         return subscription
 

@@ -72,12 +72,13 @@ class Outbox:
 
     def put(self, item: Outgoing) -> None:
         """Append."""
-        self.size_bytes += len(item.body)
         if isinstance(item, VolatileEvent):
+            self.size_bytes += item.size_bytes
             # The newest place of its type: an older one further ahead is left as it is.
             slot = self._volatile[item.task_id, item.event_type] = _Slot(item)
             self._queue.append(slot)
         else:
+            self.size_bytes += len(item.body)
             self._queue.append(item)
 
     def put_volatile(self, event: VolatileEvent) -> bool:
@@ -85,7 +86,7 @@ class Outbox:
         slot = self._volatile.get((event.task_id, event.event_type))
         # Not across attempts: between them stands the status change that parts them.
         if slot is not None and slot.item.attempt == event.attempt:
-            self.size_bytes += len(event.body) - len(slot.item.body)
+            self.size_bytes += event.size_bytes - slot.item.size_bytes
             slot.item = event
             return True
         if not self.has_room:
@@ -98,10 +99,16 @@ class Outbox:
         taken: list[Outgoing] = []
         size = 0
         for head in self._queue:
-            item = head.item if isinstance(head, _Slot) else head
-            if taken and size + len(item.body) > up_to_bytes:
+            item: Outgoing
+            if isinstance(head, _Slot):
+                item = head.item
+                item_bytes = head.item.size_bytes
+            else:
+                item = head
+                item_bytes = len(head.body)
+            if taken and size + item_bytes > up_to_bytes:
                 break
-            size += len(item.body)
+            size += item_bytes
             taken.append(item)
             if isinstance(head, _Slot):
                 key = (head.item.task_id, head.item.event_type)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from taskpush.core.replay import Splice
+from taskpush.models.events import EventType
 from taskpush.models.task import LoggedEvent, VolatileEvent
 from taskpush.push.outbox import Outbox
 from taskpush.store.base import LogPage
@@ -26,11 +27,13 @@ class Subscription:
     reading second, and nothing falls between.
     """
 
-    __slots__ = ("_keeper", "_outbox", "_splice", "active", "stirred", "task_id")
+    __slots__ = ("_keeper", "_outbox", "_splice", "active", "previews", "stirred", "task_id")
 
     def __init__(self, task_id: str, outbox: Outbox, keeper: Keeper) -> None:
         self.task_id = task_id
         self.active = False
+        # Whether the peer asked for previews.
+        self.previews = False
         # Something was committed while it waited for the task to be created.
         self.stirred = False
         self._outbox = outbox
@@ -67,6 +70,8 @@ class Subscription:
             self._stir()
 
     def on_volatile(self, event: VolatileEvent) -> None:
+        if not self._wants(event):
+            return
         due = self._splice.offer_volatile(event)
         if due is None:
             return
@@ -94,5 +99,9 @@ class Subscription:
             page.events, end=page.end, final=page.final, latest=page.latest
         )
         for event in due:
-            self._outbox.put(event)
+            if self._wants(event):
+                self._outbox.put(event)
         self._keeper.wake()
+
+    def _wants(self, event: LoggedEvent | VolatileEvent) -> bool:
+        return self.previews or event.event_type is not EventType.PREVIEW

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import operator
 import traceback
-from collections.abc import AsyncIterable, Awaitable, Generator, Iterable, Mapping, Sized
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping, Sized
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -19,7 +19,7 @@ from typing_extensions import TypeVar
 from taskpush.core.progress import BadReport
 from taskpush.models.events import EventType
 from taskpush.models.values import is_safe_number, joined
-from taskpush.runner import reports
+from taskpush.runner import previews, reports
 from taskpush.runner.tracking import IGNORED, Progressed, Track
 
 Item = TypeVar("Item", default=Any)
@@ -118,6 +118,12 @@ class TaskContext:
             lambda: self._offer(EventType.PROGRESS), resumed=resumed_from is not None
         )
         self._stats: Mapping[str, Any] = {}
+        self._preview: Mapping[str, Any] = {}
+        self._readers: Mapping[EventType, Callable[[float], Mapping[str, Any]]] = {
+            EventType.PROGRESS: self._read_progress,
+            EventType.STATS: self._read_stats,
+            EventType.PREVIEW: self._read_preview,
+        }
         # The types whose newest state the channel will still read.
         self._offered: set[EventType] = set()
         # None until somebody asks for it.
@@ -221,6 +227,18 @@ class TaskContext:
         self.leave_out("checkpoint", problems)
         return self._channel.send(report)
 
+    def preview(self, content: bytes | str, media_type: str) -> Awaitable[None]:
+        """Show a picture (bytes, up to 192 KiB) or a text (16 KiB) to those who ask for previews.
+
+        Only the newest is shown, and nothing of it is kept: what is to stay is an `artifact`.
+        """
+        try:
+            self._preview = previews.preview(content, media_type)
+        except BadReport as error:
+            self.leave_out("preview", [str(error)])
+            return self._channel.pulse()
+        return self._offer(EventType.PREVIEW)
+
     def track(
         self,
         iterable: Iterable[Item] | AsyncIterable[Item] | None = None,
@@ -282,8 +300,7 @@ class TaskContext:
         if event_type in self._offered:
             return self._channel.pulse()
         self._offered.add(event_type)
-        read = self._read_progress if event_type is EventType.PROGRESS else self._read_stats
-        return self._channel.send(reports.Newest(event_type, read))
+        return self._channel.send(reports.Newest(event_type, self._readers[event_type]))
 
     def _read_progress(self, elapsed_s: float) -> Mapping[str, Any]:
         self._offered.discard(EventType.PROGRESS)
@@ -292,6 +309,10 @@ class TaskContext:
     def _read_stats(self, elapsed_s: float) -> Mapping[str, Any]:
         self._offered.discard(EventType.STATS)
         return {"elapsed_seconds": round(elapsed_s, 3), **self._stats}
+
+    def _read_preview(self, _: float) -> Mapping[str, Any]:
+        self._offered.discard(EventType.PREVIEW)
+        return self._preview
 
     def leave_out(self, call: str, problems: list[str]) -> None:
         """Say what a call had to leave out, in one record; raises `BadReport` when strict."""

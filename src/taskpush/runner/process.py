@@ -187,6 +187,9 @@ class ProcessExecution:
 
     def _hear(self, message: dict[str, Any]) -> None:
         match message:
+            case {"volatile": event_type, "data": data, "attachment": content}:
+                shown = {**data, "content": content}
+                self._recorder.take(Newest(EventType(event_type), lambda _: shown))
             case {"volatile": event_type, "data": data}:
                 self._recorder.take(Newest(EventType(event_type), lambda _: data))
             case {"log": data, "size_bytes": size_bytes}:

@@ -176,7 +176,7 @@ def new_artifact(name: object, content: object, media_type: object) -> NewArtifa
         media_type = mimetypes.guess_type(name, strict=False)[0] or (
             "text/plain" if isinstance(content, str) else "application/octet-stream"
         )
-    if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
+    if not isinstance(media_type, str) or not is_media_type(media_type):
         raise BadReport(f"{name}: {glimpse(media_type)} is no media type")
     return NewArtifact(name, _source(name, content), media_type)
 
@@ -199,6 +199,11 @@ def new_checkpoint(
         return NewCheckpoint(content, None, progress_percent), []
     text, left_out = clean_text(label, "label")
     return NewCheckpoint(content, cut(text, _SHORT_TEXT), progress_percent), left_out
+
+
+def is_media_type(text: str) -> bool:
+    """Whether it can stand in a Content-Type header as it is."""
+    return _MEDIA_TYPE.fullmatch(text) is not None
 
 
 def _source(name: str, content: object) -> Path | bytes:

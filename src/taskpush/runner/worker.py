@@ -264,10 +264,14 @@ class WorkerChannel:
 
     def _say_newest(self, newest: Newest) -> None:
         data = newest.read(time.monotonic() - self._began)
-        self._say({"volatile": newest.event_type.value, "data": data})
+        said = {"volatile": newest.event_type.value}
+        if isinstance(content := data.get("content"), bytes):
+            self._say({**said, "data": {**data, "content": None}}, content)
+        else:
+            self._say({**said, "data": data})
 
-    def _say(self, message: Mapping[str, Any]) -> None:
-        frame = frames.pack(message)
+    def _say(self, message: Mapping[str, Any], attachment: bytes | None = None) -> None:
+        frame = frames.pack(message, attachment)
         with self._writing:
             try:
                 self._connection.sendall(frame)

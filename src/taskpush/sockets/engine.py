@@ -21,7 +21,7 @@ from engineio.exceptions import EngineIOError, QueueEmpty, UnknownPacketError
 from typing_extensions import override
 
 from taskpush.sockets.heartbeat import Heartbeat
-from taskpush.sockets.wire import Wire, text_frame, wire_of
+from taskpush.sockets.wire import Wire, binary_frame, text_frame, wire_of
 
 BATCH_BYTES: Final = 64 * 1024
 MAX_MESSAGE_BYTES: Final = 64 * 1024
@@ -96,14 +96,14 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
     def put(self, pkt: packet.Packet) -> None:
         """Send one engine.io packet, in order with everything else that is written."""
         if self.wire is not None:
-            self.wire.write(text_frame(pkt.encode().encode()))
+            self.wire.write(_framed(pkt))
             return
         self.queue.put_nowait(pkt)
         self._queued_bytes += len(pkt.data) if pkt.data else 1
 
-    def message(self, text: str) -> None:
+    def message(self, data: str | bytes) -> None:
         """Send a message."""
-        self.put(packet.Packet(packet.MESSAGE, data=text))
+        self.put(packet.Packet(packet.MESSAGE, data=data))
 
     def end(self, *, abort: bool = False) -> None:
         """Close the transport, so that the client comes back; with `abort` without a goodbye."""
@@ -198,7 +198,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
         while not self.queue.empty():
             pkt = self.queue.get_nowait()
             if pkt is not None:
-                waiting.append(text_frame(pkt.encode().encode()))
+                waiting.append(_framed(pkt))
         wire.write(b"".join(waiting))
         self.queue = _GONE_OVER
         self._taken_bytes += self._queued_bytes
@@ -323,8 +323,9 @@ class _AsgiSocket:
         text: str | None = event.get("text")
         return text if text is not None else bytes(event["bytes"])
 
-    async def send(self, text: str) -> None:
-        await self._send({"type": "websocket.send", "text": text})
+    async def send(self, data: str | bytes) -> None:
+        kind = "bytes" if isinstance(data, bytes) else "text"
+        await self._send({"type": "websocket.send", kind: data})
 
     async def close(self, code: int) -> None:
         try:
@@ -403,6 +404,11 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library ships n
             "pingInterval": self.ping_interval * 1000,
             "maxPayload": self.max_http_buffer_size,
         }
+
+
+def _framed(pkt: packet.Packet) -> bytes:
+    encoded: str | bytes = pkt.encode()
+    return binary_frame(encoded) if isinstance(encoded, bytes) else text_frame(encoded.encode())
 
 
 def _ping(socket: EngineSocket) -> None:

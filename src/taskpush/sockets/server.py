@@ -14,6 +14,7 @@ import orjson
 
 from taskpush.access.principal import LOCAL
 from taskpush.ids import new_connection_id
+from taskpush.models.task import VolatileEvent
 from taskpush.push.channel import Channel
 from taskpush.push.frames import FrameCache
 from taskpush.push.outbox import Message, Outgoing, Reply
@@ -27,20 +28,26 @@ from taskpush.sockets.engine import (
 )
 from taskpush.sockets.guard import BadPacket, Connect, Disconnect, Event, parse
 from taskpush.sockets.namespace import NAMESPACE, Connection, TasksNamespace
-from taskpush.sockets.wire import text_frame
+from taskpush.sockets.wire import binary_frame, text_frame
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import PacketRefused
 
 CONNECT_WITHIN_S: Final = 10.0
 
 _UPDATE: Final = f'2{NAMESPACE},["task_update",'.encode()
+_UPDATE_WITH_ATTACHMENT: Final = f'51-{NAMESPACE},["task_update",'.encode()
 _EVENT: Final = f"2{NAMESPACE},[".encode()
 _ACK: Final = f"3{NAMESPACE},".encode()
 
 
 def socketio_packet(item: Outgoing) -> bytes:
-    """The Socket.IO packet that carries `item`, without the engine.io type in front."""
+    """The Socket.IO packet that carries `item`, without the engine.io type in front.
+
+    An attachment has to follow it at once: a text in between is a parse error for clients.
+    """
     match item:
+        case VolatileEvent(attachment=bytes()):
+            return _UPDATE_WITH_ATTACHMENT + item.body + b"]"
         case Message():
             return b'%b"%b",%b]' % (_EVENT, item.name.encode(), item.body)
         case Reply():
@@ -49,8 +56,15 @@ def socketio_packet(item: Outgoing) -> bytes:
             return _UPDATE + item.body + b"]"
 
 
+def attachment_of(item: Outgoing) -> bytes | None:
+    """What has to follow the item's packet; None when nothing has."""
+    return item.attachment if isinstance(item, VolatileEvent) else None
+
+
 def _frame(item: Outgoing) -> bytes:
-    return text_frame(b"4" + socketio_packet(item))
+    frame = text_frame(b"4" + socketio_packet(item))
+    attachment = attachment_of(item)
+    return frame if attachment is None else frame + binary_frame(attachment)
 
 
 class SocketLink:
@@ -79,6 +93,8 @@ class SocketLink:
         if wire is None:
             for item in batch:
                 self._socket.message(socketio_packet(item).decode())
+                if (attachment := attachment_of(item)) is not None:
+                    self._socket.message(attachment)
         else:
             wire.write(self._frames.join(batch))
 

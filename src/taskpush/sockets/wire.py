@@ -28,13 +28,22 @@ CLOSE_WITHIN_S: Final = 2.0
 
 def text_frame(payload: bytes) -> bytes:
     """One unfragmented, unmasked text frame. Source: RFC 6455 section 5.2."""
+    return _frame(0x81, payload)
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """The same with bytes that are no text."""
+    return _frame(0x82, payload)
+
+
+def _frame(first_byte: int, payload: bytes) -> bytes:
     length = len(payload)
     if length < 126:
-        head = bytes((0x81, length))
+        head = bytes((first_byte, length))
     elif length < 65536:
-        head = b"\x81\x7e" + length.to_bytes(2, "big")
+        head = bytes((first_byte, 126)) + length.to_bytes(2, "big")
     else:
-        head = b"\x81\x7f" + length.to_bytes(8, "big")
+        head = bytes((first_byte, 127)) + length.to_bytes(8, "big")
     return head + payload
 
 

@@ -302,9 +302,9 @@ class Store(ABC):
         """Give a volatile event its rev, keep it as the newest of its type, tell listeners.
 
         Returns None, and does nothing, when the attempt is not the task's present one or is over
-        (the fence), and for a `queue` event when the task does not wait. Raises
-        `payload_too_large`. What is kept reaches the disk within about a second, or with the next
-        write.
+        (the fence), for a `queue` event when the task does not wait, and for a `preview` when it
+        does not run. Raises `payload_too_large`. What is kept reaches the disk within about a
+        second, or with the next write; a `preview` never does.
         """
 
     @abstractmethod
@@ -312,7 +312,7 @@ class Store(ABC):
         """The task with its newest volatile events and its head, as of one moment.
 
         Volatile events, here and wherever they are read, are those of the present attempt; the
-        `queue` event is among them while the task waits.
+        `queue` event is among them while the task waits, the `preview` while it runs.
         """
 
     @abstractmethod

@@ -149,9 +149,12 @@ class Ledger:
         )
         self._next_rev += 1
         self._live[task_id] = Entry(entry.order, record)
-        self._unflushed.setdefault(task_id, {})[event.event_type] = volatile
+        # Pictures by the second are nothing for a disk, and no news for lists.
+        lasting = event.event_type is not EventType.PREVIEW
+        if lasting:
+            self._unflushed.setdefault(task_id, {})[event.event_type] = volatile
         self._tell(self._listeners, [volatile])
-        if event.event_type is not EventType.PREVIEW:
+        if lasting:
             self.changes.stir(record)
             if self._followers:
                 self._tell(self._followers, [Change(How.STIRRED, record)], self.changes.mark)
@@ -417,5 +420,10 @@ def newest_latest(
 
 
 def _is_past(event_type: EventType, status: Status) -> bool:
-    """Whether it is a place in the queue of a task that waits no more."""
-    return event_type is EventType.QUEUE and status is not Status.PENDING
+    """Whether it is a place in the queue of a task that waits no more, or what one showed."""
+    match event_type:
+        case EventType.QUEUE:
+            return status is not Status.PENDING
+        case EventType.PREVIEW:
+            return status is not Status.RUNNING
+    return False

@@ -393,7 +393,9 @@ class MemoryStore(Store):
         return Stored(entries, wanted & self._deleted.keys(), kept)
 
     async def _commit(self, batch: Batch) -> None:
-        self._entries.update(batch.entries)
+        self._entries.update(
+            (task_id, _without_preview(entry)) for task_id, entry in batch.entries.items()
+        )
         self._last_order = max(
             self._last_order, *(entry.order for entry in batch.entries.values()), 0
         )
@@ -486,6 +488,16 @@ async def _read_elsewhere() -> None:
 async def _find_nothing() -> bool:
     """There is no unused space."""
     return False
+
+
+def _without_preview(entry: Entry) -> Entry:
+    """What a disk would have of it."""
+    record = entry.record
+    if EventType.PREVIEW not in record.latest:
+        return entry
+    latest = dict(record.latest)
+    del latest[EventType.PREVIEW]
+    return replace(entry, record=replace(record, latest=latest))
 
 
 async def _do_nothing() -> None:

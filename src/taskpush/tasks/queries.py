@@ -134,7 +134,9 @@ class _Stirred:
         self._event.set()
 
     def on_volatile(self, event: VolatileEvent) -> None:
-        self._event.set()
+        # A page has no previews in it.
+        if event.event_type is not EventType.PREVIEW:
+            self._event.set()
 
     def on_deleted(self) -> None:
         self._event.set()

@@ -57,7 +57,7 @@ class Watching:
             )
             refuse(channel, limit, reply_to, task_id=task_id)
             return
-        subscription = channel.hold(task_id)
+        subscription = channel.hold(task_id, previews=command.previews)
         record = await self._queries.find(principal, task_id)
         if record is None:
             self._await_creation(channel, principal, subscription, reply_to)
