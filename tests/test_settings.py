@@ -33,9 +33,18 @@ def test_what_is_kept_is_read_as_people_write_it(monkeypatch: pytest.MonkeyPatch
     )
 
 
+def test_nothing_is_compressed_unless_somebody_says_above_which_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Settings().compress_above is None
+    monkeypatch.setenv("TASKPUSH_COMPRESS_ABOVE", "4KiB")
+    assert Settings().compress_above == 4096
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
+        ("COMPRESS_ABOVE", "-1", "no size"),
         ("KEEP_TASKS_AGE", "soon", "no length of time"),
         ("KEEP_TASKS_BYTES", "much", "no size"),
         ("KEEP_LOGS_COUNT", "-1", "greater than or equal to 0"),

@@ -114,6 +114,7 @@ async def start(
         plane,
         telemetry,
         origin_allowed=OriginPolicy(settings.allow_origins),
+        compress_above=settings.compress_above,
     )
     stack.callback(socket.shutdown)
 

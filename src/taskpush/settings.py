@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         default=5.0, ge=0, description="Seconds running handlers have when the server stops."
     )
 
+    compress_above: Size | None = Field(
+        default=None,
+        description="Compress events of more bytes, for clients that take it; none by default.",
+    )
+
     keep_tasks_age: Age | None = Field(
         default=None, description="Finished tasks are deleted when they ended longer ago: 90d."
     )

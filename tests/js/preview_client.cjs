@@ -5,7 +5,7 @@ const { createHash } = require("node:crypto");
 const [package_, url, transport, kind, params, previews] = process.argv.slice(2);
 const { io } = require(package_);
 
-const seen = { task_id: null, pictures: [], seqs: [] };
+const seen = { task_id: null, pictures: [], seqs: [], extensions: "" };
 const socket = io(`${url}/tasks`, { transports: [transport] });
 
 socket.on("task_update", ({ event_type, seq, data }) => {
@@ -15,6 +15,7 @@ socket.on("task_update", ({ event_type, seq, data }) => {
     seen.pictures.push({ media_type: data.media_type, bytes: data.content.length, sha256 });
   }
   if (event_type === "status_change" && data.final) {
+    seen.extensions = Object.keys(socket.io.engine.transport.ws?._extensions ?? {}).join();
     socket.disconnect();
     console.log(JSON.stringify(seen));
     process.exit(0);

@@ -45,7 +45,7 @@ GHOST = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
 both_ways = pytest.mark.parametrize("way", WAYS_OUT)
 
 
-class _Serving:
+class Serving:
     """The socket alone, on a free port, without a runner behind it."""
 
     def __init__(self, socket: SocketServer, port: int, said: list[TelemetryEvent]) -> None:
@@ -59,9 +59,9 @@ class _Serving:
 
 
 @asynccontextmanager
-async def _serving(
-    way: str = "wire", *, connect_within_s: float = 10, ping_s: int = 25
-) -> AsyncIterator[_Serving]:
+async def serving(
+    way: str = "wire", *, connect_within_s: float = 10, ping_s: int = 25, **options: Any
+) -> AsyncIterator[Serving]:
     said: list[TelemetryEvent] = []
     telemetry = Telemetry(said.append)
     store = MemoryStore(clock=SystemClock(), telemetry=telemetry)
@@ -78,6 +78,7 @@ async def _serving(
         connect_within_s=connect_within_s,
         ping_interval_s=ping_s,
         ping_timeout_s=ping_s,
+        **options,
     )
     server = uvicorn.Server(
         uvicorn.Config(socket.asgi(), port=0, log_level="error", ws=WAYS_OUT[way], lifespan="off")
@@ -86,7 +87,7 @@ async def _serving(
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     try:
-        yield _Serving(socket, server.servers[0].sockets[0].getsockname()[1], said)
+        yield Serving(socket, server.servers[0].sockets[0].getsockname()[1], said)
     finally:
         socket.shutdown()
         server.should_exit = True
@@ -96,14 +97,14 @@ async def _serving(
 
 @both_ways
 async def test_over_websocket_the_answer_comes_before_what_it_announces(way: str) -> None:
-    async with _serving(way) as lane, raw_socket(lane.port) as socket:
+    async with serving(way) as lane, raw_socket(lane.port) as socket:
         assert (await socket.event())[0] == "connected"
         await socket.emit("subscribe", {"task_id": GHOST}, ack=4)
         assert [(await socket.event())[0] for _ in range(2)] == ["ack", "subscribed"]
 
 
 async def test_over_long_polling_the_answer_comes_before_what_it_announces() -> None:
-    async with _serving() as lane, aiohttp.ClientSession() as http:
+    async with serving() as lane, aiohttp.ClientSession() as http:
         opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
         address = f"{lane.polling}&sid={opened['sid']}"
         packets = ["40/tasks,", f'42/tasks,4["subscribe",{{"task_id":"{GHOST}"}}]']
@@ -118,7 +119,7 @@ async def test_over_long_polling_the_answer_comes_before_what_it_announces() -> 
 
 
 async def test_many_buffered_packets_in_one_post_are_all_taken() -> None:
-    async with _serving() as lane, aiohttp.ClientSession() as http:
+    async with serving() as lane, aiohttp.ClientSession() as http:
         opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
         address = f"{lane.polling}&sid={opened['sid']}"
         asks = [f'42/tasks,{n}["unsubscribe",{{"task_id":"{GHOST}"}}]' for n in range(100)]
@@ -131,7 +132,7 @@ async def test_many_buffered_packets_in_one_post_are_all_taken() -> None:
 
 
 async def test_a_polling_client_that_breaks_the_protocol_is_cut_off() -> None:
-    async with _serving() as lane, aiohttp.ClientSession() as http:
+    async with serving() as lane, aiohttp.ClientSession() as http:
         opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
         address = f"{lane.polling}&sid={opened['sid']}"
         async with http.post(address, data='40/tasks,\x1e42/tasks,["connect",{}]\x1e42{}'):
@@ -144,7 +145,7 @@ async def test_a_polling_client_that_breaks_the_protocol_is_cut_off() -> None:
 
 @both_ways
 async def test_who_never_connects_the_namespace_is_cut_off(way: str) -> None:
-    async with _serving(way, connect_within_s=0.1) as lane:
+    async with serving(way, connect_within_s=0.1) as lane:
         async with raw_socket(lane.port, namespace=None) as socket:
             with pytest.raises(ConnectionClosed):
                 await asyncio.wait_for(socket.packet(), 5)
@@ -152,7 +153,7 @@ async def test_who_never_connects_the_namespace_is_cut_off(way: str) -> None:
 
 
 async def test_a_polling_client_that_never_connects_the_namespace_is_cut_off() -> None:
-    async with _serving(connect_within_s=0.1) as lane, aiohttp.ClientSession() as http:
+    async with serving(connect_within_s=0.1) as lane, aiohttp.ClientSession() as http:
         opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
         async with asyncio.timeout(5):
             while (await http.get(f"{lane.polling}&sid={opened['sid']}")).status == 200:
@@ -161,7 +162,7 @@ async def test_a_polling_client_that_never_connects_the_namespace_is_cut_off() -
 
 
 async def test_an_aborted_polling_connection_is_told_and_nothing_of_it_is_kept() -> None:
-    async with _serving() as lane, aiohttp.ClientSession() as http:
+    async with serving() as lane, aiohttp.ClientSession() as http:
         opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
         address = f"{lane.polling}&sid={opened['sid']}"
         async with http.post(
@@ -179,7 +180,7 @@ async def test_an_aborted_polling_connection_is_told_and_nothing_of_it_is_kept()
 @both_ways
 async def test_a_shutdown_closes_the_transport_and_not_the_namespace(way: str) -> None:
     """A namespace disconnect (`41`) would keep JavaScript clients from coming back."""
-    async with _serving(way) as lane, raw_socket(lane.port) as socket:
+    async with serving(way) as lane, raw_socket(lane.port) as socket:
         await socket.event()
         lane.socket.shutdown()
         with pytest.raises(ConnectionClosed):
@@ -188,7 +189,7 @@ async def test_a_shutdown_closes_the_transport_and_not_the_namespace(way: str) -
 
 @both_ways
 async def test_nothing_of_a_closed_connection_is_kept(way: str) -> None:
-    async with _serving(way) as lane:
+    async with serving(way) as lane:
         for _ in range(3):
             async with raw_socket(lane.port) as socket:
                 await socket.event()
@@ -204,7 +205,7 @@ async def test_nothing_of_a_closed_connection_is_kept(way: str) -> None:
 
 @both_ways
 async def test_a_link_has_room_again_when_the_batch_was_taken(way: str) -> None:
-    async with _serving(way) as lane, raw_socket(lane.port) as socket:
+    async with serving(way) as lane, raw_socket(lane.port) as socket:
         await socket.event()
         (inner,) = lane.socket.engine.sockets.values()
         link = SocketLink(inner, FrameCache(_frame))
@@ -222,7 +223,7 @@ async def test_a_link_has_room_again_when_the_batch_was_taken(way: str) -> None:
 
 @both_ways
 async def test_a_peer_that_does_not_read_is_bounded_and_gets_all_when_it_reads(way: str) -> None:
-    async with _serving(way) as lane, raw_socket(lane.port, max_queue=1) as socket:
+    async with serving(way) as lane, raw_socket(lane.port, max_queue=1) as socket:
         await socket.event()
         (inner,) = lane.socket.engine.sockets.values()
         link = SocketLink(inner, FrameCache(_frame))
@@ -247,7 +248,7 @@ async def test_a_peer_that_does_not_read_is_bounded_and_gets_all_when_it_reads(w
 
 @both_ways
 async def test_an_aborted_peer_sees_its_connection_lost(way: str) -> None:
-    async with _serving(way) as lane, raw_socket(lane.port) as socket:
+    async with serving(way) as lane, raw_socket(lane.port) as socket:
         await socket.event()
         (inner,) = lane.socket.engine.sockets.values()
         inner.end(abort=True)
@@ -260,7 +261,7 @@ async def test_an_aborted_peer_sees_its_connection_lost(way: str) -> None:
 @both_ways
 async def test_who_answers_pings_stays_and_who_does_not_is_cut_off(way: str) -> None:
     async with (
-        _serving(way, ping_s=1) as lane,
+        serving(way, ping_s=1) as lane,
         raw_socket(lane.port) as silent,
         raw_socket(lane.port) as lively,
     ):
@@ -285,7 +286,7 @@ SHOWN = VolatileEvent("t", 1, 1, EventType.PREVIEW, b'{"data":{}}', PICTURE)
 
 @both_ways
 async def test_an_attachment_follows_its_event_at_once(way: str) -> None:
-    async with _serving(way) as lane, raw_socket(lane.port) as socket:
+    async with serving(way) as lane, raw_socket(lane.port) as socket:
         await socket.event()
         (inner,) = lane.socket.engine.sockets.values()
         SocketLink(inner, FrameCache(_frame)).write([SHOWN, Message("after", b"{}")])
@@ -297,7 +298,7 @@ async def test_an_attachment_follows_its_event_at_once(way: str) -> None:
 
 
 async def test_an_attachment_follows_its_event_over_long_polling_too() -> None:
-    async with _serving() as lane, aiohttp.ClientSession() as http:
+    async with serving() as lane, aiohttp.ClientSession() as http:
         opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
         inner = lane.socket.engine.sockets[opened["sid"]]
         SocketLink(inner, FrameCache(_frame)).write([SHOWN, Message("after", b"{}")])
@@ -312,7 +313,7 @@ async def test_an_attachment_follows_its_event_over_long_polling_too() -> None:
 
 @both_ways
 async def test_a_picture_that_waits_for_a_poll_goes_along_with_an_upgrade(way: str) -> None:
-    async with _serving(way) as lane, aiohttp.ClientSession() as http:
+    async with serving(way) as lane, aiohttp.ClientSession() as http:
         opened = orjson.loads((await (await http.get(lane.polling)).text())[1:])
         inner = lane.socket.engine.sockets[opened["sid"]]
         address = f"{lane.polling}&sid={opened['sid']}".replace("=polling", "=websocket")
@@ -332,7 +333,7 @@ async def test_a_picture_that_waits_for_a_poll_goes_along_with_an_upgrade(way: s
 
 @both_ways
 async def test_a_flood_of_pictures_to_a_slow_peer_is_bounded_and_holds_nobody_up(way: str) -> None:
-    async with _serving(way) as lane, raw_socket(lane.port, max_queue=1) as slow:
+    async with serving(way) as lane, raw_socket(lane.port, max_queue=1) as slow:
         await slow.event()
         (channel,) = [
             peer.connection.channel for peer in lane.socket._peers.values() if peer.connection

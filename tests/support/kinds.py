@@ -303,3 +303,17 @@ def paint_thread(ctx: TaskContext, params: PaintParams) -> None:
 def paint_process(ctx: TaskContext, params: PaintParams) -> None:
     """A job in a process that shows pictures."""
     _paint(ctx, params)
+
+
+class WordyParams(BaseModel):
+    """How many lines to write, and how many entries each has."""
+
+    lines: int = 20
+    entries: int = 200
+
+
+@push.task("wordy")
+async def wordy(ctx: TaskContext, params: WordyParams) -> None:
+    """An async job whose log lines take kilobytes."""
+    for line in range(params.lines):
+        await ctx.log(f"line {line}", parts=[f"part {n}" for n in range(params.entries)])

@@ -22,6 +22,8 @@ from taskpush.sockets.arrivals import ArrivalProtocol
 from taskpush.sockets.wire import WireProtocol
 
 USAGE_ERROR: Final = 2
+COMPRESS_ABOVE_BYTES: Final = 1024
+"""What `--compress` means unless the settings say more; smaller events gain little."""
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -40,6 +42,9 @@ def serve(
     insecure_public: Annotated[
         bool, typer.Option(help="Listen beyond loopback although everybody may do everything.")
     ] = False,
+    compress: Annotated[
+        bool, typer.Option(help="Compress large events, for clients that take it.")
+    ] = False,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve a TaskPush application until Ctrl-C or SIGTERM; the second one waits for nobody."""
@@ -49,7 +54,7 @@ def serve(
             " run and read tasks. Listen on 127.0.0.1, or say --insecure-public."
         )
     push = _load(app)
-    _configure(push, data, allow_origin)
+    _configure(push, data, allow_origin, compress=compress)
     listener = _listen(host, port)
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -64,7 +69,7 @@ def serve(
         http=ArrivalProtocol,
         ws=WireProtocol,
         ws_max_size=64 * 1024,
-        ws_per_message_deflate=False,
+        ws_per_message_deflate=push.settings.compress_above is not None,
         # Engine.IO has pings of its own.
         ws_ping_interval=None,
         server_header=False,
@@ -87,12 +92,16 @@ def _load(target: str) -> TaskPush:
     return push
 
 
-def _configure(push: TaskPush, data: Path | None, allow_origin: list[str] | None) -> None:
+def _configure(
+    push: TaskPush, data: Path | None, allow_origin: list[str] | None, *, compress: bool
+) -> None:
     changes: dict[str, object] = {}
     if data is not None:
         changes["data"] = data
     if allow_origin:
         changes["allow_origins"] = tuple(allow_origin)
+    if compress and push.settings.compress_above is None:
+        changes["compress_above"] = COMPRESS_ABOVE_BYTES
     try:
         push.configure(**changes)
     except ValueError as error:

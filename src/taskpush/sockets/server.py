@@ -14,7 +14,7 @@ import orjson
 
 from taskpush.access.principal import LOCAL
 from taskpush.ids import new_connection_id
-from taskpush.models.task import VolatileEvent
+from taskpush.models.task import LoggedEvent, VolatileEvent
 from taskpush.push.channel import Channel
 from taskpush.push.frames import FrameCache
 from taskpush.push.outbox import Message, Outgoing, Reply
@@ -28,7 +28,7 @@ from taskpush.sockets.engine import (
 )
 from taskpush.sockets.guard import BadPacket, Connect, Disconnect, Event, parse
 from taskpush.sockets.namespace import NAMESPACE, Connection, TasksNamespace
-from taskpush.sockets.wire import binary_frame, text_frame
+from taskpush.sockets.wire import binary_frame, deflated_frame, text_frame
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import PacketRefused
 
@@ -67,14 +67,33 @@ def _frame(item: Outgoing) -> bytes:
     return frame if attachment is None else frame + binary_frame(attachment)
 
 
+def _deflated_frames(frames: FrameCache, above_bytes: int) -> FrameCache:
+    """The frames of those who take compressed ones: events above a size are, once for all."""
+
+    def build(item: Outgoing) -> bytes:
+        frame = frames.of(item)
+        # Answers are for one peer alone, and pictures are compressed as they are.
+        shared = isinstance(item, LoggedEvent | VolatileEvent) and attachment_of(item) is None
+        if not shared or len(item.body) <= above_bytes:
+            return frame
+        small = deflated_frame(b"4" + socketio_packet(item))
+        return small if len(small) < len(frame) else frame
+
+    return FrameCache(build)
+
+
 class SocketLink:
     """A `push.link.Link` over one engine socket, whatever its transport."""
 
-    __slots__ = ("_frames", "_socket")
+    __slots__ = ("_deflated", "_frames", "_socket")
 
-    def __init__(self, socket: EngineSocket, frames: FrameCache) -> None:
+    def __init__(
+        self, socket: EngineSocket, frames: FrameCache, deflated: FrameCache | None = None
+    ) -> None:
         self._socket = socket
         self._frames = frames
+        # Frames for peers that take compressed ones; None when nothing is compressed.
+        self._deflated = deflated
 
     @property
     def room(self) -> int:
@@ -95,6 +114,8 @@ class SocketLink:
                 self._socket.message(socketio_packet(item).decode())
                 if (attachment := attachment_of(item)) is not None:
                     self._socket.message(attachment)
+        elif self._deflated is not None and wire.inflates:
+            wire.write(self._deflated.join(batch))
         else:
             wire.write(self._frames.join(batch))
 
@@ -126,12 +147,17 @@ class SocketServer:
         connect_within_s: float = CONNECT_WITHIN_S,
         ping_interval_s: int = PING_INTERVAL_S,
         ping_timeout_s: int = PING_TIMEOUT_S,
+        compress_above: int | None = None,
     ) -> None:
+        """Events of more than `compress_above` bytes are compressed; None means none are."""
         self._tasks = namespace
         self._plane = plane
         self._telemetry = telemetry
         self._connect_within_s = connect_within_s
         self._frames = FrameCache(_frame)
+        self._deflated = (
+            None if compress_above is None else _deflated_frames(self._frames, compress_above)
+        )
         self._peers: dict[EngineSocket, _Peer] = {}
         self.engine = Engine(
             origin_allowed=origin_allowed,
@@ -199,7 +225,7 @@ class SocketServer:
             socket.message(f'4{where}{{"message":"Invalid namespace"}}')
             return
         peer.deadline.cancel()
-        channel = Channel(self._plane, SocketLink(socket, self._frames))
+        channel = Channel(self._plane, SocketLink(socket, self._frames, self._deflated))
         socket.on_room = channel.flush
         peer.connection = Connection(new_connection_id(), LOCAL, channel)
         connected = orjson.dumps({"sid": peer.connection.connection_id}).decode()

@@ -13,10 +13,13 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from typing_extensions import override
+from uvicorn import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
+
+from taskpush.sockets.deflate import WITHOUT_CONTEXT, deflated, inflates
 
 EXTENSION: Final = "taskpush.wire"
 HIGH_WATER_BYTES: Final = 64 * 1024
@@ -31,8 +34,13 @@ def text_frame(payload: bytes) -> bytes:
     return _frame(0x81, payload)
 
 
+def deflated_frame(payload: bytes) -> bytes:
+    """A text frame whose payload is compressed. Source: RFC 7692 section 6."""
+    return _frame(0xC1, deflated(payload))
+
+
 def binary_frame(payload: bytes) -> bytes:
-    """The same with bytes that are no text."""
+    """A frame of bytes that are no text."""
     return _frame(0x82, payload)
 
 
@@ -62,12 +70,14 @@ class Reader(Protocol):
 class Wire:
     """One peer's connection, as bytes. `on_room` is called when a full buffer has drained."""
 
-    __slots__ = ("_protocol", "on_room", "written_bytes")
+    __slots__ = ("_protocol", "inflates", "on_room", "written_bytes")
 
     def __init__(self, protocol: WireProtocol) -> None:
         self._protocol = protocol
         self.on_room: Callable[[], None] | None = None
         self.written_bytes = 0
+        # Whether the peer takes compressed frames.
+        self.inflates = inflates(protocol.conn.extensions)
 
     @property
     def writable(self) -> bool:
@@ -118,6 +128,12 @@ class WireProtocol(WebSocketsSansIOProtocol):
     _reader: Reader | None = None
     # What is being done about a message; None while the next one may be taken.
     _handling: asyncio.Future[None] | None = None
+
+    @override
+    def __init__(self, config: Config, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        if config.ws_per_message_deflate:
+            self.conn.available_extensions = [WITHOUT_CONTEXT]
 
     def hand_over(self, reader: Reader) -> None:
         """See `Wire.hand_over`."""
