@@ -31,8 +31,14 @@ def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
     yield from _running(tmp_path)
 
 
-def _running(folder: Path) -> Iterator[ServerProcess]:
-    process = ServerProcess(folder / "data")
+@pytest.fixture
+def compressing_server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A running server that compresses large events."""
+    yield from _running(tmp_path, "--compress")
+
+
+def _running(folder: Path, *args: str) -> Iterator[ServerProcess]:
+    process = ServerProcess(folder / "data", args=args)
     process.start()
     try:
         yield process
@@ -164,6 +170,15 @@ def test_artifacts_are_links_to_the_bytes(server: ServerProcess, visit: Visit) -
     address = links.nth(1).get_attribute("href")
     assert address is not None
     assert page.request.get(address).json() == {"version": 2}
+
+
+def test_compressed_events_are_shown_as_the_others(
+    compressing_server: ServerProcess, visit: Visit
+) -> None:
+    task_id = compressing_server.create("wordy", lines=30)
+    page = visit.open(_task_url(compressing_server, task_id))
+    expect(page.locator("#task-status")).to_have_text("Completed")
+    assert _rows(page) == _expected_rows(compressing_server.log_of(task_id))
 
 
 def test_a_killed_server_loses_the_page_no_line(own_server: ServerProcess, visit: Visit) -> None:
