@@ -39,8 +39,12 @@ class Visit:
         return self.page
 
     def origins(self) -> set[str]:
-        """Hosts and ports of everything that was asked for."""
-        return {urlsplit(address).netloc for address in self.addresses}
+        """Hosts and ports of everything that was asked for; a blob is the page's own."""
+        return {
+            urlsplit(address).netloc
+            for address in self.addresses
+            if not address.startswith("blob:")
+        }
 
     def unexpected_complaints(self) -> list[str]:
         """What nobody provoked."""

@@ -172,6 +172,23 @@ def test_artifacts_are_links_to_the_bytes(server: ServerProcess, visit: Visit) -
     assert page.request.get(address).json() == {"version": 2}
 
 
+def test_the_newest_picture_is_shown_while_the_task_runs(
+    server: ServerProcess, visit: Visit
+) -> None:
+    task_id = server.create("paint_thread", pictures=60, pause_s=0.05)
+    page = visit.open(_task_url(server, task_id))
+    picture = page.get_by_alt_text("What the task shows of its work")
+    expect(picture).to_be_visible()
+    # Picture n is n pixels wide.
+    page.wait_for_function("document.querySelector('#preview-picture').naturalWidth > 0")
+    first = picture.evaluate("image => image.naturalWidth")
+    page.wait_for_function(
+        "seen => document.querySelector('#preview-picture').naturalWidth > seen", arg=first
+    )
+    expect(page.locator("#task-status")).to_have_text("Completed")
+    expect(page.locator("#preview")).to_be_hidden()
+
+
 def test_compressed_events_are_shown_as_the_others(
     compressing_server: ServerProcess, visit: Visit
 ) -> None:

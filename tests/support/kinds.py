@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -273,8 +274,18 @@ class PaintParams(BaseModel):
 
 
 def picture(n: int, size_bytes: int) -> bytes:
-    """The bytes of picture `n`: all values, always the same."""
-    return random.Random(n).randbytes(size_bytes)
+    """A PNG `n` pixels wide; behind its end bytes of all values, always the same."""
+    width = n.to_bytes(4, "big")
+    parts = [
+        (b"IHDR", width + b"\0\0\0\1\x08\0\0\0\0"),
+        (b"IDAT", zlib.compress(bytes(1 + n))),
+        (b"IEND", b""),
+    ]
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+        for kind, data in parts
+    )
+    return png + random.Random(n).randbytes(size_bytes - len(png))
 
 
 def _paint(ctx: TaskContext, params: PaintParams) -> None:

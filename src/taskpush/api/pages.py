@@ -18,7 +18,7 @@ STATIC: Final = Path(__file__).parent / "static"
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; connect-src 'self' http: https: ws: wss:; img-src 'self' http: https:"
-        " data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        " blob: data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",

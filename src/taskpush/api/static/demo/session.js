@@ -143,7 +143,7 @@ export class Session {
     const asked = this.#socket;
     const after = task.cursor ?? undefined;
     this.#isSubscribing = true;
-    asked.timeout(ACK_TIMEOUT_MS).emit("subscribe", { task_id: task.taskId, after },
+    asked.timeout(ACK_TIMEOUT_MS).emit("subscribe", { task_id: task.taskId, after, previews: true },
       (error, ack) => {
         if (this.task !== task || this.#socket !== asked) return;
         if (!error) this.#onSubscribed(task, ack);

@@ -7,6 +7,7 @@ import { ArtifactsView } from "./artifacts.js";
 import { byId, part, setText, showText } from "./document.js";
 import { FiguresView } from "./figures.js";
 import { LogView } from "./log.js";
+import { PreviewView } from "./preview.js";
 import { ResultView, shorten } from "./result.js";
 
 /**
@@ -15,6 +16,7 @@ import { ResultView, shorten } from "./result.js";
  */
 
 export class TaskView {
+  #preview = new PreviewView();
   #figures = new FiguresView();
   #result = new ResultView();
   #artifacts = new ArtifactsView();
@@ -26,6 +28,7 @@ export class TaskView {
     showText(part("watch-state"), describeWatch(session));
     part("task").hidden = task === null;
     renderHead(task, session.phase);
+    this.#preview.render((task?.isOver ? null : task?.latest.preview) ?? null);
     if (task === null) return;
     renderFacts(task, session.lostAt);
     renderProgress(task);
