@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from taskpush.api.application import build
 from taskpush.api.services import Services
+from taskpush.api.sse import Streams
 from taskpush.clock import SystemClock
 from taskpush.push.plane import PushPlane
 from taskpush.runner.base import Runner
@@ -109,14 +110,17 @@ async def start(
         default_kind=default_kind,
         room_in_s=keeper.room_in_s,
     )
+    watching = Watching(store, queries)
     socket = SocketServer(
-        TasksNamespace(service, Watching(store, queries), feeds, server_version=VERSION),
+        TasksNamespace(service, watching, feeds, server_version=VERSION),
         plane,
         telemetry,
         origin_allowed=OriginPolicy(settings.allow_origins),
         compress_above=settings.compress_above,
     )
     stack.callback(socket.shutdown)
+    streams = Streams(plane)
+    stack.callback(streams.shutdown)
 
     await remove_orphans(store, blobs)
     interrupted = await settle_abandoned(store, clock)
@@ -140,7 +144,9 @@ async def start(
     services = Services(
         tasks=service,
         queries=queries,
+        watching=watching,
         feeds=feeds,
+        streams=streams,
         readiness=Readiness(store, plane.hub),
         queue=keeper,
         history=History(store, registry, keeper),

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from taskpush.api import artifacts, feed, meta, pages, problems, queue, stats, tasks
+from taskpush.api import artifacts, feed, meta, pages, problems, queue, stats, stream, tasks
 from taskpush.api.body import BodyLimit
 from taskpush.api.services import Services
 
@@ -17,9 +17,10 @@ SOCKET_PATH: Final = "/socket.io"
 DESCRIPTION: Final = """
 Create tasks, read them, and follow every step of them live.
 
-Watch over Socket.IO (path `/socket.io`, namespace `/tasks`) or by long poll
-(`GET /api/tasks/{task_id}/events?wait_s=30`; for many tasks `GET /api/feed?wait_s=30`). Errors are
-`application/problem+json` with a stable `code`.
+Watch over Socket.IO (path `/socket.io`, namespace `/tasks`), by Server-Sent Events
+(`GET /api/tasks/{task_id}/stream`) or by long poll (`GET /api/tasks/{task_id}/events?wait_s=30`;
+for many tasks `GET /api/feed?wait_s=30`). Errors are `application/problem+json` with a stable
+`code`.
 """
 
 
@@ -55,10 +56,10 @@ def build(
             CORSMiddleware,
             allow_origins=list(allow_origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Content-Type", "Authorization", "Idempotency-Key"],
+            allow_headers=["Content-Type", "Authorization", "Idempotency-Key", "Last-Event-ID"],
             expose_headers=["Location", "Retry-After"],
         )
-    for part in (tasks, feed, artifacts, meta, queue, stats, pages):
+    for part in (tasks, stream, feed, artifacts, meta, queue, stats, pages):
         app.include_router(part.router)
     app.mount("/static", pages.assets(), name="static")
     app.mount(SOCKET_PATH, socket, name="socket")

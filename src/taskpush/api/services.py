@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from taskpush.access.principal import LOCAL, Principal
+from taskpush.api.sse import Streams
 from taskpush.runner.registry import Registry
 from taskpush.store.blobs import Blobs
 from taskpush.tasks.feeds import Feeds
@@ -16,6 +17,7 @@ from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.queueing.keeper import QueueKeeper
 from taskpush.tasks.readiness import Readiness
 from taskpush.tasks.service import TaskService
+from taskpush.tasks.watching import Watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Services:
 
     tasks: TaskService
     queries: TaskQueries
+    watching: Watching
+    streams: Streams
     readiness: Readiness
     feeds: Feeds
     queue: QueueKeeper

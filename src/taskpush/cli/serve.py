@@ -16,9 +16,9 @@ from rich.console import Console
 from uvicorn.importer import ImportFromStringError, import_from_string
 
 from taskpush.app import TaskPush
+from taskpush.cli.connection import HttpConnection
 from taskpush.cli.stopping import ANSWERS_WITHIN_S, JobServer
 from taskpush.composition import VERSION
-from taskpush.sockets.arrivals import ArrivalProtocol
 from taskpush.sockets.wire import WireProtocol
 
 USAGE_ERROR: Final = 2
@@ -66,7 +66,7 @@ def serve(
         push,
         log_config=None,
         access_log=False,
-        http=ArrivalProtocol,
+        http=HttpConnection,
         ws=WireProtocol,
         ws_max_size=64 * 1024,
         ws_per_message_deflate=push.settings.compress_above is not None,

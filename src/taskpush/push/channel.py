@@ -54,6 +54,7 @@ class Channel:
         "_closed",
         "_link",
         "_marked",
+        "_on_settled",
         "_pending_for_s",
         "_plane",
         "_reading",
@@ -71,10 +72,13 @@ class Channel:
         *,
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
         pending_for_s: float = PENDING_FOR_S,
+        on_settled: Callable[[], None] | None = None,
     ) -> None:
         self._plane = plane
         self._link = link
         self._pending_for_s = pending_for_s
+        # Called when everything that was committed so far has been written.
+        self._on_settled = on_settled
         self.outbox = Outbox(limit_bytes)
         self._marked = False
         self._closed = False
@@ -97,6 +101,11 @@ class Channel:
     def say(self, name: str, payload: Mapping[str, Any]) -> None:
         """Send an event of the protocol beside `task_update`."""
         self._put(Message(name, orjson.dumps(payload)))
+
+    def resync(self, record: TaskRecord, gone: PositionGone) -> None:
+        """Tell that the log cannot be continued, and what the task is like now."""
+        body = orjson.dumps(_resync_payload(record, gone))
+        self._put(Message("resync", body, position=str(record.head), final=record.final))
 
     def reply(self, to: int | None, payload: Mapping[str, Any]) -> None:
         """Answer a client's event; does nothing when it asked for no answer (`to` is None)."""
@@ -225,6 +234,13 @@ class Channel:
             self._give_room()
         if self._behind and self._reading is None and outbox.wants_replay:
             self._reading = asyncio.create_task(self._read(), name="taskpush-replay")
+        if self._on_settled is not None and self._is_settled():
+            self._on_settled()
+
+    def _is_settled(self) -> bool:
+        return not self.outbox and not any(
+            subscription.behind for subscription in self._subscriptions.values()
+        )
 
     def _give_room(self) -> None:
         wanted, self._room_wanted = self._room_wanted, []
@@ -268,7 +284,8 @@ class Channel:
             await self._resync(subscription, gone)
         except NotFound:
             if self._is_at(subscription, cursor):
-                self.say("task_deleted", {"task_id": subscription.task_id})
+                body = orjson.dumps({"task_id": subscription.task_id})
+                self._put(Message("task_deleted", body, final=True))
                 self.drop(subscription.task_id)
         else:
             if page.events and page.events[0].seq > cursor + 1:
@@ -289,7 +306,7 @@ class Channel:
         cursor = subscription.cursor
         record = await self._plane.store.get(subscription.task_id)
         if record is not None and self._is_at(subscription, cursor):
-            self.say("resync", resync_payload(record, gone))
+            self.resync(record, gone)
             subscription.activate(record.head.seq)
 
     async def _settle_created(self, subscription: Subscription, recheck: Recheck) -> None:
@@ -316,7 +333,7 @@ class Channel:
         self.wake()
 
 
-def resync_payload(record: TaskRecord, gone: PositionGone) -> dict[str, Any]:
+def _resync_payload(record: TaskRecord, gone: PositionGone) -> dict[str, Any]:
     """Payload of `resync`: replace what you have with the snapshot, go on from its position."""
     return {
         "task_id": record.task_id,

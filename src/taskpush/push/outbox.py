@@ -19,6 +19,10 @@ class Message:
     body: bytes
     # Whether others are sent the same object.
     shared: bool = False
+    # Where whoever has it goes on; None when it moves nobody.
+    position: str | None = None
+    # Whether nothing follows it, as things are.
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from taskpush.errors import NotFound, PositionGone, TaskPushError
 from taskpush.models.commands import Subscribe
 from taskpush.models.position import START, Position, WirePosition
 from taskpush.models.task import TaskRecord
-from taskpush.push.channel import Channel, error_payload, resync_payload
+from taskpush.push.channel import Channel, error_payload
 from taskpush.push.subscription import Subscription
 from taskpush.store.base import Store
 from taskpush.tasks.queries import TaskQueries
@@ -27,13 +27,15 @@ Mode = Literal["replay", "live", "resync", "pending"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Begin:
+class Beginning:
     """Where a subscription begins."""
 
     mode: Mode
     position: Position
     # Set when the position that was asked for is not valid (any more).
     gone: PositionGone | None = None
+    # Whether the position is that of a final event, and nothing follows it.
+    over: bool = False
 
 
 class Watching:
@@ -62,35 +64,61 @@ class Watching:
         if record is None:
             self._await_creation(channel, principal, subscription, reply_to)
             return
-        begin = await self._begin(record, command)
+        after = command.after
+        asked = after.to_position() if isinstance(after, WirePosition) else after
+        begin = await self._begin(record, asked)
         _accept(channel, record, begin, reply_to)
         subscription.activate(begin.position.seq)
+
+    async def follow(
+        self,
+        channel: Channel,
+        principal: Principal,
+        task_id: str,
+        after: Position | Literal["now"] | None,
+    ) -> Beginning:
+        """Send what follows a position, then live, to a peer that is given no answer.
+
+        Nothing is sent of a task that is over at that position. Raises `NotFound`.
+        """
+        subscription = channel.hold(task_id)
+        record = await self._queries.get(principal, task_id)
+        begin = await self._begin(record, after)
+        if not begin.over:
+            if begin.gone is not None:
+                channel.resync(record, begin.gone)
+            subscription.activate(begin.position.seq)
+        return begin
 
     def unsubscribe(self, channel: Channel, task_id: str, reply_to: int | None) -> None:
         """End a subscription; ending one that does not exist is no error."""
         channel.drop(task_id)
         channel.reply(reply_to, {"ok": True, "task_id": task_id})
 
-    async def _begin(self, record: TaskRecord, command: Subscribe) -> _Begin:
-        match command.after:
+    async def _begin(
+        self, record: TaskRecord, after: Position | Literal["now"] | None
+    ) -> Beginning:
+        match after:
             case None:
-                return _Begin("replay", await self._oldest(record))
+                return Beginning("replay", await self._oldest(record))
             case "now":
-                return _Begin("live", record.head)
-            case WirePosition() as asked:
-                return await self._continue(record, asked.to_position())
+                return Beginning("live", record.head, over=record.final)
+            case Position():
+                return await self._continue(record, after)
 
     async def _oldest(self, record: TaskRecord) -> Position:
         """Just before the first retained event; without an epoch, for what had it may be gone."""
         page = await self._store.read(record.task_id, START, 1)
         return Position(page.events[0].seq - 1) if page.events else START
 
-    async def _continue(self, record: TaskRecord, asked: Position) -> _Begin:
+    async def _continue(self, record: TaskRecord, asked: Position) -> Beginning:
         try:
             page = await self._store.read(record.task_id, asked, 1)
         except PositionGone as gone:
-            return _Begin("resync", record.head, gone)
-        return _Begin("replay" if page.events else "live", asked)
+            return Beginning("resync", record.head, gone)
+        if page.events:
+            return Beginning("replay", asked)
+        return Beginning("live", asked, over=page.final)
 
     def _await_creation(
         self,
@@ -121,7 +149,7 @@ def refuse(
     channel.say("error", payload)
 
 
-def _accept(channel: Channel, record: TaskRecord, begin: _Begin, reply_to: int | None) -> None:
+def _accept(channel: Channel, record: TaskRecord, begin: Beginning, reply_to: int | None) -> None:
     answer: dict[str, Any] = {
         "ok": True,
         "task_id": record.task_id,
@@ -132,4 +160,4 @@ def _accept(channel: Channel, record: TaskRecord, begin: _Begin, reply_to: int |
     channel.reply(reply_to, answer)
     channel.say("subscribed", {"task_id": record.task_id})
     if begin.gone is not None:
-        channel.say("resync", resync_payload(record, begin.gone))
+        channel.resync(record, begin.gone)

@@ -1,0 +1,90 @@
+"""`/api/tasks/{id}/stream`: every step of a task as Server-Sent Events. Protocol section 3."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Header, Path, Query, Response
+
+from taskpush.api.problems import responses
+from taskpush.api.services import PrincipalDep, ServicesDep
+from taskpush.errors import NotFound
+from taskpush.ids import canonical_task_id
+from taskpush.models.position import Position
+from taskpush.tasks.watching import Beginning
+
+router = APIRouter()
+
+LastEventId = Annotated[
+    str | None,
+    Header(
+        max_length=64,
+        description="Where to go on; browsers send it when they come back. Wins over `after`.",
+    ),
+]
+
+_EVENTS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "Events, until the task is over.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+    204: {"description": "The task is over, and the position is its last: browsers stop."},
+}
+
+
+@router.get(
+    "/api/tasks/{task_id}/stream",
+    tags=["tasks"],
+    response_class=Response,
+    responses=responses(404, 422, 503) | _EVENTS,
+    summary="Watch a task",
+)
+async def stream_task(
+    services: ServicesDep,
+    principal: PrincipalDep,
+    task_id: Annotated[str, Path(description="The task's id, a UUID.")],
+    after: Annotated[
+        str | None,
+        Query(max_length=64, description="A position, `epoch:seq` or `seq`, or `now`."),
+    ] = None,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """The log after a position, or from its start, then live; as Server-Sent Events.
+
+    `event` is `task_update` with the envelope as `data` and the position as `id` (volatile events
+    have none), `resync` or `task_deleted`. Ends after a final event that nothing follows.
+    """
+    canonical = canonical_task_id(task_id)
+    if canonical is None:
+        raise NotFound
+    position = _position(last_event_id or after)
+    stream = services.streams.open()
+    try:
+        beginning = await services.watching.follow(stream.channel, principal, canonical, position)
+    except BaseException:
+        stream.close()
+        raise
+    if beginning.over:
+        stream.close()
+        return Response(status_code=204)
+    stream.begin(_id_of(beginning))
+    return stream
+
+
+def _id_of(beginning: Beginning) -> str | None:
+    """What a reader comes back with that was cut off before any event.
+
+    None when that is what it came with: an invalid position has to be told again, then.
+    """
+    valid = beginning.gone is None and beginning.position.epoch
+    return str(beginning.position) if valid else None
+
+
+def _position(text: str | None) -> Position | Literal["now"] | None:
+    match text:
+        case None:
+            return None
+        case "now":
+            return "now"
+        case _:
+            return Position.parse(text)

@@ -1,0 +1,279 @@
+"""Streams over real sockets, under uvicorn as `taskpush serve` sets it up and under others.
+
+Readers that are slow, that stand still, that leave; and servers that stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from taskpush.access.principal import LOCAL
+from taskpush.api.sse import Streams
+from taskpush.cli.connection import HttpConnection
+from taskpush.clock import SystemClock
+from taskpush.core import lifecycle
+from taskpush.core.lifecycle import Decision
+from taskpush.errors import TaskPushError
+from taskpush.models.events import EventType
+from taskpush.models.position import Position
+from taskpush.models.task import NewEvent, TaskRecord
+from taskpush.push.dispatch import Dispatcher
+from taskpush.push.plane import PushPlane
+from taskpush.store.memory import MemoryStore
+from taskpush.tasks.queries import TaskQueries
+from taskpush.tasks.watching import Watching
+from taskpush.telemetry.bus import Telemetry
+from tests.support.stream import RawStream, raw_stream
+
+TASK = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
+WAYS_OUT: dict[str, Any] = {"wire": HttpConnection, "httptools": "httptools", "h11": "h11"}
+RECEIVE_BYTES = 4096
+
+
+class _Scene:
+    """One task in memory, streamed by a real uvicorn in this process."""
+
+    def __init__(self, *, stalled_after_s: float, comment_every_s: float) -> None:
+        self.store = MemoryStore(clock=SystemClock(), telemetry=Telemetry())
+        self.dispatcher = Dispatcher(stalled_after_s=stalled_after_s, look_every_s=0.01)
+        self.plane = PushPlane(self.store, self.dispatcher)
+        self.streams = Streams(self.plane, comment_every_s=comment_every_s)
+        self.port = 0
+        self._watching = Watching(self.store, TaskQueries(self.store, self.plane.hub))
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stream = self.streams.open()
+        headers = dict(scope["headers"])
+        text = headers.get(b"last-event-id")
+        after = None if text is None else Position.parse(text.decode())
+        await self._watching.follow(stream.channel, LOCAL, TASK, after)
+        stream.begin(None)
+        await stream(scope, receive, send)
+
+    def create(self) -> None:
+        now = datetime.now(UTC)
+        record = TaskRecord(TASK, "k", LOCAL.tenant, LOCAL.owner, {}, now)
+        self.store.write(TASK, lifecycle.create(record))
+        self.store.write(TASK, lifecycle.start(self.store.epoch, now))
+
+    async def say(self, count: int = 1, size: int = 10) -> None:
+        line = NewEvent(EventType.LOG, {"level": "info", "message": "x" * size})
+        for _ in range(count):
+            await self.store.write(TASK, lifecycle.report(1, [line]))
+
+    async def finish(self) -> None:
+        await self.store.write(TASK, lifecycle.complete(1, datetime.now(UTC), result=None))
+
+    async def trim(self, keep_last: int) -> None:
+        def anyway(record: TaskRecord | None) -> Decision:
+            assert record is not None
+            return Decision(record)
+
+        await self.store.trim(TASK, anyway, keep_last=keep_last)
+
+    async def until(self, condition: Callable[[_Scene], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition(self):  # noqa: ASYNC110 - what it waits for has no event
+                await asyncio.sleep(0.01)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody watches any more, and nothing is kept for anybody."""
+        return not (self.plane.hub.watched(TASK) or len(self.streams) or len(self.dispatcher))
+
+
+@asynccontextmanager
+async def _scene(
+    way: str = "wire", *, stalled_after_s: float = 60, comment_every_s: float = 60
+) -> AsyncIterator[tuple[_Scene, uvicorn.Server]]:
+    scene = _Scene(stalled_after_s=stalled_after_s, comment_every_s=comment_every_s)
+    await scene.store.open()
+    scene.create()
+    config = uvicorn.Config(
+        scene.app,
+        port=0,
+        http=WAYS_OUT[way],
+        log_level="critical",
+        interface="asgi3",
+        lifespan="off",
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    scene.port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield scene, server
+        await scene.until(lambda s: s.is_quiet)
+    finally:
+        scene.streams.shutdown()
+        server.should_exit = True
+        await asyncio.wait_for(serving, 20)
+        await scene.store.close()
+
+
+async def _seqs(stream: RawStream, until: int | None = None) -> list[int]:
+    """The seqs that come, to the one named or to the end."""
+    seqs: list[int] = []
+    while (event := await stream.event()) is not None:
+        if event.name == "task_update" and event.data["seq"]:
+            seqs.append(event.data["seq"])
+            if event.data["seq"] == until:
+                break
+    return seqs
+
+
+@asynccontextmanager
+async def _lazy_reader(port: int) -> AsyncIterator[socket.socket]:
+    """A peer that has asked for the stream, and reads nothing; what the kernel keeps is small."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        peer.setblocking(False)
+        await loop.sock_connect(peer, ("127.0.0.1", port))
+        await loop.sock_sendall(peer, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        yield peer
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+async def test_a_reader_that_stands_still_is_cut_off_and_gets_everything_when_it_returns(
+    way: str,
+) -> None:
+    async with _scene(way, stalled_after_s=0.3) as (scene, _):
+        async with _lazy_reader(scene.port) as peer:
+            await scene.until(lambda s: s.plane.hub.watched(TASK) == 1)
+            await scene.say(300, size=40_000)
+            await scene.until(lambda s: s.is_quiet)
+            got = await _rest(peer)
+        assert b"data:" in got
+        assert not got.endswith(b"0\r\n\r\n")
+        last = max(int(line.split(b":")[-1]) for line in got.splitlines()[:-2] if _is_id(line))
+        await scene.finish()
+        async with raw_stream(scene.port, "/", last_event_id=str(last)) as stream:
+            assert await _seqs(stream) == list(range(last + 1, 304))
+
+
+def _is_id(line: bytes) -> bool:
+    return line.startswith(b"id: ")
+
+
+async def _rest(peer: socket.socket) -> bytes:
+    """What had been sent before the end."""
+    loop, got = asyncio.get_running_loop(), b""
+    try:
+        async with asyncio.timeout(20):
+            while data := await loop.sock_recv(peer, 2**20):
+                got += data
+    except ConnectionResetError:
+        pass
+    return got
+
+
+async def test_a_reader_that_stands_still_is_cut_off_the_transport_and_not_only_the_stream() -> (
+    None
+):
+    async with _scene(stalled_after_s=0.3) as (scene, server), _lazy_reader(scene.port):
+        await scene.until(lambda s: s.plane.hub.watched(TASK) == 1)
+        await scene.say(300, size=40_000)
+        await scene.until(lambda s: s.is_quiet)
+        await scene.until(lambda _: not server.server_state.connections)
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+async def test_a_slow_reader_costs_little_and_gets_everything(way: str) -> None:
+    async with _scene(way) as (scene, _), raw_stream(scene.port, "/") as stream:
+        assert await _seqs(stream, 2) == [1, 2]
+        (member,) = scene.dispatcher._members
+        most = 0
+        for _ in range(300):
+            await scene.say(size=40_000)
+            most = max(most, member.waiting_bytes)
+        await scene.finish()
+        # The outbox, a batch on its way, what uvicorn buffers, and an event beyond each limit.
+        assert 100_000 < most < 700_000
+        assert await _seqs(stream) == list(range(3, 304))
+
+
+async def test_a_reader_that_retention_overtakes_is_told_in_between() -> None:
+    async with _scene() as (scene, _), raw_stream(scene.port, "/") as stream:
+        assert await _seqs(stream, 2) == [1, 2]
+        await scene.say(300, size=40_000)
+        await scene.trim(keep_last=2)
+        events = []
+        while (event := await stream.event()) is not None:
+            events.append(event)
+            if event.name == "resync":
+                await scene.finish()
+        (at,) = [n for n, event in enumerate(events) if event.name == "resync"]
+        assert events[at].data["position"]["seq"] == 302
+        assert events[at].id == f"{scene.store.epoch}:302"
+        before = [event.data["seq"] for event in events[:at]]
+        assert before == list(range(3, 3 + at))
+        assert [event.data["seq"] for event in events[at + 1 :]] == [303]
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+async def test_whoever_leaves_is_forgotten_at_once(way: str) -> None:
+    async with _scene(way) as (scene, _):
+        async with raw_stream(scene.port, "/") as stream:
+            await _seqs(stream, 2)
+            assert len(scene.streams) == scene.plane.hub.watched(TASK) == 1
+        await scene.until(lambda s: s.is_quiet)
+
+
+async def test_a_silent_stream_says_now_and_then_that_it_lives() -> None:
+    async with _scene(comment_every_s=0.02) as (scene, _), raw_stream(scene.port, "/") as stream:
+        await _seqs(stream, 2)
+        reading = asyncio.create_task(_seqs(stream, 3))
+        await scene.until(lambda _: stream.comments >= 3)
+        await scene.say()
+        assert await reading == [3]
+
+
+async def test_a_server_that_stops_ends_its_streams_in_order_and_waits_for_none() -> None:
+    async with _scene() as (scene, server):
+        async with raw_stream(scene.port, "/") as stream:
+            await _seqs(stream, 2)
+            server.should_exit = True
+            assert await _seqs(stream) == []
+        await scene.until(lambda s: s.is_quiet)
+
+
+async def test_streams_that_were_shut_down_end_and_no_other_begins() -> None:
+    async with _scene("h11") as (scene, _), raw_stream(scene.port, "/") as stream:
+        await _seqs(stream, 2)
+        scene.streams.shutdown()
+        assert await _seqs(stream) == []
+        with pytest.raises(TaskPushError, match="shutting down"):
+            scene.streams.open()
+
+
+async def test_streams_of_one_task_are_framed_once() -> None:
+    async with (
+        _scene() as (scene, _),
+        raw_stream(scene.port, "/") as one,
+        raw_stream(scene.port, "/") as other,
+    ):
+        await asyncio.gather(_seqs(one, 2), _seqs(other, 2))
+        built = scene.streams._frames._build
+        frames: list[Any] = []
+
+        def count(item: Any) -> bytes:
+            frames.append(item)
+            return built(item)
+
+        scene.streams._frames._build = count
+        await scene.say(5)
+        await scene.finish()
+        for seqs in await asyncio.gather(_seqs(one), _seqs(other)):
+            assert seqs == [3, 4, 5, 6, 7, 8]
+        assert len(frames) == 6
