@@ -8,7 +8,7 @@ import random
 from tests.support.checker import faults, kept
 from tests.support.proxy import SeverableLink, severable_link
 from tests.support.server import ServerProcess
-from tests.support.stream import StreamWatcher, raw_stream
+from tests.support.stream import FeedStreamWatcher, StreamWatcher, raw_stream
 
 CUTS = 500
 TASKS = 8
@@ -82,3 +82,34 @@ async def test_a_server_that_stops_tells_how_the_task_was_left_and_ends_the_stre
     # A stream that held up the stop would be cancelled after two seconds.
     assert "timeout graceful shutdown exceeded" not in server.log
     assert took_s < 10
+
+
+async def test_every_task_of_a_feed_is_in_its_last_state_after_any_cut(
+    server: ServerProcess,
+) -> None:
+    chance, tasks = random.Random(7), 300
+    async with severable_link(server.port) as link, asyncio.TaskGroup() as group:
+        watchers = [FeedStreamWatcher(link.port) for _ in range(5)]
+        running = [group.create_task(watcher.run()) for watcher in watchers]
+        for watcher in watchers:
+            await watcher.until(lambda view: view.cursor is not None)
+        cutting = group.create_task(_cut_for_ever(link, chance))
+        batch = {"tasks": [{"kind": "iterate", "params": {"iterations": 5}}] * tasks}
+        status, _ = await asyncio.to_thread(server.call, "POST", "/api/tasks/batch", batch)
+        assert status == 201
+        for watcher in watchers:
+            await watcher.until(lambda view: view.over == tasks)
+        cutting.cancel()
+        for task in running:
+            task.cancel()
+    assert link.cuts > 20
+    for watcher in watchers:
+        assert watcher.reconnects > 3
+        assert watcher.view.resets == 0
+        assert {task["status"] for task in watcher.view.tasks.values()} == {"completed"}
+
+
+async def _cut_for_ever(link: SeverableLink, chance: random.Random) -> None:
+    while True:
+        await asyncio.sleep(chance.uniform(0, 0.1))
+        link.cut(chance, share=0.3)

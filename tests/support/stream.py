@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+
+from tests.support.feed_view import FeedView
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,45 @@ class StreamWatcher:
             self.received.append(event.data)
         elif event.name == "resync":
             self.resyncs.append(event.data)
+        self._changed.set()
+
+
+class FeedStreamWatcher:
+    """Watches one feed as a browser's `EventSource` does, until cancelled."""
+
+    def __init__(self, port: int, feed: str = "all") -> None:
+        self.port = port
+        self.feed = feed
+        self.view = FeedView()
+        self.reconnects = 0
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Watch, and come back after every loss."""
+        while True:
+            headers = {} if self.view.cursor is None else {"last_event_id": self.view.cursor}
+            try:
+                path = f"/api/stream?feed={self.feed}"
+                async with raw_stream(self.port, path, **headers) as stream:
+                    while (event := await stream.event()) is not None:
+                        self._take(event)
+            except (OSError, EOFError):
+                # The server may be away: there is nothing to await but another try.
+                await asyncio.sleep(0.02)
+            self.reconnects += 1
+
+    async def until(self, condition: Callable[[FeedView], bool], timeout_s: float = 60) -> None:
+        """Until the condition holds; checked whenever something was received."""
+        async with asyncio.timeout(timeout_s):
+            while not condition(self.view):
+                self._changed.clear()
+                await self._changed.wait()
+
+    def _take(self, event: StreamEvent) -> None:
+        assert event.name is not None
+        assert event.data["feed"] == self.feed
+        assert event.data["cursor"] == event.id
+        self.view.take(event.name, event.data)
         self._changed.set()
 
 

@@ -1,4 +1,4 @@
-"""`/api/tasks/{id}/stream`: every step of a task as Server-Sent Events. Protocol section 3."""
+"""`/api/tasks/{id}/stream` and `/api/stream`: Server-Sent Events. Protocol section 3."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from taskpush.api.problems import responses
 from taskpush.api.services import PrincipalDep, ServicesDep
 from taskpush.errors import NotFound
 from taskpush.ids import canonical_task_id
+from taskpush.models.feed import CursorText, FeedName
 from taskpush.models.position import Position
 from taskpush.tasks.watching import Beginning
 
@@ -18,16 +19,18 @@ router = APIRouter()
 LastEventId = Annotated[
     str | None,
     Header(
-        max_length=64,
+        max_length=100,
         description="Where to go on; browsers send it when they come back. Wins over `after`.",
     ),
 ]
 
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "Events, until the task is over.",
+        "description": "Events, until they end.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     },
+}
+_OVER: Final[dict[int | str, dict[str, Any]]] = {
     204: {"description": "The task is over, and the position is its last: browsers stop."},
 }
 
@@ -36,7 +39,7 @@ _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     "/api/tasks/{task_id}/stream",
     tags=["tasks"],
     response_class=Response,
-    responses=responses(404, 422, 503) | _EVENTS,
+    responses=responses(404, 422, 503) | _EVENTS | _OVER,
     summary="Watch a task",
 )
 async def stream_task(
@@ -68,6 +71,36 @@ async def stream_task(
         stream.close()
         return Response(status_code=204)
     stream.begin(_id_of(beginning))
+    return stream
+
+
+@router.get(
+    "/api/stream",
+    tags=["feeds"],
+    response_class=Response,
+    responses=responses(422, 503) | _EVENTS,
+    summary="Watch a feed",
+)
+async def stream_feed(
+    services: ServicesDep,
+    principal: PrincipalDep,
+    feed: Annotated[
+        FeedName, Query(description="`all`, `kind:NAME`, `tag:NAME` or `owner:me`.")
+    ] = "all",
+    after: Annotated[CursorText | None, Query(description="A `cursor`.")] = None,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """The active tasks, or what changed after a cursor, then live; as Server-Sent Events.
+
+    `event` is `active_tasks`, `task_created` or `feed_update`, and `id` the cursor.
+    """
+    stream = services.streams.open()
+    try:
+        services.feeds.follow(stream.channel, principal, feed, last_event_id or after)
+    except BaseException:
+        stream.close()
+        raise
+    stream.begin(None)
     return stream
 
 

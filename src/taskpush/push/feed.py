@@ -157,9 +157,8 @@ class FeedHub:
 
 def feed_message(name: str, feed: str, body: bytes, cursor: str) -> Message:
     """An event of a feed about one task; `body` is what is said of it."""
-    return Message(
-        name, b'{"feed":"%b","task":%b,"cursor":"%b"}' % (feed.encode(), body, cursor.encode())
-    )
+    said = b'{"feed":"%b","task":%b,"cursor":"%b"}' % (feed.encode(), body, cursor.encode())
+    return Message(name, said, position=cursor)
 
 
 def _key_of(where: FeedFilter) -> _Key:

@@ -194,4 +194,4 @@ def _list_message(feed: str, page: ChangePage, bodies: Sequence[bytes]) -> Messa
         "reset": page.reset,
         "more": not page.end,
     }
-    return Message("active_tasks", orjson.dumps(listed))
+    return Message("active_tasks", orjson.dumps(listed), position=str(page.cursor))

@@ -39,6 +39,17 @@ class Feeds:
         Subscribing again moves the cursor. Raises `subscription_limit`.
         """
         feed = command.feed
+        subscription = self._subscription(channel, principal, feed)
+        channel.reply(reply_to, {"ok": True, "feed": feed})
+        channel.say("subscribed", {"feed": feed})
+        subscription.start(command.after)
+
+    def follow(self, channel: Channel, principal: Principal, feed: str, after: str | None) -> None:
+        """As `subscribe`, for a peer that is given no answer."""
+        self._subscription(channel, principal, feed).start(after)
+
+    def _subscription(self, channel: Channel, principal: Principal, feed: str) -> FeedSubscription:
+        """The channel's subscription to the feed, which may be a new one."""
         subscription = channel.source(feed)
         if not isinstance(subscription, FeedSubscription):
             if len(channel) >= MAX_SUBSCRIPTIONS:
@@ -55,9 +66,7 @@ class Feeds:
                 pace=self._pace,
             )
             channel.add_source(subscription)
-        channel.reply(reply_to, {"ok": True, "feed": feed})
-        channel.say("subscribed", {"feed": feed})
-        subscription.start(command.after)
+        return subscription
 
     def unsubscribe(self, channel: Channel, feed: str, reply_to: int | None) -> None:
         """End a subscription; ending one that does not exist is no error."""
