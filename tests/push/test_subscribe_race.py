@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import pytest
@@ -18,6 +18,7 @@ from taskpush.core import lifecycle
 from taskpush.core.lifecycle import Decision
 from taskpush.models.commands import Subscribe
 from taskpush.models.events import EventType
+from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord
 from taskpush.push.channel import Channel
 from taskpush.push.outbox import Message, Outgoing, Reply
@@ -26,7 +27,7 @@ from taskpush.store.base import Store
 from taskpush.store.memory import MemoryStore
 from taskpush.store.sqlite import SqliteStore
 from taskpush.tasks.queries import TaskQueries
-from taskpush.tasks.watching import Watching
+from taskpush.tasks.watching import Beginning, Watching
 from taskpush.telemetry.bus import Telemetry
 
 TASK = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
@@ -69,6 +70,8 @@ class _Link:
     def __init__(self) -> None:
         self.sent: list[Outgoing] = []
         self.room = ROOM_BYTES
+        # Where a stream began, which has no answer that says so.
+        self.began_at = 0
         # Where the channel is told that there is room again.
         self.on_room: Callable[[], None] = lambda: None
         # Called whenever a batch has been taken.
@@ -100,13 +103,13 @@ class _Link:
             for item in self.sent
             if isinstance(item, Reply) or (isinstance(item, Message) and item.name == "resync")
         ]
-        return max([0, *self.seqs, *positions])
+        return max([self.began_at, *self.seqs, *positions])
 
 
 class _Injection:
     """Acts at the n-th await point, counted over everything that is stepped."""
 
-    def __init__(self, at: int, act: Callable[[], None]) -> None:
+    def __init__(self, at: int, act: Callable[[], object]) -> None:
         self.points = 0
         self.done = False
         self._at = at
@@ -194,6 +197,85 @@ async def _settle(store: Store, link: _Link) -> None:
             head = record.head.seq if record is not None else 0
             quiet_turns = quiet_turns + 1 if link.reached >= head else 0
             await asyncio.sleep(0)
+
+
+async def _follow(
+    store: Store,
+    inject_at: int,
+    after: Position | Literal["now"] | None,
+    act: Callable[[Store], object],
+) -> tuple[_Injection, _Link, Beginning]:
+    """Follow a task as a stream does, and act at one await point."""
+    plane, link = PushPlane(store), _Link()
+    injection = _Injection(inject_at, partial(act, store))
+    channel = Channel(plane, link)
+    link.on_room, link.taken = channel.flush, injection
+    _step_readers(store, injection)
+    watching = Watching(store, TaskQueries(store, plane.hub))
+    beginning = await _Stepped(watching.follow(channel, LOCAL, TASK, after), injection)
+    link.began_at = beginning.position.seq
+    if not beginning.over:
+        await _settle(store, link)
+    asyncio.get_running_loop().set_task_factory(None)
+    channel.close()
+    return injection, link, beginning
+
+
+@pytest.mark.parametrize("case", ["from the start", "from a position", "from now"])
+@pytest.mark.parametrize("adapter", ["memory", "sqlite"])
+async def test_a_stream_misses_no_event_at_any_await_point(
+    adapter: str, case: str, tmp_path: Path
+) -> None:
+    points = 0
+    while True:
+        store = _store(adapter, tmp_path / f"{points}.db")
+        await store.open()
+        _create(store)
+        commits = await asyncio.gather(*(_say(store, f"early {n}") for n in range(LINES_BEFORE)))
+        asked: dict[str, Position | Literal["now"] | None] = {
+            "from the start": None,
+            "from a position": commits[0].events[0].position,
+            "from now": "now",
+        }
+        late = partial(_say, text="late")
+        injection, link, beginning = await _follow(store, points, asked[case], late)
+        head = 2 + LINES_BEFORE + injection.done
+        assert link.seqs == list(range(beginning.position.seq + 1, head + 1))
+        assert beginning.position.seq >= {"from the start": 0, "from a position": 3}.get(case, 5)
+        assert len(link.sent) == len(link.seqs)
+        await store.close()
+        if not injection.done:
+            break
+        points += 1
+    assert points >= 2
+
+
+@pytest.mark.parametrize("adapter", ["memory", "sqlite"])
+async def test_a_retry_at_any_await_point_is_seen_unless_the_stream_was_over_before_it(
+    adapter: str, tmp_path: Path
+) -> None:
+    points, over = 0, []
+    while True:
+        store = _store(adapter, tmp_path / f"{points}.db")
+        await store.open()
+        _create(store)
+        stopped = await store.write(TASK, lifecycle.stop(1, datetime.now(UTC)))
+        last = stopped.events[-1].position
+        injection, link, beginning = await _follow(store, points, last, _retry)
+        await store.close()
+        over.append(beginning.over)
+        if not beginning.over:
+            assert link.seqs == [last.seq + 1]
+        if not injection.done:
+            break
+        points += 1
+    # Nobody retried it in the last round.
+    assert over[-1] is True
+    assert False in over
+
+
+def _retry(store: Store) -> None:
+    store.write(TASK, lifecycle.retry(1))
 
 
 def _position(event: LoggedEvent) -> dict[str, Any]:
