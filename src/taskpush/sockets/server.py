@@ -20,6 +20,7 @@ from taskpush.push.frames import FrameCache
 from taskpush.push.outbox import Message, Outgoing, Reply
 from taskpush.push.plane import PushPlane
 from taskpush.sockets.engine import (
+    BATCH_BYTES,
     PING_INTERVAL_S,
     PING_TIMEOUT_S,
     Engine,
@@ -97,6 +98,10 @@ class SocketLink:
 
     @property
     def room(self) -> int:
+        # What happens at nearly every flush comes first.
+        wire = self._socket.wire
+        if wire is not None and wire.writable:
+            return BATCH_BYTES
         return self._socket.room
 
     @property

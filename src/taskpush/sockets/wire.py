@@ -70,19 +70,16 @@ class Reader(Protocol):
 class Wire:
     """One peer's connection, as bytes. `on_room` is called when a full buffer has drained."""
 
-    __slots__ = ("_protocol", "inflates", "on_room", "written_bytes")
+    __slots__ = ("_protocol", "inflates", "on_room", "writable", "written_bytes")
 
     def __init__(self, protocol: WireProtocol) -> None:
         self._protocol = protocol
+        # Whether the peer keeps up: less than `HIGH_WATER_BYTES` wait for it.
+        self.writable = True
         self.on_room: Callable[[], None] | None = None
         self.written_bytes = 0
         # Whether the peer takes compressed frames.
         self.inflates = inflates(protocol.conn.extensions)
-
-    @property
-    def writable(self) -> bool:
-        """Whether the peer keeps up: less than `HIGH_WATER_BYTES` wait for it."""
-        return self._protocol.keeps_up
 
     @property
     def buffered_bytes(self) -> int:
@@ -122,7 +119,6 @@ def wire_of(scope: Mapping[str, Any]) -> Wire | None:
 class WireProtocol(WebSocketsSansIOProtocol):
     """A WebSocket connection that offers a `Wire`, and gives up on peers sooner."""
 
-    keeps_up = True
     _wire: Wire | None = None
     # None until the connection is handed over.
     _reader: Reader | None = None
@@ -187,14 +183,16 @@ class WireProtocol(WebSocketsSansIOProtocol):
     @override
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.keeps_up = False
+        if self._wire is not None:
+            self._wire.writable = False
 
     @override
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.keeps_up = True
-        if self._wire is not None and self._wire.on_room is not None:
-            self._wire.on_room()
+        if self._wire is not None:
+            self._wire.writable = True
+            if self._wire.on_room is not None:
+                self._wire.on_room()
 
     @override
     def send_receive_event_to_app(self) -> None:
