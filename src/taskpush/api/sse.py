@@ -101,10 +101,10 @@ class SseLink:
         """What is to be sent next."""
         return self._chunk
 
-    def sent(self) -> None:
-        """The server has taken the chunk."""
-        self._sent_bytes += len(self._chunk)
-        self._chunk = b""
+    def sent(self, size: int) -> None:
+        """The server has taken so many bytes of it."""
+        self._sent_bytes += size
+        self._chunk = self._chunk[size:]
 
     def stir(self) -> None:
         """End a wait for `stirred`."""
@@ -199,9 +199,9 @@ class EventStream(Response):
     async def _send_all(self, send: Send) -> None:
         link = self._link
         while not self._gone:
-            if link.chunk:
-                await send({"type": "http.response.body", "body": link.chunk, "more_body": True})
-                link.sent()
+            if chunk := link.chunk:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                link.sent(len(chunk))
                 self.channel.flush()
             elif self._ending:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
