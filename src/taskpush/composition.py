@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import anyio.lowlevel
 from starlette.types import ASGIApp
 
 from taskpush.api.application import build
@@ -88,6 +89,9 @@ async def start(
     await store.open()
     stack.push_async_callback(store.close)
 
+    # The framework loads its event loop backend when it is first asked for something: now, and not
+    # in the middle of somebody's first request.
+    await anyio.lowlevel.checkpoint()
     watchdog = Watchdog(telemetry)
     runner = InProcessRunner(
         store,
