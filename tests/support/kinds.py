@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -50,6 +51,12 @@ async def iterate(ctx: TaskContext, params: IterateParams) -> IterateResult:
         final_iteration=params.iterations,
         num_components=5,
     )
+
+
+@push.task("collector")
+async def collector(ctx: TaskContext) -> dict[str, int]:
+    """Tells how the cycle collector of the server is set."""
+    return {"threshold": gc.get_threshold()[0], "frozen": gc.get_freeze_count()}
 
 
 class ComputeParams(BaseModel):

@@ -22,6 +22,7 @@ import uvicorn
 from typing_extensions import override
 
 from taskpush.app import TaskPush
+from taskpush.cli.collecting import collect_rarely
 
 ANSWERS_WITHIN_S: Final = 2
 """How long requests under way may take, after the handlers' time: long polls wait for more."""
@@ -71,6 +72,11 @@ class JobServer(uvicorn.Server):
         self._signal = self._signal or sig
         self.force_exit = self.should_exit
         self.should_exit = True
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        collect_rarely()
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

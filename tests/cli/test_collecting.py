@@ -1,0 +1,63 @@
+"""The cycle collector of a server: rarer, but at work."""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from taskpush import TaskPush
+from taskpush.cli.collecting import YOUNG_OBJECTS
+from taskpush.settings import Settings
+from tests.support.server import ServerProcess
+
+PROBE = """
+import gc, json, weakref
+from taskpush.cli.collecting import YOUNG_OBJECTS, collect_rarely
+
+class Knot:
+    def __init__(self):
+        self.itself = self
+
+collect_rarely()
+knot = weakref.ref(Knot())
+held = [[] for _ in range(2 * YOUNG_OBJECTS)]
+print(json.dumps({"gone": knot() is None, "frozen": gc.get_freeze_count()}))
+"""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    process = ServerProcess(tmp_path / "data")
+    process.start()
+    yield process
+    process.stop()
+
+
+def test_what_was_made_before_is_set_aside_and_what_comes_after_is_collected() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", PROBE], capture_output=True, check=True, timeout=60
+    )
+    found = json.loads(said.stdout)
+    assert found["gone"]
+    assert found["frozen"] > 1000
+
+
+def test_serve_collects_rarely(server: ServerProcess) -> None:
+    task_id = server.create("collector")
+    server.wait_over(task_id)
+    result = server.log_of(task_id)[-1]["data"]["result"]
+    assert result["threshold"] == YOUNG_OBJECTS
+    assert result["frozen"] > 1000
+
+
+def test_an_application_that_embeds_us_keeps_its_own_settings() -> None:
+    before = (gc.get_threshold(), gc.get_freeze_count())
+    with TestClient(TaskPush(settings=Settings(store="memory"))):
+        assert (gc.get_threshold(), gc.get_freeze_count()) == before
