@@ -101,3 +101,16 @@ def test_revs_rise_over_a_clock_set_back_and_over_a_restored_backup() -> None:
     assert first_rev(used, NOW - timedelta(days=3)) > used
     assert first_rev(0, NOW + timedelta(seconds=1)) > used
     assert first_rev(0, datetime(2242, 1, 1, tzinfo=UTC)) < 2**53
+
+
+@pytest.mark.parametrize("microsecond", [0, 5, 120_000, 999_999])
+def test_a_timestamp_always_has_six_places(microsecond: int) -> None:
+    now = NOW.replace(microsecond=microsecond)
+    _, (event,) = seal(Decision(RECORD, (_line(),)), epoch="e", now=now)
+    assert json.loads(event.body)["timestamp"] == now.isoformat(timespec="microseconds")
+
+
+def test_only_the_head_of_a_record_moves() -> None:
+    record, (event,) = seal(Decision(RECORD, (_line(),)), epoch="e", now=NOW)
+    assert record == replace(RECORD, head=event.position, last_event_at=NOW)
+    assert RECORD.head.seq == 0

@@ -5,6 +5,7 @@ Source of the rules: protocol section 1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -31,7 +32,7 @@ def seal(decision: Decision, *, epoch: str, now: datetime) -> tuple[TaskRecord, 
         _sealed(record, event, seq, epoch, timestamp)
         for seq, event in enumerate(decision.events, record.head.seq + 1)
     ]
-    return replace(record, head=events[-1].position, last_event_at=timestamp), events
+    return record.moved(events[-1].position, timestamp), events
 
 
 def seal_volatile(
@@ -43,7 +44,8 @@ def seal_volatile(
     """
     event, attachment = _detached(event)
     timestamp = max(now, record.last_event_at or now)
-    body = _encoded(record, event, timestamp, attempt=record.attempt, seq=None, rev=rev)
+    numbers = {"attempt": record.attempt, "seq": None, "rev": rev}
+    body = _encoded(record.task_id, event, timestamp, numbers)
     volatile = VolatileEvent(
         task_id=record.task_id,
         attempt=record.attempt,
@@ -75,8 +77,10 @@ def _sealed(
         seq=seq,
         epoch=epoch,
         event_type=event.event_type,
-        body=_encoded(record, event, timestamp, attempt=attempt, seq=seq, epoch=epoch),
-        final=event.data.get("final") is True and event.event_type is EventType.STATUS_CHANGE,
+        body=_encoded(
+            record.task_id, event, timestamp, {"attempt": attempt, "seq": seq, "epoch": epoch}
+        ),
+        final=event.event_type is EventType.STATUS_CHANGE and event.data.get("final") is True,
     )
 
 
@@ -93,13 +97,16 @@ def _detached(event: NewEvent) -> tuple[NewEvent, bytes | None]:
     return replace(event, data={**event.data, "content": ATTACHED}), content
 
 
-def _encoded(record: TaskRecord, event: NewEvent, timestamp: datetime, **numbers: Any) -> bytes:
+def _encoded(
+    task_id: str, event: NewEvent, timestamp: datetime, numbers: Mapping[str, Any]
+) -> bytes:
     body = orjson.dumps(
         {
-            "task_id": record.task_id,
-            "event_type": event.event_type.value,
+            "task_id": task_id,
+            "event_type": event.event_type,
             "data": event.data,
-            "timestamp": timestamp.isoformat(timespec="microseconds"),
+            # The encoder writes moments much faster, but whole seconds without their zeros.
+            "timestamp": timestamp if timestamp.microsecond else _whole_second(timestamp),
             **numbers,
         }
     )
@@ -109,3 +116,7 @@ def _encoded(record: TaskRecord, event: NewEvent, timestamp: datetime, **numbers
             code="payload_too_large",
         )
     return body
+
+
+def _whole_second(timestamp: datetime) -> str:
+    return timestamp.isoformat(timespec="microseconds")

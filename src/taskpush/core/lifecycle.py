@@ -7,11 +7,11 @@ inside its transaction, so a decision is always made on the newest committed sta
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import JsonValue
 
@@ -66,8 +66,7 @@ TRANSITIONS: Final[Mapping[tuple[Status, Command], Status]] = MappingProxyType(
 """The one table of legal moves; a running task that is asked to cancel runs until it stops."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What a command makes of a task: the record to keep and the events to append."""
 
     record: TaskRecord
@@ -201,7 +200,7 @@ def fail(
         )
         said = ErrorReport(error=error.error, error_type=error.error_type, code=error.code)
         ended = _ended(present, event, now, error=error, failures=failures)
-        return replace(ended, events=(NewEvent(EventType.ERROR, said.to_data()), *ended.events))
+        return Decision(ended.record, (NewEvent(EventType.ERROR, said.to_data()), *ended.events))
 
     return decide
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from taskpush.core.lifecycle import Decide
 from taskpush.core.retention import FinishedTask
@@ -30,8 +30,7 @@ KEY_LIFETIME: Final = timedelta(hours=24)
 NO_LIMITS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """What one write made true."""
 
     record: TaskRecord

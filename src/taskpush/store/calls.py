@@ -6,14 +6,14 @@ from asyncio import Future
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from taskpush.core.lifecycle import Decide
 from taskpush.models.task import TaskRecord
 from taskpush.store.base import KEY_LIFETIME, Commit, Created, IdempotencyKey
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One call of `Store.write`."""
 
     task_id: str
@@ -88,8 +88,7 @@ class KeptKey:
         return now - self.created_at >= KEY_LIFETIME
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A task's record, and its place in the order of creation: what the database keys it by."""
 
     order: int

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
@@ -35,8 +35,7 @@ REV_BLOCK: Final = 1 << 20
 """How many revs are reserved on disk at a time, so that a rev costs no write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """What one decision makes of one task."""
 
     entry: Entry

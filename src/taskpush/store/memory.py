@@ -404,9 +404,8 @@ class MemoryStore(Store):
         for _, volatile in batch.latest:
             entry = self._entries[volatile.task_id]
             latest = {**entry.record.latest, volatile.event_type: volatile}
-            self._entries[volatile.task_id] = replace(
-                entry, record=replace(entry.record, latest=latest)
-            )
+            record = replace(entry.record, latest=latest)
+            self._entries[volatile.task_id] = Entry(entry.order, record)
         for task_id, row in sorted(batch.rows.items(), key=lambda item: item[1].changed):
             # Anew, at the end.
             self._changed.pop(task_id, None)
