@@ -25,7 +25,8 @@ from taskpush.store.schema import migrate
 
 BUSY_TIMEOUT_MS: Final = 250
 """Nothing of ours competes for the file; whatever does must not hold the event loop for long."""
-CHECKPOINT_PAGES: Final = 1000
+CHECKPOINT_PAGES: Final = 4000
+"""Sixteen megabytes: a page that many events are written to is moved once for all of them."""
 CACHE_KIB: Final = 32 * 1024
 """Running tasks append to a page each; a batch over many tasks must find them in memory."""
 SHRINK_PAGES: Final = 256
