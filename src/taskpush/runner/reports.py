@@ -18,7 +18,7 @@ import orjson
 
 from taskpush.core.progress import BadReport, ProgressReport
 from taskpush.models.events import MAX_EVENT_BYTES, EventType
-from taskpush.models.values import MAX_DEPTH, is_clean_text, joined, value_problems
+from taskpush.models.values import MAX_DEPTH, is_clean_text, is_safe_number, joined, value_problems
 
 MAX_DATA_BYTES: Final = MAX_EVENT_BYTES - 512
 """Room for `data`: the rest of an envelope is under 512 bytes."""
@@ -42,6 +42,7 @@ _LEVELS: Final = {
     "critical": "error",
 }
 _PLAIN_TYPES: Final = frozenset({str, int, float, bool, NoneType})
+_FIGURE_TYPES: Final = frozenset({int, float})
 _SHORT_TEXT: Final = 1024
 _CUT_MARK: Final = " … [cut]"
 
@@ -117,12 +118,11 @@ def log_line(
 def iteration(i: object, metrics: object) -> tuple[Iteration | None, list[str]]:
     """The event of one `ctx.iteration` (None: it cannot travel), and what was left out of it."""
     number = plain(i)
-    problems = [
-        *([] if type(number) is int else [f"iteration: a {type(number).__name__} is no integer"]),
-        *value_problems(number, "iteration"),
-    ]
-    if problems:
-        return None, problems
+    if type(number) is not int or not is_safe_number(number):
+        said = (
+            [] if type(number) is int else [f"iteration: a {type(number).__name__} is no integer"]
+        )
+        return None, [*said, *value_problems(number, "iteration")]
     kept, left_out = _metrics(metrics)
     data = {"iteration": number, "metrics": kept}
     size_bytes = encoded_size(data)
@@ -221,12 +221,24 @@ def _source(name: str, content: object) -> Path | bytes:
 def _metrics(metrics: object) -> tuple[dict[str, Any], list[str]]:
     if metrics is None:
         return {}, []
+    if type(metrics) is dict and _are_figures(metrics):
+        return metrics.copy(), []
     if not isinstance(metrics, Mapping):
         return {}, [f"metrics: a {type(metrics).__name__} is no mapping"]
     kept, problems = travelling(metrics, "metrics")
     for name in [name for name, value in kept.items() if not _is_number(value)]:
         problems.append(f"metrics.{name}: a {type(kept.pop(name)).__name__} is no number")
     return kept, problems
+
+
+def _are_figures(metrics: Mapping[Any, Any]) -> bool:
+    """Whether all of it travels as it is: so it mostly is, and nothing has to be looked into."""
+    for name, value in metrics.items():
+        if type(name) is not str or not name.isascii():
+            return False
+        if type(value) not in _FIGURE_TYPES or not is_safe_number(value):
+            return False
+    return True
 
 
 def travelling(values: Mapping[Any, object], where: str) -> tuple[dict[str, Any], list[str]]:
