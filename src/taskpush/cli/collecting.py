@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 from typing import Final
 
-YOUNG_OBJECTS: Final = 10_000
+YOUNG_OBJECTS: Final = 50_000
 """So many more objects than at the last look, by default 700: the events of one moment are no
 reason to look, for they are freed without."""
 
