@@ -94,7 +94,7 @@ def _detached(event: NewEvent) -> tuple[NewEvent, bytes | None]:
             f"a picture of {len(content)} bytes exceeds {MAX_PICTURE_BYTES}",
             code="payload_too_large",
         )
-    return replace(event, data={**event.data, "content": ATTACHED}), content
+    return event._replace(data={**event.data, "content": ATTACHED}), content
 
 
 def _encoded(

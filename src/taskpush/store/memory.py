@@ -496,7 +496,7 @@ def _without_preview(entry: Entry) -> Entry:
         return entry
     latest = dict(record.latest)
     del latest[EventType.PREVIEW]
-    return replace(entry, record=replace(record, latest=latest))
+    return entry._replace(record=replace(record, latest=latest))
 
 
 async def _do_nothing() -> None:
