@@ -59,6 +59,27 @@ async def collector(ctx: TaskContext) -> dict[str, int]:
     return {"threshold": gc.get_threshold()[0], "frozen": gc.get_freeze_count()}
 
 
+class FloodParams(BaseModel):
+    """How many steps, how long each waits, how much it logs and how often it reports progress."""
+
+    steps: int = Field(default=100, ge=0, le=100_000)
+    pause_s: float = Field(default=0.02, ge=0, le=60)
+    line_chars: int = Field(default=2000, ge=0, le=16_000)
+    reports: int = Field(default=5, ge=0)
+
+
+@push.task("flood", concurrency=500)
+async def flood(ctx: TaskContext, params: FloodParams) -> int:
+    """An async job that says more than a slow watcher takes."""
+    for step in range(1, params.steps + 1):
+        await asyncio.sleep(params.pause_s)
+        for part in range(params.reports):
+            ctx.progress(step - 1 + (part + 1) / params.reports, params.steps)
+            ctx.stats(step=step, part=part)
+        await ctx.log("x" * params.line_chars, step=step)
+    return params.steps
+
+
 class ComputeParams(BaseModel):
     """How long to compute, and a file that a worker touches while it lives."""
 

@@ -12,9 +12,10 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
+import psutil
 
 ROOT = Path(__file__).parents[2]
 START_WITHIN_S = 30.0
@@ -29,16 +30,25 @@ def free_port() -> int:
 
 
 class ServerProcess:
-    """`taskpush serve` in a process of its own, always on the same port and data folder."""
+    """`taskpush serve` in a process of its own, always on the same port and data folder.
+
+    With `plain_asgi` the same application under uvicorn as it comes, without our `--ws`.
+    """
 
     def __init__(
-        self, data: Path, *, app: str = "tests.support.kinds:push", args: tuple[str, ...] = ()
+        self,
+        data: Path,
+        *,
+        app: str = "tests.support.kinds:push",
+        args: tuple[str, ...] = (),
+        plain_asgi: bool = False,
     ) -> None:
         self.data = data
         self.port = free_port()
         self.log_path = data.parent / f"{data.name}.log"
         self._app = app
         self._args = args
+        self.plain_asgi = plain_asgi
         # None while it does not run.
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -60,15 +70,11 @@ class ServerProcess:
         """Start it, and return when it is ready."""
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "taskpush", "serve", self._app),
-                    *("--port", str(self.port), "--data", str(self.data)),
-                    *self._args,
-                ],
+                [sys.executable, "-m", *self._command(), *self._args],
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env=os.environ | {"PYTHONUNBUFFERED": "1", "TASKPUSH_DATA": str(self.data)},
             )
         deadline = time.monotonic() + START_WITHIN_S
         while (problem := self._not_ready()) is not None:
@@ -76,6 +82,20 @@ class ServerProcess:
             if code is not None or time.monotonic() > deadline:
                 raise AssertionError(f"not started ({problem}, exit code {code}):\n{self.log}")
             time.sleep(0.02)  # Another process: there is nothing to await but its answer.
+
+    def _command(self) -> tuple[str, ...]:
+        port = ("--port", str(self.port))
+        if not self.plain_asgi:
+            return ("taskpush", "serve", self._app, *port, "--data", str(self.data))
+        quiet = ("--log-level", "warning", "--timeout-graceful-shutdown", "3")
+        return ("uvicorn", self._app, *port, "--ws", "websockets-sansio", *quiet)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def kill(self) -> None:
         """kill -9, of the server's process alone."""
@@ -101,6 +121,18 @@ class ServerProcess:
             raise AssertionError(f"the server did not stop:\n{self.log[-5000:]}") from None
         self._process = None
         return code
+
+    @property
+    def rss_bytes(self) -> int:
+        """The memory of its process."""
+        rss: int = psutil.Process(self.pid).memory_info().rss
+        return rss
+
+    @property
+    def peer_ports(self) -> set[int]:
+        """The ports that it has connections from."""
+        connections = psutil.Process(self.pid).net_connections("tcp")
+        return {it.raddr.port for it in connections if it.status == psutil.CONN_ESTABLISHED}
 
     def call(
         self,

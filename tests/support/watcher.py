@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, Protocol
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
@@ -17,6 +17,32 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 
 PREFIX: Final = "42/tasks,"
 ACK: Final = "43/tasks,"
+
+
+class TaskSocket(Protocol):
+    """A connection in the `/tasks` namespace, whatever its transport."""
+
+    async def event(self) -> tuple[str, Any]:
+        """The next event: its name (or `ack`) and its argument."""
+        ...
+
+    async def emit(self, name: str, payload: Any, ack: int | None = None) -> None:
+        """Send an event."""
+        ...
+
+
+Door = Callable[[int], AbstractAsyncContextManager[TaskSocket]]
+"""Opens a connection to a port."""
+
+
+def decoded(packet: str) -> tuple[str, Any]:
+    """An event of the namespace: its name (or `ack`) and its argument."""
+    if packet.startswith(ACK):
+        start = packet.index("[")
+        return "ack", orjson.loads(packet[start:])[0]
+    assert packet.startswith(PREFIX), packet
+    name, argument = orjson.loads(packet[len(PREFIX) :])
+    return name, argument
 
 
 class RawSocket:
@@ -37,13 +63,7 @@ class RawSocket:
 
     async def event(self) -> tuple[str, Any]:
         """The next event of the namespace: its name (or `ack`) and its argument."""
-        packet = await self.packet()
-        if packet.startswith(ACK):
-            start = packet.index("[")
-            return "ack", orjson.loads(packet[start:])[0]
-        assert packet.startswith(PREFIX), packet
-        name, argument = orjson.loads(packet[len(PREFIX) :])
-        return name, argument
+        return decoded(await self.packet())
 
     async def emit(self, name: str, payload: Any, ack: int | None = None) -> None:
         """Send an event."""
@@ -84,8 +104,9 @@ async def raw_socket(
 class Watcher:
     """Watches tasks through cuts and restarts, and keeps every envelope as it came."""
 
-    def __init__(self, port: int, task_ids: Iterable[str] = ()) -> None:
+    def __init__(self, port: int, task_ids: Iterable[str] = (), *, door: Door = raw_socket) -> None:
         self.port = port
+        self._door = door
         self.task_ids = list(task_ids)
         self.received: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.resyncs: list[dict[str, Any]] = []
@@ -94,7 +115,7 @@ class Watcher:
         self._positions: dict[str, dict[str, Any]] = {}
         self._changed = asyncio.Event()
         # None while it is not connected.
-        self._socket: RawSocket | None = None
+        self._socket: TaskSocket | None = None
 
     async def add(self, task_id: str) -> None:
         """Watch one more task."""
@@ -106,7 +127,7 @@ class Watcher:
         """Connect, watch, and come back after every loss; until cancelled."""
         while True:
             try:
-                async with raw_socket(self.port) as self._socket:
+                async with self._door(self.port) as self._socket:
                     for task_id in tuple(self.task_ids):
                         await self._subscribe(self._socket, task_id)
                     while True:
@@ -132,7 +153,7 @@ class Watcher:
                 return bool(event["data"]["final"] or event["data"]["status"] == "interrupted")
         return False
 
-    async def _subscribe(self, socket: RawSocket, task_id: str) -> None:
+    async def _subscribe(self, socket: TaskSocket, task_id: str) -> None:
         position = self._positions.get(task_id)
         after = {} if position is None else {"after": position}
         await socket.emit("subscribe", {"task_id": task_id, **after})
