@@ -49,6 +49,7 @@ def test_nothing_is_compressed_unless_somebody_says_above_which_size(
         ("KEEP_TASKS_BYTES", "much", "no size"),
         ("KEEP_LOGS_COUNT", "-1", "greater than or equal to 0"),
         ("RETENTION_INTERVAL_S", "0", "greater than 0"),
+        ("OUTBOX_BYTES", "100", "greater than or equal to 4096"),
     ],
 )
 def test_what_is_no_limit_is_refused(

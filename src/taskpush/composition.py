@@ -18,6 +18,7 @@ from taskpush.api.application import build
 from taskpush.api.services import Services
 from taskpush.api.sse import Streams
 from taskpush.clock import SystemClock
+from taskpush.push.dispatch import Dispatcher
 from taskpush.push.plane import PushPlane
 from taskpush.runner.base import Runner
 from taskpush.runner.inprocess import InProcessRunner
@@ -83,7 +84,11 @@ async def start(
     telemetry = Telemetry(log_to(logging.getLogger("taskpush")))
     clock = SystemClock()
     store, blobs = _stores(settings, clock, telemetry, stack)
-    plane = PushPlane(store)
+    plane = PushPlane(
+        store,
+        Dispatcher(outboxes_bytes=settings.outboxes_bytes),
+        outbox_bytes=settings.outbox_bytes,
+    )
     keeper = QueueKeeper(store, registry, clock, telemetry)
     store.listen(keeper.on_commit)
     await store.open()

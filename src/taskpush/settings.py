@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from taskpush.core.quantities import parse_duration, parse_size
 from taskpush.core.retention import Keep, Retention
+from taskpush.push.dispatch import OUTBOXES_BYTES
+from taskpush.push.outbox import OUTBOX_BYTES
 
 
 def _origin(text: str) -> str:
@@ -72,6 +74,13 @@ class Settings(BaseSettings):
     compress_above: Size | None = Field(
         default=None,
         description="Compress events of more bytes, for clients that take it; none by default.",
+    )
+    outbox_bytes: Annotated[Size, Field(ge=4096)] = Field(
+        default=OUTBOX_BYTES, description="What may wait for one watcher that does not keep up."
+    )
+    outboxes_bytes: Annotated[Size, Field(ge=4096)] = Field(
+        default=OUTBOXES_BYTES,
+        description="What may wait for all watchers together; above it the slowest are cut off.",
     )
 
     keep_tasks_age: Age | None = Field(

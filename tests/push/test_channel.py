@@ -160,15 +160,19 @@ class _Scene:
 
 @asynccontextmanager
 async def _scene(
-    *, stalled_after_s: float = 60, budget_bytes: int = 2**30, **limits: Any
+    *,
+    stalled_after_s: float = 60,
+    outboxes_bytes: int = 2**30,
+    outbox_bytes: int = 2**18,
+    **limits: Any,
 ) -> AsyncIterator[_Scene]:
     store = MemoryStore(clock=SystemClock(), telemetry=Telemetry())
     peer = _Peer()
     await store.open()
     dispatcher = Dispatcher(
-        stalled_after_s=stalled_after_s, budget_bytes=budget_bytes, look_every_s=0.01
+        stalled_after_s=stalled_after_s, outboxes_bytes=outboxes_bytes, look_every_s=0.01
     )
-    plane = PushPlane(store, dispatcher)
+    plane = PushPlane(store, dispatcher, outbox_bytes=outbox_bytes)
     hub = plane.hub
     channel = Channel(plane, peer, **limits)
     peer.on_room = channel.flush
@@ -235,7 +239,7 @@ async def test_somebody_elses_task_is_answered_like_one_that_was_never_created()
 
 
 async def test_a_reader_that_retention_overtook_is_told_and_goes_on() -> None:
-    async with _scene(limit_bytes=20_000) as scene:
+    async with _scene(outbox_bytes=20_000) as scene:
         scene.create()
         await scene.subscribe()
         await scene.peer.until_seq(2)
@@ -268,7 +272,7 @@ async def test_a_trimmed_log_is_watched_from_its_oldest_event() -> None:
 
 
 async def test_a_slow_peer_costs_its_outbox_and_gets_everything_when_it_reads() -> None:
-    async with _scene(limit_bytes=20_000) as scene:
+    async with _scene(outbox_bytes=20_000) as scene:
         scene.create()
         await scene.subscribe()
         await scene.peer.until_seq(2)
@@ -328,7 +332,7 @@ async def test_a_flood_of_pictures_costs_a_slow_peer_one_and_no_logged_event() -
 
 
 async def test_a_slow_subscription_does_not_hold_up_the_others_of_its_connection() -> None:
-    async with _scene(limit_bytes=20_000) as scene:
+    async with _scene(outbox_bytes=20_000) as scene:
         scene.create()
         scene.create(OTHER)
         await scene.say(500, size=1000)
@@ -341,7 +345,7 @@ async def test_a_slow_subscription_does_not_hold_up_the_others_of_its_connection
 
 
 async def test_answers_wait_for_a_peer_that_does_not_read() -> None:
-    async with _scene(limit_bytes=1000) as scene:
+    async with _scene(outbox_bytes=1000) as scene:
         scene.peer.stop_reading()
         scene.channel.say("large", {"x": "y" * 70_000})
         scene.channel.say("large", {"x": "y" * 70_000})
@@ -375,7 +379,7 @@ async def test_a_peer_that_reads_slowly_is_not_cut_off() -> None:
 
 
 async def test_above_the_budget_of_all_the_one_that_stands_still_longest_goes() -> None:
-    async with _scene(budget_bytes=10_000) as scene:
+    async with _scene(outboxes_bytes=10_000) as scene:
         scene.create()
         scene.peer.stop_reading()
         scene.channel.say("large", {"x": "y" * 9_000})

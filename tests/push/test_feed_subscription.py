@@ -88,7 +88,8 @@ class Scene:
 
     def connect(self, *, limit_bytes: int = 256 * 1024) -> tuple[Channel, Peer]:
         peer = Peer()
-        channel = Channel(self.plane, peer, limit_bytes=limit_bytes)
+        self.plane.outbox_bytes = limit_bytes
+        channel = Channel(self.plane, peer)
         peer.on_room = channel.wake
         self.channels.append(channel)
         return channel, peer

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Self
@@ -42,6 +43,7 @@ class ServerProcess:
         app: str = "tests.support.kinds:push",
         args: tuple[str, ...] = (),
         plain_asgi: bool = False,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.data = data
         self.port = free_port()
@@ -49,6 +51,10 @@ class ServerProcess:
         self._app = app
         self._args = args
         self.plain_asgi = plain_asgi
+        self._settings = {
+            f"TASKPUSH_{name.upper()}": value
+            for name, value in {"data": str(data), **(settings or {})}.items()
+        }
         # None while it does not run.
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -74,7 +80,7 @@ class ServerProcess:
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONUNBUFFERED": "1", "TASKPUSH_DATA": str(self.data)},
+                env=os.environ | self._settings | {"PYTHONUNBUFFERED": "1"},
             )
         deadline = time.monotonic() + START_WITHIN_S
         while (problem := self._not_ready()) is not None:
@@ -127,6 +133,12 @@ class ServerProcess:
         """The memory of its process."""
         rss: int = psutil.Process(self.pid).memory_info().rss
         return rss
+
+    @property
+    def descriptors(self) -> int:
+        """How many files and sockets it has open."""
+        number: int = psutil.Process(self.pid).num_fds()
+        return number
 
     @property
     def peer_ports(self) -> set[int]:

@@ -18,7 +18,7 @@ from taskpush.errors import NotFound, PositionGone, StoreUnavailable, TaskPushEr
 from taskpush.models.position import WirePosition
 from taskpush.models.task import TaskRecord
 from taskpush.push.link import Link
-from taskpush.push.outbox import DEFAULT_LIMIT_BYTES, Message, Outbox, Outgoing, Reply
+from taskpush.push.outbox import Message, Outbox, Outgoing, Reply
 from taskpush.push.plane import PushPlane
 from taskpush.push.subscription import Subscription
 
@@ -70,7 +70,6 @@ class Channel:
         plane: PushPlane,
         link: Link,
         *,
-        limit_bytes: int = DEFAULT_LIMIT_BYTES,
         pending_for_s: float = PENDING_FOR_S,
         on_settled: Callable[[], None] | None = None,
     ) -> None:
@@ -79,7 +78,7 @@ class Channel:
         self._pending_for_s = pending_for_s
         # Called when everything that was committed so far has been written.
         self._on_settled = on_settled
-        self.outbox = Outbox(limit_bytes)
+        self.outbox = Outbox(plane.outbox_bytes)
         self._marked = False
         self._closed = False
         self._subscriptions: dict[str, Subscription] = {}
@@ -97,6 +96,15 @@ class Channel:
 
     def __contains__(self, name: str) -> bool:
         return name in self._subscriptions or name in self._sources
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """What may wait for this peer, and for all peers together."""
+        plane = self._plane
+        return {
+            "outbox_bytes": plane.outbox_bytes,
+            "outboxes_bytes": plane.dispatcher.outboxes_bytes,
+        }
 
     def say(self, name: str, payload: Mapping[str, Any]) -> None:
         """Send an event of the protocol beside `task_update`."""

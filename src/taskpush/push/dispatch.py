@@ -15,8 +15,8 @@ SHORTEST_PAUSE_S: Final = 0.001
 """Timers of the event loop are no finer."""
 LOOK_EVERY_S: Final = 1.0
 STALLED_AFTER_S: Final = 10.0
-BUDGET_BYTES: Final = 256 * 1024 * 1024
-"""What may wait for all peers of this process together."""
+OUTBOXES_BYTES: Final = 256 * 1024 * 1024
+"""What may wait for all connections together, unless the settings say otherwise."""
 
 
 class Backlog(Protocol):
@@ -55,18 +55,18 @@ class Dispatcher:
     is sent in one write each: the more there is to send, the less each event costs.
 
     A peer that has taken nothing for `stalled_after_s` although something waits is aborted. When
-    more than `budget_bytes` wait for all together, those go first that have stood still longest.
+    more than `outboxes_bytes` wait for all together, those go first that have stood still longest.
     """
 
     def __init__(
         self,
         *,
         stalled_after_s: float = STALLED_AFTER_S,
-        budget_bytes: int = BUDGET_BYTES,
+        outboxes_bytes: int = OUTBOXES_BYTES,
         look_every_s: float = LOOK_EVERY_S,
     ) -> None:
         self._stalled_after_s = stalled_after_s
-        self._budget_bytes = budget_bytes
+        self.outboxes_bytes = outboxes_bytes
         self._look_every_s = min(look_every_s, stalled_after_s / 2)
         self._marked: list[Backlog] = []
         self._not_before = 0.0
@@ -139,7 +139,7 @@ class Dispatcher:
         slowest = sorted(self._progress.items(), key=lambda item: item[1].since)
         for member, seen in slowest:
             stalled = now - seen.since >= self._stalled_after_s
-            if not stalled and total <= self._budget_bytes:
+            if not stalled and total <= self.outboxes_bytes:
                 return
             total -= member.waiting_bytes
             member.abort()

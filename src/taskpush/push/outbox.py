@@ -8,7 +8,8 @@ from typing import Final
 from taskpush.models.events import EventType
 from taskpush.models.task import LoggedEvent, VolatileEvent
 
-DEFAULT_LIMIT_BYTES: Final = 256 * 1024
+OUTBOX_BYTES: Final = 256 * 1024
+"""What may wait for one connection, unless the settings say otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Outbox:
 
     __slots__ = ("_limit_bytes", "_queue", "_volatile", "size_bytes")
 
-    def __init__(self, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+    def __init__(self, limit_bytes: int = OUTBOX_BYTES) -> None:
         self._limit_bytes = limit_bytes
         # A list, since an empty deque takes ten times as much memory, and mostly it is empty.
         self._queue: list[LoggedEvent | Message | Reply | _Slot] = []

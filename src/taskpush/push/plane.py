@@ -5,15 +5,26 @@ from __future__ import annotations
 from taskpush.push.dispatch import Dispatcher
 from taskpush.push.feed import FeedHub
 from taskpush.push.hub import Hub
+from taskpush.push.outbox import OUTBOX_BYTES
 from taskpush.push.reads import ReplayReader
 from taskpush.store.base import Store
 
 
 class PushPlane:
-    """The hubs that events and changes come in by, the reader of what is past, the dispatcher."""
+    """The hubs that events and changes come in by, the reader of what is past, the dispatcher.
 
-    def __init__(self, store: Store, dispatcher: Dispatcher | None = None) -> None:
+    `outbox_bytes` is what may wait for one connection; what may wait for all is the dispatcher's.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        dispatcher: Dispatcher | None = None,
+        *,
+        outbox_bytes: int = OUTBOX_BYTES,
+    ) -> None:
         self.store = store
+        self.outbox_bytes = outbox_bytes
         self.hub = Hub()
         self.feeds = FeedHub(store)
         self.reader = ReplayReader(store)

@@ -15,7 +15,6 @@ from taskpush.models.commands import CancelTask, SocketCancel, Subscribe, Unsubs
 from taskpush.models.events import MAX_EVENT_BYTES
 from taskpush.models.feed import SubscribeFeed, UnsubscribeFeed
 from taskpush.push.channel import Channel
-from taskpush.push.outbox import DEFAULT_LIMIT_BYTES
 from taskpush.sockets.guard import Event
 from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.service import TaskService, problems_of
@@ -64,7 +63,7 @@ class TasksNamespace:
                 "limits": {
                     "subscriptions": MAX_SUBSCRIPTIONS,
                     "event_bytes": MAX_EVENT_BYTES,
-                    "outbox_bytes": DEFAULT_LIMIT_BYTES,
+                    **connection.channel.limits,
                 },
             },
         )
