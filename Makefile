@@ -6,7 +6,7 @@ BIN := .venv/bin
 ASSETS := src/taskpush/api/static/vendor/versions.json
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup setup-test setup-bench demo test test-full bench bench-quick check lint fmt lock clean
+.PHONY: help setup setup-test setup-bench demo test test-full soak bench bench-quick check lint fmt lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -46,6 +46,9 @@ test: setup-test check ## checks and tests
 
 test-full: setup-test check ## the slow tests too
 	@$(BIN)/pytest -q -m "full or not full"
+
+soak: setup ## ten minutes of steady load (SECONDS=600); fails when the server grows under it
+	@$(BIN)/python -m tests.soak $(if $(SECONDS),--seconds $(SECONDS))
 
 bench: setup-bench ## measure taskpush beside its peers; about an hour, best on an idle machine
 	@$(BIN)/python -m bench

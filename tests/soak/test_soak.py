@@ -1,0 +1,28 @@
+"""A short soak: what is left over when the load is gone. `make soak` sees slow growth, too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.soak.measuring import Sample, slope_per_min
+from tests.soak.soak import Bounds, soak, soak_server
+
+# In its first minute a server fills its caches, and half a minute of a changing load has a slope.
+FIRST_MINUTE = Bounds(rss_kib_per_min=128 * 1024, descriptors_per_min=60, asyncio_tasks_per_min=120)
+
+
+@pytest.mark.timeout(180)
+async def test_the_server_does_not_grow_under_a_steady_load(tmp_path: Path) -> None:
+    with soak_server(tmp_path / "data") as server:
+        done = await soak(server, seconds=20, warm_up_s=10, tasks=20, watchers=60)
+    assert done.growth_beyond(FIRST_MINUTE) == []
+    assert done.tally.cancelled > 0
+    assert done.tally.watches > 60
+
+
+def test_the_slope_is_the_growth_of_a_minute() -> None:
+    samples = [Sample(second, 1000 + 3 * second, 5, 7, 0) for second in range(0, 60, 2)]
+    assert slope_per_min(samples, lambda it: it.rss_kib) == pytest.approx(180)
+    assert slope_per_min(samples, lambda it: it.descriptors) == pytest.approx(0)
