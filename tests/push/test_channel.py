@@ -39,6 +39,8 @@ class _Peer:
         self.sent: list[Outgoing] = []
         self.aborted = asyncio.Event()
         self.reading = True
+        # What the link has taken, and the peer has not.
+        self.on_its_way_bytes = 0
         # Where the channel is told that there is room again.
         self.on_room: Callable[[], None] = lambda: None
         self._arrived = asyncio.Event()
@@ -49,7 +51,7 @@ class _Peer:
 
     @property
     def waiting_bytes(self) -> int:
-        return 0
+        return self.on_its_way_bytes
 
     @property
     def taken_bytes(self) -> int:
@@ -329,6 +331,23 @@ async def test_a_flood_of_pictures_costs_a_slow_peer_one_and_no_logged_event() -
         await scene.peer.until_seq(102)
         assert scene.peer.seqs() == list(range(1, 103))
         assert scene.peer.previews() == [newest]
+
+
+async def test_what_waits_on_the_link_counts_towards_the_outbox() -> None:
+    async with _scene(outbox_bytes=20_000) as scene:
+        scene.create()
+        await scene.subscribe()
+        await scene.peer.until_seq(2)
+        scene.peer.stop_reading()
+        scene.peer.on_its_way_bytes = 15_000
+        for _ in range(50):
+            await scene.say(size=1000)
+            await asyncio.sleep(0)
+        assert 20_000 < scene.channel.waiting_bytes < 23_000
+        scene.peer.on_its_way_bytes = 0
+        scene.peer.go_on_reading()
+        await scene.peer.until_seq(52)
+        assert scene.peer.seqs() == list(range(1, 53))
 
 
 async def test_a_slow_subscription_does_not_hold_up_the_others_of_its_connection() -> None:

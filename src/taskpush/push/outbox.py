@@ -53,7 +53,7 @@ class Outbox:
     client, of which it can only have as many as it asks for.
     """
 
-    __slots__ = ("_limit_bytes", "_queue", "_volatile", "size_bytes")
+    __slots__ = ("_limit_bytes", "_queue", "_volatile", "link_bytes", "size_bytes")
 
     def __init__(self, limit_bytes: int = OUTBOX_BYTES) -> None:
         self._limit_bytes = limit_bytes
@@ -61,6 +61,8 @@ class Outbox:
         self._queue: list[LoggedEvent | Message | Reply | _Slot] = []
         self._volatile: dict[tuple[str, EventType], _Slot] = {}
         self.size_bytes = 0
+        # What was taken and still waits on the link; it counts towards the limit.
+        self.link_bytes = 0
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -68,12 +70,12 @@ class Outbox:
     @property
     def has_room(self) -> bool:
         """Whether events may be put: a full outbox stops being filled."""
-        return self.size_bytes < self._limit_bytes
+        return self.size_bytes + self.link_bytes < self._limit_bytes
 
     @property
     def wants_replay(self) -> bool:
         """Whether it has drained enough for another page of replay."""
-        return self.size_bytes <= self._limit_bytes // 2
+        return self.size_bytes + self.link_bytes <= self._limit_bytes // 2
 
     def put(self, item: Outgoing) -> None:
         """Append."""
