@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.soak.soak import Bounds, Soak, soak, soak_server
 
 WARM_UP_S = 120.0
-BOUNDS = Bounds(rss_kib_per_min=512, descriptors_per_min=4, asyncio_tasks_per_min=6)
+BOUNDS = Bounds(own_kib_per_min=512, descriptors_per_min=4, asyncio_tasks_per_min=6)
 
 
 async def _run(seconds: float) -> Soak:
@@ -32,11 +32,13 @@ def main() -> None:
     print(f"{tally.watches} watches, {tally.events} events received, none missing")
     for name, at in (("before", done.before), ("after", done.after)):
         print(
-            f"at rest {name}: {at.rss_kib / 1024:.1f} MiB, {at.descriptors} descriptors,"
+            f"at rest {name}: {at.rss_kib / 1024:.1f} MiB"
+            f" (SQLite {at.sqlite_kib / 1024:.1f}), {at.descriptors} descriptors,"
             f" {at.asyncio_tasks} asyncio tasks, {at.objects} objects"
         )
     print(
         f"slope a minute: memory {done.rss_kib_per_min:+.0f} KiB,"
+        f" without SQLite's caches {done.own_kib_per_min:+.0f} KiB,"
         f" descriptors {done.descriptors_per_min:+.2f},"
         f" asyncio tasks {done.asyncio_tasks_per_min:+.2f}"
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 
+import apsw
+
 from taskpush import TaskContext
 from tests.support.kinds import push
 
@@ -13,6 +15,10 @@ __all__ = ["push"]
 
 @push.task("census")
 async def census(ctx: TaskContext) -> dict[str, int]:
-    """How many asyncio tasks there are beside its own, and how many objects."""
+    """How many asyncio tasks and objects there are, and the memory of SQLite's page caches."""
     gc.collect()
-    return {"asyncio_tasks": len(asyncio.all_tasks()), "objects": len(gc.get_objects())}
+    return {
+        "asyncio_tasks": len(asyncio.all_tasks()),
+        "objects": len(gc.get_objects()),
+        "sqlite_bytes": apsw.status(apsw.SQLITE_STATUS_MEMORY_USED)[0],
+    }

@@ -16,6 +16,8 @@ class Sample:
 
     at_s: float
     rss_kib: float
+    # Of these SQLite's, whose page caches fill up to a size that is set.
+    sqlite_kib: float
     descriptors: int
     asyncio_tasks: int
     objects: int
@@ -29,6 +31,7 @@ async def sample(server: ServerProcess) -> Sample:
     return Sample(
         time.monotonic(),
         server.rss_bytes / 1024,
+        answer["result"]["sqlite_bytes"] / 1024,
         server.descriptors,
         answer["result"]["asyncio_tasks"],
         answer["result"]["objects"],
