@@ -171,10 +171,10 @@ async def test_neither_do_they_among_many(tmp_path: Path, plain_asgi: bool) -> N
         await _watch_under_load(
             server,
             _Load(
-                tasks=40,
-                steps=400,
+                tasks=16,
+                steps=300,
                 pause_s=0.2,
-                watchers=6,
+                watchers=3,
                 stall_s=(1, 15),
                 seed=2,
             ),

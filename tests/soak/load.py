@@ -42,7 +42,12 @@ class Load:
 
     async def run(self) -> None:
         """Keep the load up, until cancelled; raises when a watcher misses an event."""
-        async with aiohttp.ClientSession(self._server.url) as http, asyncio.TaskGroup() as group:
+        # A connection that is kept may be closed by the server just as it is used again.
+        each_its_own = aiohttp.TCPConnector(force_close=True)
+        async with (
+            aiohttp.ClientSession(self._server.url, connector=each_its_own) as http,
+            asyncio.TaskGroup() as group,
+        ):
             for place in range(len(self._task_ids)):
                 group.create_task(self._keep_a_task(http, place))
             for _ in range(self._watchers):
