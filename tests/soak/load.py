@@ -13,7 +13,6 @@ from tests.support.polling import polling_socket
 from tests.support.server import ServerProcess
 from tests.support.watcher import Watcher, raw_socket
 
-POLLING_SHARE = 0.1
 CANCELLED_SHARE = 0.3
 
 
@@ -31,11 +30,18 @@ class Load:
     """`tasks` at any time, of 5 logged events a second each, and `watchers` of one of them each."""
 
     def __init__(
-        self, server: ServerProcess, *, tasks: int, watchers: int, chance: random.Random
+        self,
+        server: ServerProcess,
+        *,
+        tasks: int,
+        watchers: int,
+        polling_share: float,
+        chance: random.Random,
     ) -> None:
         self._server = server
         self._chance = chance
         self._watchers = watchers
+        self._polling_share = polling_share
         # The task in each place; an empty id until the first one was created.
         self._task_ids = [""] * tasks
         self.tally = Tally()
@@ -78,7 +84,7 @@ class Load:
 
     async def _watch(self, task_id: str, *, for_s: float) -> None:
         """Watch from the start, for a while, and check that no event was missing."""
-        polling = self._chance.random() < POLLING_SHARE
+        polling = self._chance.random() < self._polling_share
         watcher = Watcher(
             self._server.port, [task_id], door=polling_socket if polling else raw_socket
         )

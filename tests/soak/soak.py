@@ -91,11 +91,14 @@ async def soak(
     warm_up_s: float,
     tasks: int = 50,
     watchers: int = 200,
+    polling_share: float = 0.1,
     say: Callable[[str], None] = lambda line: None,
 ) -> Soak:
     """Keep the load up for so many seconds after the warm-up, and measure."""
     before = await sample(server)
-    load = Load(server, tasks=tasks, watchers=watchers, chance=random.Random(4))
+    load = Load(
+        server, tasks=tasks, watchers=watchers, polling_share=polling_share, chance=random.Random(4)
+    )
     loading = asyncio.create_task(load.run())
     await _for(warm_up_s, loading)
     samples = []
@@ -106,7 +109,7 @@ async def soak(
         await _for(SAMPLE_EVERY_S, loading)
     loading.cancel()
     await asyncio.wait([loading])
-    return Soak(load.tally, before, await _at_rest(server), samples)
+    return Soak(load.tally, before, await _at_rest(server, polling=polling_share > 0), samples)
 
 
 async def _for(seconds: float, loading: asyncio.Task[None]) -> None:
@@ -116,15 +119,15 @@ async def _for(seconds: float, loading: asyncio.Task[None]) -> None:
         await loading
 
 
-async def _at_rest(server: ServerProcess) -> Sample:
+async def _at_rest(server: ServerProcess, *, polling: bool) -> Sample:
     """End what still runs, and wait until no connection is open."""
     async with asyncio.timeout(60):
         while (running := await _running(server)) or server.peer_ports:
             for task_id in running:
                 await asyncio.to_thread(server.call, "POST", f"/api/tasks/{task_id}/cancel")
             await asyncio.sleep(0.5)
-    # What was begun for them ends by itself, in the same moment or the next.
-    await asyncio.sleep(1)
+    # A session that polled and went without a goodbye is given up after 45 s.
+    await asyncio.sleep(50 if polling else 1)
     return await sample(server)
 
 
