@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
 import pytest
 import uvicorn
+import uvloop
 from starlette.types import Receive, Scope, Send
 
-from taskpush.sockets.arrivals import AT_ONCE, MAX_HEAD_BYTES, ArrivalProtocol, Gate
+from taskpush.sockets.arrivals import AT_ONCE, MAX_HEAD_BYTES, Arrival, ArrivalProtocol, Gate
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"
 
@@ -120,6 +121,39 @@ async def test_many_who_come_at_once_all_come_in() -> None:
         answers = await asyncio.gather(*(_ask(port, REQUEST) for _ in range(300)))
         assert all(b"200 OK" in answer for answer in answers)
         assert len(ArrivalProtocol.gate) == 0
+
+
+class _Shut(ArrivalProtocol):
+    """Behind a gate that opens only when it is told to."""
+
+    gate = Gate()
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_nothing_is_heeded_of_who_waits_outside(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside: list[Arrival] = []
+
+    def arrive(arrival: Arrival) -> None:
+        arrival.wait_outside()
+        outside.append(arrival)
+
+    async def come() -> None:
+        async with _serving(_Shut) as port, asyncio.timeout(10):
+            gone = await asyncio.open_connection("127.0.0.1", port)
+            gone[1].transport.abort()
+            asking = asyncio.create_task(_ask(port, REQUEST))
+            done, _ = await asyncio.wait([asking], timeout=0.2)
+            assert not done
+            assert len(outside) == 2
+            for arrival in outside:
+                arrival.come_in()
+            assert b"200 OK" in await asking
+
+    monkeypatch.setattr(_Shut.gate, "arrive", arrive)
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(come())
 
 
 class _Guest:

@@ -84,20 +84,27 @@ class ArrivalProtocol(HttpToolsProtocol):
     gate = Gate()
     """One for all connections of a process: they share its event loop."""
 
+    _outside = False
+    _held = b""
     _head_bytes = 0
     _in_head = True
     _deadline: asyncio.TimerHandle | None = None
 
     def wait_outside(self) -> None:
-        """Read nothing for now."""
+        """Heed nothing of what comes for now."""
+        self._outside = True
         self._head_is_over()
-        self.transport.pause_reading()
 
     def come_in(self) -> None:
-        """Read what is there; does nothing when the peer has gone."""
-        if not self.transport.is_closing():
-            self._expect_head()
+        """Heed what has come meanwhile; does nothing when the peer has gone."""
+        self._outside = False
+        held, self._held = self._held, b""
+        if self.transport.is_closing():
+            return
+        self._expect_head()
+        if held:
             self.transport.resume_reading()
+            self.data_received(held)
 
     # What uvicorn and the parser call.
 
@@ -114,6 +121,11 @@ class ArrivalProtocol(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
+        if self._outside:
+            # Not earlier: uvloop begins to read after `connection_made`, whatever was said there.
+            self.transport.pause_reading()
+            self._held += data
+            return
         self._head_bytes += len(data)
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
