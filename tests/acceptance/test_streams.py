@@ -94,7 +94,9 @@ async def test_every_task_of_a_feed_is_in_its_last_state_after_any_cut(
         for watcher in watchers:
             await watcher.until(lambda view: view.cursor is not None)
         cutting = group.create_task(_cut_for_ever(link, chance))
-        batch = {"tasks": [{"kind": "iterate", "params": {"iterations": 5}}] * tasks}
+        batch = {
+            "tasks": [{"kind": "iterate", "params": {"iterations": 10, "pause_s": 0.1}}] * tasks
+        }
         status, _ = await asyncio.to_thread(server.call, "POST", "/api/tasks/batch", batch)
         assert status == 201
         for watcher in watchers:
