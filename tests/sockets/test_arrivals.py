@@ -19,7 +19,6 @@ REQUEST = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"
 
 class _Impatient(ArrivalProtocol):
     head_within_s = 0.2
-    gate = Gate()
 
 
 async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,13 +119,7 @@ async def test_many_who_come_at_once_all_come_in() -> None:
     async with _serving() as port, asyncio.timeout(30):
         answers = await asyncio.gather(*(_ask(port, REQUEST) for _ in range(300)))
         assert all(b"200 OK" in answer for answer in answers)
-        assert len(ArrivalProtocol.gate) == 0
-
-
-class _Shut(ArrivalProtocol):
-    """Behind a gate that opens only when it is told to."""
-
-    gate = Gate()
+        assert len(ArrivalProtocol.gates[asyncio.get_running_loop()]) == 0
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
@@ -135,12 +128,12 @@ def test_nothing_is_heeded_of_who_waits_outside(
 ) -> None:
     outside: list[Arrival] = []
 
-    def arrive(arrival: Arrival) -> None:
+    def arrive(_: Gate, arrival: Arrival) -> None:
         arrival.wait_outside()
         outside.append(arrival)
 
     async def come() -> None:
-        async with _serving(_Shut) as port, asyncio.timeout(10):
+        async with _serving() as port, asyncio.timeout(10):
             gone = await asyncio.open_connection("127.0.0.1", port)
             gone[1].transport.abort()
             asking = asyncio.create_task(_ask(port, REQUEST))
@@ -151,7 +144,7 @@ def test_nothing_is_heeded_of_who_waits_outside(
                 arrival.come_in()
             assert b"200 OK" in await asking
 
-    monkeypatch.setattr(_Shut.gate, "arrive", arrive)
+    monkeypatch.setattr(Gate, "arrive", arrive)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(come())
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from time import monotonic
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
+from weakref import WeakKeyDictionary
 
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -81,8 +82,8 @@ class ArrivalProtocol(HttpToolsProtocol):
     """An HTTP connection that comes through the gate, and whose headers have bounds."""
 
     head_within_s = HEAD_WITHIN_S
-    gate = Gate()
-    """One for all connections of a process: they share its event loop."""
+    gates: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, Gate]] = WeakKeyDictionary()
+    """One gate for all connections of an event loop, which is what they share."""
 
     _outside = False
     _held = b""
@@ -112,7 +113,7 @@ class ArrivalProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._expect_head()
-        self.gate.arrive(self)
+        self.gates.setdefault(self.loop, Gate()).arrive(self)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
