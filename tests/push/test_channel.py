@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import pytest
 
 from taskpush.access.principal import LOCAL
 from taskpush.clock import SystemClock
@@ -426,3 +427,22 @@ async def test_what_is_said_in_one_turn_is_written_at_once() -> None:
             scene.channel.say(f"event-{n}", {})
         await scene.peer.until_message("event-4")
         assert writes == [5]
+
+
+async def test_a_connection_that_cannot_be_written_to_keeps_nobody_else_waiting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with _scene() as scene:
+        broken = _Peer()
+
+        def fail(_: Sequence[Outgoing]) -> None:
+            raise RuntimeError("the transport is gone")
+
+        broken.write = fail  # type: ignore[method-assign, assignment]
+        channel = Channel(PushPlane(scene.store, scene.dispatcher), broken)
+        channel.say("first", {})
+        scene.channel.say("second", {})
+        await scene.peer.until_message("second")
+        assert broken.aborted.is_set()
+        assert "could not be flushed" in caplog.text
+        channel.close()

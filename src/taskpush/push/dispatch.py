@@ -108,7 +108,12 @@ class Dispatcher:
         marked, self._marked = self._marked, []
         began = monotonic()
         for member in marked:
-            member.flush()
+            try:
+                member.flush()
+            except Exception as error:  # noqa: BLE001 - it must not keep the others from theirs
+                told = {"message": "a connection could not be flushed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(told)
+                member.abort()
         ended = monotonic()
         self._not_before = ended + (ended - began)
 
@@ -117,6 +122,9 @@ class Dispatcher:
         self._look = loop.call_later(self._look_every_s, self._look_around)
 
     def _look_around(self) -> None:
+        # First, so that nothing which goes wrong below ends the looking; without members `discard`
+        # ends it.
+        self._look_later()
         now = asyncio.get_running_loop().time()
         total = 0
         for member in self._members:
@@ -129,10 +137,6 @@ class Dispatcher:
             else:
                 self._progress.pop(member, None)
         self._give_up(now, total)
-        if self._members:
-            self._look_later()
-        else:
-            self._look = None
 
     def _give_up(self, now: float, total: int) -> None:
         """Abort whoever stands still for too long, and more while too much waits."""
