@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 from bench import machine
 from bench.adapters import OURS, SERVERS
@@ -23,6 +24,9 @@ from bench.processes import NotStarted
 from bench.scenarios.base import GENERATOR_BUSY, Measurement, Scenario, Sizes
 
 Say = Callable[[str], None]
+
+TRIES: Final = 2
+"""A server that fails so often in a scenario sits out its other turns: each may cost minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +87,19 @@ def repeated(
     """One measurement for each server in each turn, and what failed."""
     turns: list[dict[str, Measurement]] = []
     failures: list[str] = []
+    tries: Counter[str] = Counter()
     for turn in range(plan.repeats):
         measured: dict[str, Measurement] = {}
         # Another one begins each time, so that none has always the same before it.
         for name in [*names[turn % len(names) :], *names[: turn % len(names)]] if names else []:
+            if tries[name] >= TRIES:
+                continue
             started = time.monotonic()
             try:
                 with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                     measured[name] = scenario.measure(SERVERS[name], Path(folder), plan.sizes)
             except (LoadFailed, NotStarted, RuntimeError, OSError) as error:
+                tries[name] += 1
                 failures.append(f"{name}, turn {turn + 1}: {error}")
                 say(f"{scenario.name} {failures[-1]}")
                 continue
