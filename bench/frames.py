@@ -1,4 +1,4 @@
-"""WebSocket frames, RFC 6455 section 5, as far as clients and the floor need them."""
+"""What clients and the floor say: HTTP requests, and WebSocket frames (RFC 6455 section 5)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ UPGRADE: Final = (
 def upgrade(path: str, port: int) -> str:
     """The HTTP request that opens a WebSocket."""
     return UPGRADE.format(path=path, port=port)
+
+
+def get(path: str, port: int) -> str:
+    """An HTTP request whose answer goes on."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
 
 
 def client_frame(payload: bytes, opcode: int = TEXT_OPCODE) -> bytes:

@@ -1,8 +1,9 @@
-"""The load generator: thousands of WebSocket clients in one process, for the least CPU.
+"""The load generator: thousands of clients in one process, for the least CPU.
 
 A client is a non-blocking socket and a script of what it waits for and says. Once the script is
-through, its frames are found by their headers and the events in them counted by a search for
-`event.MARK`: no decoding, no objects, nothing per event but that and, for latencies, one number.
+through, its WebSocket frames are found by their headers and the events in them counted by a search
+for `event.MARK`: no decoding, no objects, nothing per event but that and, for latencies, one
+number. Server-Sent Events have no frames: what came up to an event's end is searched.
 
 Commands come as lines of JSON on standard input, each answered by one line on standard output;
 `bench.load` is the other end. End of input ends the process.
@@ -36,12 +37,13 @@ CLIENTS_PER_ADDRESS: Final = 5_000
 IP_BIND_ADDRESS_NO_PORT: Final = 24
 LINGER_0: Final = struct.pack("ii", 1, 0)
 HTTP_END: Final = b"\r\n\r\n"
+EVENT_END: Final = b"\n\n"
 
 
 class Client:
     """One connection."""
 
-    __slots__ = ("count", "descriptor", "script", "socket", "step", "tail", "upgrading")
+    __slots__ = ("count", "descriptor", "framed", "script", "socket", "step", "tail", "upgrading")
 
     def __init__(self, sock: socket.socket, script: Sequence[tuple[bytes, bytes]]) -> None:
         self.socket = sock
@@ -51,6 +53,8 @@ class Client:
         # Received, and not yet a whole frame.
         self.tail = b""
         self.upgrading = bool(script) and script[0][1].startswith(b"GET ")
+        # False for Server-Sent Events.
+        self.framed = True
         self.count = 0
 
 
@@ -237,15 +241,17 @@ class Generator:
         end = kept + size
         start = self._upgraded(client, end) if client.upgrading else 0
         if not client.upgrading:
-            start = self._frames(client, start, end)
+            take = self._frames if client.framed else self._events
+            start = take(client, start, end)
         client.tail = bytes(self._view[start:end]) if start < end else b""
 
     def _upgraded(self, client: Client, end: int) -> int:
-        """Where frames begin behind the HTTP answer; 0 while it is not complete."""
+        """Where events begin behind the HTTP answer; 0 while it is not complete."""
         stop = self._buffer.find(HTTP_END, 0, end)
         if stop < 0:
             return 0
-        if not self._buffer.startswith(b"HTTP/1.1 101"):
+        client.framed = self._buffer.startswith(b"HTTP/1.1 101")
+        if not (client.framed or self._buffer.startswith(b"HTTP/1.1 200")):
             self._errors.append(f"not upgraded: {bytes(self._view[: min(end, 200)])!r}")
         client.upgrading = False
         self._follow(client, 0, stop + len(HTTP_END))
@@ -281,14 +287,31 @@ class Generator:
             if client.step < len(client.script):
                 self._follow(client, start, stop)
             at = stop
+        self._count(client, counted, at - begin, now)
+        return at
+
+    def _events(self, client: Client, at: int, end: int) -> int:
+        """Take what ends with an event; returns where the first other begins."""
+        stop = self._buffer.rfind(EVENT_END, at, end)
+        if stop < 0:
+            return at
+        now = now_us()
+        if self._timed:
+            counted = self._timed_events(at, stop, now)
+        else:
+            counted = self._buffer.count(MARK, at, stop)
+        stop += len(EVENT_END)
+        self._count(client, counted, stop - at, now)
+        return stop
+
+    def _count(self, client: Client, counted: int, size_bytes: int, now: int) -> None:
         if counted:
             client.count += counted
             self._total += counted
             self._received += counted
-            self._bytes += at - begin
+            self._bytes += size_bytes
             self._first_us = self._first_us or now
             self._last_us = now
-        return at
 
     def _timed_events(self, start: int, stop: int, now: int) -> int:
         buffer = self._buffer

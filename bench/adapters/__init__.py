@@ -10,11 +10,20 @@ from bench.adapters.flask import FlaskSocketIO
 from bench.adapters.floor import Floor
 from bench.adapters.node import Node
 from bench.adapters.plain import PlainSocketIO
-from bench.adapters.taskpush import Taskpush
+from bench.adapters.taskpush import Taskpush, TaskpushStreams
 
 SERVERS: Final[dict[str, type[Server]]] = {
     server.name: server
-    for server in (Taskpush, PlainSocketIO, FlaskSocketIO, Node, Nats, Nchan, Floor)
+    for server in (
+        Taskpush,
+        TaskpushStreams,
+        PlainSocketIO,
+        FlaskSocketIO,
+        Node,
+        Nats,
+        Nchan,
+        Floor,
+    )
 }
 """All that can be measured, by name; the first is the one compared with the others."""
 

@@ -12,11 +12,14 @@ from typing import Any, Final
 
 from bench.adapters.base import Flow, SocketIOServer
 from bench.event import NAMESPACE
+from bench.frames import get
 from bench.load import Step
 from bench.processes import Process, wait_until
 
 BATCH: Final = 1000
 """As many tasks as one create takes."""
+STREAM: Final = "text/event-stream"
+"""In the head of the answer, which comes when the subscription is made."""
 OPENING_EVENTS: Final = 2
 """Of each task: pending and running."""
 
@@ -74,3 +77,15 @@ class Taskpush(SocketIOServer):
         wait_until(are_there)
         before = found[OPENING_EVENTS - 1]
         return before["epoch"], str(before["seq"])
+
+
+class TaskpushStreams(Taskpush):
+    """The same server, watched over Server-Sent Events."""
+
+    name = "taskpush-sse"
+    title = "taskpush, Server-Sent Events"
+
+    def script(self, subjects: int) -> list[Step]:
+        """A stream is for one task: a client has one subject."""
+        assert subjects == 1
+        return [("", get("/api/tasks/$0/stream?after=now", self.port), "raw"), (STREAM, "", "raw")]

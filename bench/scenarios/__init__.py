@@ -12,7 +12,16 @@ from bench.scenarios.idle import idle
 from bench.scenarios.stalled import stalled
 from bench.scenarios.storm import storm
 
-ALL: Final = ("taskpush", "python-socketio", "flask-socketio", "node", "nchan", "nats", "floor")
+ALL: Final = (
+    "taskpush",
+    "taskpush-sse",
+    "python-socketio",
+    "flask-socketio",
+    "node",
+    "nchan",
+    "nats",
+    "floor",
+)
 
 SCENARIOS: Final[dict[str, Scenario]] = {
     scenario.name: scenario
