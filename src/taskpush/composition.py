@@ -15,8 +15,8 @@ import anyio.lowlevel
 from starlette.types import ASGIApp
 
 from taskpush.api.application import build
+from taskpush.api.event_stream import Streams
 from taskpush.api.services import Services
-from taskpush.api.sse import Streams
 from taskpush.clock import SystemClock
 from taskpush.push.dispatch import Dispatcher
 from taskpush.push.plane import PushPlane

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from taskpush.access.principal import LOCAL, Principal
-from taskpush.api.sse import Streams
+from taskpush.api.event_stream import Streams
 from taskpush.runner.registry import Registry
 from taskpush.store.blobs import Blobs
 from taskpush.tasks.feeds import Feeds

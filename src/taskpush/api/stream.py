@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
+from taskpush.api.event_stream import EventStream
 from taskpush.api.problems import responses
 from taskpush.api.services import PrincipalDep, ServicesDep
 from taskpush.errors import NotFound
@@ -71,7 +72,7 @@ async def stream_task(
         stream.close()
         return Response(status_code=204)
     stream.begin(_id_of(beginning))
-    return stream
+    return EventStream(stream)
 
 
 @router.get(
@@ -101,7 +102,7 @@ async def stream_feed(
         stream.close()
         raise
     stream.begin(None)
-    return stream
+    return EventStream(stream)
 
 
 def _id_of(beginning: Beginning) -> str | None:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskpush.access.principal import LOCAL
-from taskpush.api.sse import Streams
+from taskpush.api.event_stream import EventStream, Streams
+from taskpush.api.wire import HttpWire
 from taskpush.cli.connection import HttpConnection
 from taskpush.clock import SystemClock
 from taskpush.core import lifecycle
@@ -37,6 +38,28 @@ from tests.support.stream import RawStream, raw_stream
 TASK = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
 WAYS_OUT: dict[str, Any] = {"wire": HttpConnection, "httptools": "httptools", "h11": "h11"}
 RECEIVE_BYTES = 4096
+REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+Middleware = Callable[[ASGIApp, Scope, Receive, Send], Awaitable[None]]
+
+
+async def _nothing(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await response(scope, receive, send)
+
+
+async def _keeping_the_head(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """As those do that compress, or count bytes: the head goes out with the first of the body."""
+    head: list[Message] = []
+
+    async def send_later(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            head.append(message)
+            return
+        while head:
+            await send(head.pop())
+        await send(message)
+
+    await response(scope, receive, send_later)
 
 
 class _Scene:
@@ -48,6 +71,7 @@ class _Scene:
         self.plane = PushPlane(self.store, self.dispatcher)
         self.streams = Streams(self.plane, comment_every_s=comment_every_s)
         self.port = 0
+        self.middleware: Middleware = _nothing
         self._watching = Watching(self.store, TaskQueries(self.store, self.plane.hub))
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,7 +81,7 @@ class _Scene:
         after = None if text is None else Position.parse(text.decode())
         await self._watching.follow(stream.channel, LOCAL, TASK, after)
         stream.begin(None)
-        await stream(scope, receive, send)
+        await self.middleware(EventStream(stream), scope, receive, send)
 
     def create(self) -> None:
         now = datetime.now(UTC)
@@ -140,7 +164,7 @@ async def _lazy_reader(port: int) -> AsyncIterator[socket.socket]:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         peer.setblocking(False)
         await loop.sock_connect(peer, ("127.0.0.1", port))
-        await loop.sock_sendall(peer, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        await loop.sock_sendall(peer, REQUEST)
         yield peer
 
 
@@ -221,6 +245,78 @@ async def test_a_reader_that_retention_overtakes_is_told_in_between() -> None:
         assert [event.data["seq"] for event in events[at + 1 :]] == [303]
 
 
+async def test_over_a_wire_it_goes_on_without_the_application() -> None:
+    async with _scene() as (scene, server), raw_stream(scene.port, "/") as stream:
+        assert await _seqs(stream, 2) == [1, 2]
+        await scene.until(lambda _: not server.server_state.tasks)
+        names = {task.get_name() for task in asyncio.all_tasks()}
+        assert "taskpush-stream-peer" not in names
+        await scene.say(3)
+        assert await _seqs(stream, 5) == [3, 4, 5]
+
+
+async def test_what_was_said_in_one_turn_is_one_write() -> None:
+    async with _scene() as (scene, _), raw_stream(scene.port, "/") as stream:
+        assert await _seqs(stream, 2) == [1, 2]
+        writes: list[bytes] = []
+        written = HttpWire.write
+
+        def write(wire: HttpWire, chunks: bytes) -> None:
+            writes.append(chunks)
+            written(wire, chunks)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(HttpWire, "write", write)
+            line = NewEvent(EventType.LOG, {"level": "info", "message": "x"})
+            await scene.store.write(TASK, lifecycle.report(1, [line] * 5))
+            assert await _seqs(stream, 7) == [3, 4, 5, 6, 7]
+        assert [data.count(b"data:") for data in writes] == [5]
+
+
+async def test_a_middleware_that_keeps_the_head_back_is_not_passed_by() -> None:
+    async with _scene() as (scene, server):
+        scene.middleware = _keeping_the_head
+        async with raw_stream(scene.port, "/") as stream:
+            assert await _seqs(stream, 2) == [1, 2]
+            assert server.server_state.tasks
+            await scene.say(3)
+            await scene.finish()
+            assert await _seqs(stream) == [3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_another_request_on_the_same_connection_is_answered_after_the_end(
+    way: str, at_once: bool
+) -> None:
+    async with _scene(way) as (scene, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+        writer.write(REQUEST * 2 if at_once else REQUEST)
+        got = await reader.readuntil(b"data:")
+        if not at_once:
+            writer.write(REQUEST[:20])
+            await scene.say()
+            got += await reader.readuntil(b":3\n")
+            writer.write(REQUEST[20:])
+        await scene.say(20)
+        await scene.finish()
+        got += await reader.readuntil(b"0\r\n\r\n")
+        assert got.count(b"HTTP/1.1 200") == 1
+        again = await reader.readuntil(b"0\r\n\r\n")
+        assert again.startswith(b"HTTP/1.1 200")
+        assert _ids(again) == _ids(got)
+        writer.write(REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        third = await reader.read()
+        assert third.endswith(b"0\r\n\r\n")
+        assert _ids(third) == _ids(got)
+        writer.close()
+        await scene.until(lambda _: not server.server_state.connections)
+
+
+def _ids(answer: bytes) -> list[bytes]:
+    return [line for line in answer.splitlines() if _is_id(line)]
+
+
 @pytest.mark.parametrize("way", WAYS_OUT)
 async def test_whoever_leaves_is_forgotten_at_once(way: str) -> None:
     async with _scene(way) as (scene, _):
@@ -264,14 +360,14 @@ async def test_streams_of_one_task_are_framed_once() -> None:
         raw_stream(scene.port, "/") as other,
     ):
         await asyncio.gather(_seqs(one, 2), _seqs(other, 2))
-        built = scene.streams._frames._build
+        built = scene.streams._frames.chunked._build
         frames: list[Any] = []
 
         def count(item: Any) -> bytes:
             frames.append(item)
             return built(item)
 
-        scene.streams._frames._build = count
+        scene.streams._frames.chunked._build = count
         await scene.say(5)
         await scene.finish()
         for seqs in await asyncio.gather(_seqs(one), _seqs(other)):
