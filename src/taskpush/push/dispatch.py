@@ -1,8 +1,8 @@
 """When connections are sent what waits for them, and which of them are given up.
 
 No connection has a task or a timer of its own while it only listens: those with something to send
-are gone through together, so that several events become one write, and one look a second finds
-those whose peer takes nothing.
+are gone through together, so that several events become one write, and one look a second at those
+that were written to finds those whose peer takes nothing. Whoever only listens costs nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ OUTBOXES_BYTES: Final = 256 * 1024 * 1024
 
 
 class Backlog(Protocol):
-    """A connection, as far as it has to be sent something."""
+    """A connection, as far as it has to be sent something.
+
+    Something waits for it only after it was marked.
+    """
 
     @property
     def waiting_bytes(self) -> int:
@@ -70,9 +73,12 @@ class Dispatcher:
         self._look_every_s = min(look_every_s, stalled_after_s / 2)
         self._marked: list[Backlog] = []
         self._not_before = 0.0
+        self._members: set[Backlog] = set()
+        # Those that were flushed since the last look: something may wait for them.
+        self._flushed: set[Backlog] = set()
         # Those that had something waiting when they were last looked at.
         self._progress: dict[Backlog, _Progress] = {}
-        self._members: dict[Backlog, None] = {}
+        # None while there is nobody to look at.
         self._look: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -81,13 +87,12 @@ class Dispatcher:
 
     def add(self, member: Backlog) -> None:
         """Begin to look after a connection."""
-        self._members[member] = None
-        if self._look is None:
-            self._look_later()
+        self._members.add(member)
 
     def discard(self, member: Backlog) -> None:
         """The connection is closed."""
-        self._members.pop(member, None)
+        self._members.discard(member)
+        self._flushed.discard(member)
         self._progress.pop(member, None)
         if not self._members and self._look is not None:
             self._look.cancel()
@@ -114,6 +119,9 @@ class Dispatcher:
                 told = {"message": "a connection could not be flushed", "exception": error}
                 asyncio.get_running_loop().call_exception_handler(told)
                 member.abort()
+        self._flushed.update(marked)
+        if self._look is None:
+            self._look_later()
         ended = monotonic()
         self._not_before = ended + (ended - began)
 
@@ -122,12 +130,13 @@ class Dispatcher:
         self._look = loop.call_later(self._look_every_s, self._look_around)
 
     def _look_around(self) -> None:
-        # First, so that nothing which goes wrong below ends the looking; without members `discard`
-        # ends it.
+        # First, so that nothing which goes wrong below ends the looking.
         self._look_later()
+        # Whoever was closed may have been flushed afterwards.
+        flushed, self._flushed = self._flushed & self._members, set()
         now = asyncio.get_running_loop().time()
         total = 0
-        for member in self._members:
+        for member in flushed.union(self._progress):
             waiting = member.waiting_bytes
             if waiting:
                 total += waiting
@@ -137,6 +146,9 @@ class Dispatcher:
             else:
                 self._progress.pop(member, None)
         self._give_up(now, total)
+        if not (self._progress or self._flushed) and self._look is not None:
+            self._look.cancel()
+            self._look = None
 
     def _give_up(self, now: float, total: int) -> None:
         """Abort whoever stands still for too long, and more while too much waits."""

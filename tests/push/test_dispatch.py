@@ -1,0 +1,108 @@
+"""Who is looked at, and who is given up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from taskpush.push.dispatch import Dispatcher
+
+LOOK_EVERY_S = 0.01
+
+
+class _Peer:
+    """A connection that takes what it is sent when it is told to."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.taken_bytes = 0
+        self.looks = 0
+        self.aborted = False
+        self._waiting = 0
+        self._dispatcher = dispatcher
+        dispatcher.add(self)
+
+    @property
+    def waiting_bytes(self) -> int:
+        self.looks += 1
+        return self._waiting
+
+    def flush(self) -> None: ...
+
+    def abort(self) -> None:
+        self.aborted = True
+        self._dispatcher.discard(self)
+
+    def say(self, size: int) -> None:
+        self._waiting += size
+        self._dispatcher.mark(self)
+
+    def take(self, size: int) -> None:
+        self._waiting -= size
+        self.taken_bytes += size
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what it waits for has no event
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def test_whoever_only_listens_is_never_looked_at() -> None:
+    dispatcher = Dispatcher(stalled_after_s=0.2, look_every_s=LOOK_EVERY_S)
+    silent, stalled = _Peer(dispatcher), _Peer(dispatcher)
+    stalled.say(10)
+    await _until(lambda: stalled.aborted)
+    assert stalled.looks > 3
+    assert silent.looks == 0
+    assert not silent.aborted
+
+
+async def test_whoever_has_taken_everything_is_looked_at_no_more_until_there_is_something() -> None:
+    dispatcher = Dispatcher(stalled_after_s=0.2, look_every_s=LOOK_EVERY_S)
+    peer, other = _Peer(dispatcher), _Peer(dispatcher)
+    peer.say(10)
+    await _until(lambda: peer.looks > 0)
+    peer.take(10)
+    await _until(lambda: dispatcher._look is None)
+    looks = peer.looks
+    other.say(10)
+    await _until(lambda: other.aborted)
+    assert peer.looks == looks
+    peer.say(10)
+    await _until(lambda: peer.aborted)
+
+
+async def test_whoever_takes_little_by_little_is_kept() -> None:
+    dispatcher = Dispatcher(stalled_after_s=0.2, look_every_s=LOOK_EVERY_S)
+    slow, stalled = _Peer(dispatcher), _Peer(dispatcher)
+    slow.say(1000)
+    stalled.say(1000)
+
+    def stalled_is_gone() -> bool:
+        slow.take(1)
+        return stalled.aborted
+
+    await _until(stalled_is_gone)
+    assert not slow.aborted
+
+
+async def test_when_too_much_waits_for_all_the_slowest_goes_first() -> None:
+    dispatcher = Dispatcher(stalled_after_s=60, outboxes_bytes=100, look_every_s=LOOK_EVERY_S)
+    first, second = _Peer(dispatcher), _Peer(dispatcher)
+    first.say(60)
+    await _until(lambda: first.looks > 0)
+    second.say(60)
+    await _until(lambda: first.aborted)
+    await _until(lambda: second.looks > 2)
+    assert not second.aborted
+
+
+async def test_whoever_closes_with_something_waiting_is_forgotten() -> None:
+    dispatcher = Dispatcher(stalled_after_s=0.05, look_every_s=LOOK_EVERY_S)
+    peer = _Peer(dispatcher)
+    peer.say(10)
+    dispatcher.discard(peer)
+    await _until(lambda: not dispatcher._marked and dispatcher._look is None)
+    assert peer.looks == 0
+    assert not peer.aborted
+    assert len(dispatcher) == 0
