@@ -19,10 +19,14 @@ from tests.support.checker import faults
 from tests.support.polling import polling_socket
 from tests.support.proxy import SeverableLink, severable_link
 from tests.support.server import ServerProcess
+from tests.support.streaming import streaming_socket
 from tests.support.watcher import Door, Watcher, raw_socket
 
-# Server-Sent Events have their place here, with a door in tests/support.
-DOORS: Final[dict[str, Door]] = {"websocket": raw_socket, "polling": polling_socket}
+DOORS: Final[dict[str, Door]] = {
+    "websocket": raw_socket,
+    "polling": polling_socket,
+    "streams": streaming_socket,
+}
 LINE_CHARS: Final = 6000
 """So much that the shortest stall is longer than all buffers on the way are large."""
 
