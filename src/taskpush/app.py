@@ -174,6 +174,15 @@ class TaskPush:
         if self._started is not None:
             await self._started.drain(within_s)
 
+    def hang_up(self) -> None:
+        """Answer every long poll and close every stream and socket, so that clients come back.
+
+        For whoever is about to stop the server: none of these ends by itself. The end of the
+        lifespan does the same, but before that most servers wait for the answers under way.
+        """
+        if self._started is not None:
+            self._started.hang_up()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._started is not None and scope["type"] != "lifespan":
             await self._started.application(scope, receive, send)

@@ -40,6 +40,7 @@ from taskpush.tasks.readiness import Readiness
 from taskpush.tasks.recovery import remove_orphans, resume_interrupted, settle_abandoned
 from taskpush.tasks.retention import RetentionRounds
 from taskpush.tasks.service import TaskService
+from taskpush.tasks.waiting import LongPolls
 from taskpush.tasks.watching import Watching
 from taskpush.telemetry.bus import Telemetry, log_to
 from taskpush.telemetry.events import ServerStarted, ServerStopped
@@ -59,6 +60,7 @@ class Started:
 
     application: ASGIApp
     drain: Drain
+    hang_up: HangUp
 
 
 @dataclass
@@ -66,15 +68,35 @@ class Drain:
     """Stops taking work, and ends what runs; everything else goes on. May be called again."""
 
     runner: Runner
+    readiness: Readiness
     grace_s: float
     # How many tasks it interrupted.
     interrupted: int = 0
 
     async def __call__(self, within_s: float | None = None) -> None:
         """Give handlers so long to stop; None means what the settings say."""
+        self.readiness.stop()
         ended = await self.runner.stop(self.grace_s if within_s is None else within_s)
         # Who hurries it sees a part of the same tasks.
         self.interrupted = max(self.interrupted, ended)
+
+
+@dataclass
+class HangUp:
+    """Answers those who wait, and closes every connection; may be called again."""
+
+    dispatcher: Dispatcher
+    polls: LongPolls
+    streams: Streams
+    socket: SocketServer
+
+    def __call__(self) -> None:
+        """Whoever watches comes back, and goes on where it was."""
+        # How their tasks were left.
+        self.dispatcher.flush()
+        self.polls.end()
+        self.streams.shutdown()
+        self.socket.shutdown()
 
 
 async def start(
@@ -108,8 +130,9 @@ async def start(
         grace_s=settings.process_grace_s,
         run_times=keeper.run_times,
     )
-    queries = TaskQueries(store, plane.hub)
-    feeds = Feeds(store, plane.feeds)
+    polls = LongPolls()
+    queries = TaskQueries(store, plane.hub, polls)
+    feeds = Feeds(store, plane.feeds, polls=polls)
     service = TaskService(
         store,
         registry,
@@ -127,9 +150,9 @@ async def start(
         origin_allowed=OriginPolicy(settings.allow_origins),
         compress_above=settings.compress_above,
     )
-    stack.callback(socket.shutdown)
     streams = Streams(plane)
-    stack.callback(streams.shutdown)
+    hang_up = HangUp(plane.dispatcher, polls, streams, socket)
+    stack.callback(hang_up)
 
     await remove_orphans(store, blobs)
     interrupted = await settle_abandoned(store, clock)
@@ -138,7 +161,8 @@ async def start(
     keeper.start(waiting)
     stack.push_async_callback(keeper.close)
     await runner.start(waiting)
-    drain = Drain(runner, settings.shutdown_grace_s)
+    readiness = Readiness(store, plane.hub)
+    drain = Drain(runner, readiness, settings.shutdown_grace_s)
     stack.push_async_callback(_stop, drain, telemetry)
     rounds = _retention_rounds(settings, registry, store, blobs, clock, telemetry)
     rounds.start()
@@ -156,7 +180,7 @@ async def start(
         watching=watching,
         feeds=feeds,
         streams=streams,
-        readiness=Readiness(store, plane.hub),
+        readiness=readiness,
         queue=keeper,
         history=History(store, registry, keeper),
         registry=registry,
@@ -166,7 +190,7 @@ async def start(
     application = build(
         services, socket.asgi(), version=VERSION, allow_origins=settings.allow_origins
     )
-    return Started(application, drain)
+    return Started(application, drain, hang_up)
 
 
 def _stores(

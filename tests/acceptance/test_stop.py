@@ -148,6 +148,52 @@ async def test_a_stop_under_load_is_quick_and_loses_nothing(
     print(f"\nstopped in {took_s:.1f} s; {sum(len(each.answered) for each in creating)} creates")
 
 
+async def test_those_who_wait_for_an_answer_get_one_and_hold_up_no_stop(
+    server: ServerProcess,
+) -> None:
+    waiting = await asyncio.to_thread(server.create, "sleep", seconds=600)
+    delayed = {"kind": "sleep", "params": {}, "run_at": "2100-01-01T00:00:00Z"}
+    _, pending = await asyncio.to_thread(server.call, "POST", "/api/tasks", delayed)
+    path = f"/api/tasks/{pending['task_id']}/events?after=1&wait_s=60"
+    feed = await asyncio.to_thread(server.call, "GET", "/api/feed?feed=tag:nothing")
+    polls = [
+        asyncio.create_task(asyncio.to_thread(server.call, "GET", path, timeout_s=60))
+        for path in (path, f"/api/feed?feed=tag:nothing&after={feed[1]['cursor']}&wait_s=60")
+    ]
+    with _long_polls(server, waiting):
+        # A request that came later was answered: those are waiting.
+        await asyncio.to_thread(server.call, "GET", f"/api/tasks/{waiting}/events?wait_s=0.5")
+        await asyncio.sleep(0.5)
+        assert await asyncio.to_thread(server.stop) == 0
+    (events_status, events), (feed_status, changes) = await asyncio.gather(*polls)
+    assert (events_status, events["items"]) == (200, [])
+    assert (feed_status, changes["tasks"]) == (200, [])
+    # What uvicorn says of answers that it had to cancel.
+    assert "timeout graceful shutdown exceeded" not in server.log
+
+
+async def test_a_server_that_stops_is_not_ready_and_says_why(server: ServerProcess) -> None:
+    task_id = await asyncio.to_thread(server.create, "deaf_loop")
+    assert (await asyncio.to_thread(server.call, "GET", "/readyz"))[0] == 200
+    async with asyncio.TaskGroup() as group:
+        watcher = Watcher(server.port, [task_id])
+        running = group.create_task(watcher.run())
+        await watcher.until(lambda w: len(w.received[task_id]) > 2)
+        psutil.Process(server.pid).terminate()
+
+        async def ready() -> tuple[int, Any]:
+            return await asyncio.to_thread(server.call, "GET", "/readyz")
+
+        async with asyncio.timeout(5):
+            while (answer := await ready())[0] == 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)  # Another process: there is nothing to await.
+        assert answer[0] == 503
+        assert answer[1]["code"] == "shutting_down"
+        assert answer[1]["checks"] == {"store": "ok", "push": "ok", "server": "it is stopping"}
+        assert await asyncio.to_thread(server.wait) == 0
+        running.cancel()
+
+
 def _check(
     server: ServerProcess,
     known: list[str],

@@ -1,7 +1,7 @@
 """uvicorn, stopped in the order that a server of long jobs needs, and within a known time.
 
 Handlers first, while those who watch them are still connected and see how each task was left;
-then the connections; then the rest. A second signal lets go of whoever has not stopped yet.
+then the connections, and the answers that wait; then the rest. A second signal lets go of whoever has not stopped yet.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from taskpush.app import TaskPush
 from taskpush.cli.collecting import collect_rarely
 
 ANSWERS_WITHIN_S: Final = 2
-"""How long requests under way may take, after the handlers' time: long polls wait for more."""
+"""How long requests under way may take, after the handlers' time."""
 LAST_TASKS_S: Final = 1.0
 """How long what is still at work on the loop and in its threads may take after everything."""
 TICK_S: Final = 0.1
@@ -86,6 +86,7 @@ class JobServer(uvicorn.Server):
                 await self._push.drain(0)
             await asyncio.wait([draining], timeout=TICK_S)
         await draining
+        self._push.hang_up()
         await super().shutdown(sockets)
         if self.force_exit:
             # uvicorn leaves it out then; it is what closes the store.

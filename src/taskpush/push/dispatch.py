@@ -104,12 +104,13 @@ class Dispatcher:
             loop = asyncio.get_running_loop()
             pause = self._not_before - monotonic()
             if pause < SHORTEST_PAUSE_S:
-                loop.call_soon(self._flush)
+                loop.call_soon(self.flush)
             else:
-                loop.call_later(pause, self._flush)
+                loop.call_later(pause, self.flush)
         self._marked.append(member)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Flush those that are marked, without waiting for the next round."""
         marked, self._marked = self._marked, []
         began = monotonic()
         for member in marked:

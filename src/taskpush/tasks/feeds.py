@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -18,6 +17,7 @@ from taskpush.push.feed import DEFAULT_PACE, FeedHub, FeedNews
 from taskpush.push.feed_subscription import FeedSubscription
 from taskpush.store.base import Store
 from taskpush.store.changes import ChangePage
+from taskpush.tasks.waiting import LongPolls
 from taskpush.tasks.watching import MAX_SUBSCRIPTIONS
 
 MAX_FEED_PAGE: Final = 1000
@@ -26,7 +26,15 @@ MAX_FEED_PAGE: Final = 1000
 class Feeds:
     """Reads feeds and subscribes connections to them, for a principal, by the policy."""
 
-    def __init__(self, store: Store, hub: FeedHub, pace: Pace = DEFAULT_PACE) -> None:
+    def __init__(
+        self,
+        store: Store,
+        hub: FeedHub,
+        pace: Pace = DEFAULT_PACE,
+        *,
+        polls: LongPolls | None = None,
+    ) -> None:
+        self._polls = LongPolls() if polls is None else polls
         self._store = store
         self._hub = hub
         self._pace = pace
@@ -78,7 +86,7 @@ class Feeds:
     ) -> ChangePage:
         """What changed in the feed after a cursor; without one, its active tasks.
 
-        With `wait_s`, an empty answer waits that long for the next change.
+        With `wait_s`, an empty answer waits that long for the next change, unless the server stops.
         """
         where = feed_filter(principal, feed)
         if after is None or wait_s <= 0:
@@ -87,12 +95,11 @@ class Feeds:
         self._hub.attach(feed, where, stirred)
         try:
             page = await self._store.changes(where, after=after, limit=limit)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    while page.end and not (page.tasks or page.reset):
-                        await stirred.next()
-                        after = str(page.cursor)
-                        page = await self._store.changes(where, after=after, limit=limit)
+            async with self._polls.up_to(wait_s):
+                while page.end and not (page.tasks or page.reset):
+                    await stirred.next()
+                    after = str(page.cursor)
+                    page = await self._store.changes(where, after=after, limit=limit)
             return page
         finally:
             self._hub.detach(feed, where, stirred)

@@ -17,6 +17,7 @@ from taskpush.models.position import Position
 from taskpush.models.task import ListedArtifact, LoggedEvent, TaskRecord, VolatileEvent
 from taskpush.push.hub import Hub
 from taskpush.store.base import LogPage, Store, TaskFilter, TaskPage
+from taskpush.tasks.waiting import LongPolls
 
 _NO_RESULT = {
     Status.PENDING: "task_not_finished",
@@ -40,9 +41,10 @@ class ListQuery:
 class TaskQueries:
     """Reads tasks, for a principal, by the policy."""
 
-    def __init__(self, store: Store, hub: Hub) -> None:
+    def __init__(self, store: Store, hub: Hub, polls: LongPolls | None = None) -> None:
         self._store = store
         self._hub = hub
+        self._polls = LongPolls() if polls is None else polls
 
     async def find(self, principal: Principal, task_id: str) -> TaskRecord | None:
         """The task, or None when it does not exist for this principal."""
@@ -109,7 +111,7 @@ class TaskQueries:
         """A page of the log after a position.
 
         With `wait_s`, an empty page waits that long for the next event of any type, unless the
-        task is over. Raises `NotFound` and `PositionGone`.
+        task is over or the server stops. Raises `NotFound` and `PositionGone`.
         """
         await self.get(principal, task_id)
         stirred = _Stirred()
@@ -117,7 +119,8 @@ class TaskQueries:
         try:
             page = await self._store.read(task_id, after, limit)
             if not page.events and not page.final and wait_s > 0:
-                await stirred.wait(wait_s)
+                async with self._polls.up_to(wait_s):
+                    await stirred.wait()
                 page = await self._store.read(task_id, after, limit)
             return await self.get(principal, task_id), page
         finally:
@@ -141,10 +144,6 @@ class _Stirred:
     def on_deleted(self) -> None:
         self._event.set()
 
-    async def wait(self, timeout_s: float) -> None:
-        """Until something happened, or the time is up."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._event.wait()
-        except TimeoutError:
-            return
+    async def wait(self) -> None:
+        """Until something happened."""
+        await self._event.wait()

@@ -14,15 +14,26 @@ _PROBE: Final = "readiness-probe"  # Not a UUID, so no task can have it.
 
 
 class Readiness:
-    """Checks by doing: nothing here is remembered from earlier."""
+    """Checks by doing: nothing here is remembered from earlier, but that it stops."""
 
     def __init__(self, store: Store, hub: Hub) -> None:
         self._store = store
         self._hub = hub
+        self._stopping = False
+
+    def stop(self) -> None:
+        """It takes no work from now on."""
+        self._stopping = True
 
     async def check(self) -> dict[str, str]:
         """`ok` or what is wrong, for each part."""
-        return {"store": await self._check_store(), "push": self._check_push()}
+        checks = {"store": await self._check_store(), "push": self._check_push()}
+        return checks | {"server": "it is stopping"} if self._stopping else checks
+
+    @property
+    def code(self) -> str:
+        """The error code of a server that is not ready."""
+        return "shutting_down" if self._stopping else "store_unavailable"
 
     async def _check_store(self) -> str:
         try:
