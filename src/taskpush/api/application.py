@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from taskpush.api import artifacts, feed, meta, pages, problems, queue, stats, stream, tasks
@@ -61,9 +62,17 @@ def build(
         )
     for part in (tasks, stream, feed, artifacts, meta, queue, stats, pages):
         app.include_router(part.router)
+        _answer_head(app, part.router)
     app.mount("/static", pages.assets(), name="static")
     app.mount(SOCKET_PATH, socket, name="socket")
     return _Front(app, socket)
+
+
+def _answer_head(app: FastAPI, router: APIRouter) -> None:
+    """Answer HEAD wherever GET is answered, alike; servers leave the body out."""
+    for route in router.routes:
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
+            app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)
 
 
 class _Front:

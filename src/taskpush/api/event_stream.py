@@ -170,6 +170,8 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         stream = self._stream
         stream.start(wire_of(scope))
+        if scope["method"] == "HEAD":
+            stream.end()
         try:
             with suppress(OSError):  # What servers raise when there is nobody to send to.
                 await send(
