@@ -37,10 +37,10 @@ def sends(chunks: list[bytes]) -> Iterator[tuple[str, int]]:
         thread.join(10)
 
 
-def opened(address: tuple[str, int], *, timed: bool = True) -> Generator:
-    """A generator with one client that has said hello."""
+def opened(address: tuple[str, int], greeting: str = "hello", *, timed: bool = True) -> Generator:
+    """A generator with one client that has said its greeting."""
     generator = Generator()
-    steps = [("", "hello", "raw"), ("ready", "", "raw")]
+    steps = [("", greeting, "raw"), ("ready", "", "raw")]
     answer = generator.answer(
         "open",
         {
@@ -71,6 +71,23 @@ def test_events_are_counted_however_their_bytes_are_cut(size: int, timed: bool) 
 
     with sends(chunks) as address:
         generator = opened(address, timed=timed)
+        report = generator.collect(expected=3, timeout_s=10)
+        generator.cut()
+
+    assert (report["delivered"], report["least"], report["most"]) == (3, 3, 3)
+    assert (report["latency_ms"] is not None) == timed
+
+
+@pytest.mark.parametrize("size", [1, 7, 331, 2000])
+@pytest.mark.parametrize("timed", [True, False])
+def test_events_of_a_stream_are_counted_however_their_bytes_are_cut(size: int, timed: bool) -> None:
+    stream = b"HTTP/1.1 200 OK\r\ncontent-type: ready\r\n\r\n" + b"".join(
+        b"14c\r\nevent: task_update\ndata: %b\n\n\r\n" % packet(CHANNEL, number)
+        for number in (1, 2, 3)
+    )
+
+    with sends([stream[i : i + size] for i in range(0, len(stream), size)]) as address:
+        generator = opened(address, "GET / HTTP/1.1\r\n\r\n", timed=timed)
         report = generator.collect(expected=3, timeout_s=10)
         generator.cut()
 
