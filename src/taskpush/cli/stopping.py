@@ -1,7 +1,8 @@
 """uvicorn, stopped in the order that a server of long jobs needs, and within a known time.
 
 Handlers first, while those who watch them are still connected and see how each task was left;
-then the connections, and the answers that wait; then the rest. A second signal lets go of whoever has not stopped yet.
+then the connections, and the answers that wait; then the rest. A second signal lets go of whoever
+has not stopped yet.
 """
 
 from __future__ import annotations
