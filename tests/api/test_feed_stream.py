@@ -39,14 +39,17 @@ async def _next(stream: RawStream) -> StreamEvent:
     return event
 
 
-async def _until_over(stream: RawStream, task_id: str) -> str:
-    """Until the feed has told of the task's end; returns the cursor there."""
-    while True:
+async def _until_over(stream: RawStream, event: StreamEvent) -> str:
+    """From the task's first event until the feed has told of its end; returns the cursor there.
+
+    A quick one is told of once, in its last state.
+    """
+    task_id = event.data["task"]["task_id"]
+    while not (event.data["task"]["task_id"] == task_id and event.data["task"]["final"]):
         event = await _next(stream)
         assert event.name == "feed_update"
-        if event.data["task"]["task_id"] == task_id and event.data["task"]["final"]:
-            assert event.id is not None
-            return event.id
+    assert event.id is not None
+    return event.id
 
 
 async def test_it_tells_the_active_tasks_then_what_is_created_and_what_changes(
@@ -65,7 +68,7 @@ async def test_it_tells_the_active_tasks_then_what_is_created_and_what_changes(
         while event.name != "task_created":
             event = await _next(stream)
         assert event.data["task"]["task_id"] == created
-        await _until_over(stream, created)
+        await _until_over(stream, event)
 
 
 async def test_who_comes_back_is_told_what_changed_and_what_was_deleted(
@@ -76,8 +79,7 @@ async def test_who_comes_back_is_told_what_changed_and_what_was_deleted(
     async with raw_stream(server.port, path) as stream:
         start = (await _next(stream)).id
         first = await _create(server, tag)
-        await _next(stream)
-        before = await _until_over(stream, first)
+        before = await _until_over(stream, await _next(stream))
     second = await _create(server, tag)
     await asyncio.to_thread(server.wait_over, second)
     await asyncio.to_thread(server.call, "DELETE", f"/api/tasks/{first}")
