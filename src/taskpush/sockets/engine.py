@@ -20,8 +20,9 @@ from engineio.async_socket import AsyncSocket
 from engineio.exceptions import EngineIOError, QueueEmpty, UnknownPacketError
 from typing_extensions import override
 
+from taskpush.sockets.asgi import AsgiSocket
 from taskpush.sockets.heartbeat import Heartbeat
-from taskpush.sockets.wire import Wire, binary_frame, text_frame, wire_of
+from taskpush.sockets.wire import Wire, binary_frame, text_frame
 
 BATCH_BYTES: Final = 64 * 1024
 MAX_MESSAGE_BYTES: Final = 64 * 1024
@@ -152,7 +153,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
     async def _upgrade_websocket(self, environ: dict[str, Any]) -> Any:
         if self.upgraded:
             raise OSError("upgraded already")
-        socket = _AsgiSocket(environ)
+        socket = AsgiSocket(environ)
         await socket.accept()
         try:
             await self._websocket_handler(socket)
@@ -162,7 +163,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
         return ""
 
     @override
-    async def _websocket_handler(self, ws: _AsgiSocket) -> None:
+    async def _websocket_handler(self, ws: AsgiSocket) -> None:
         try:
             if self.connected and not await self._probed(ws):
                 return
@@ -181,7 +182,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
             self.queue.put_nowait(None)
             await asyncio.wait([writer])
 
-    async def _probed(self, ws: _AsgiSocket) -> bool:
+    async def _probed(self, ws: AsgiSocket) -> bool:
         """Whether the client that has been polling really changes over to `ws`."""
         # The library answers requests for packets with NOOP meanwhile.
         self.upgrading = True
@@ -249,7 +250,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
         if self.on_room is not None:
             self.on_room()
 
-    async def _listen(self, ws: _AsgiSocket) -> None:
+    async def _listen(self, ws: AsgiSocket) -> None:
         """Take what the peer sends, until it or this side ends."""
         while not self.closed:
             try:
@@ -262,7 +263,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # the library ships no t
                 self._refused()
                 return
 
-    async def _write(self, ws: _AsgiSocket) -> None:
+    async def _write(self, ws: AsgiSocket) -> None:
         """Send what is queued, for a server that offers no wire."""
         try:
             while packets := await self.poll():
@@ -302,36 +303,6 @@ def _packet(data: str | bytes) -> packet.Packet:
     if len(data) > MAX_MESSAGE_BYTES:
         raise ValueError("the message is too large")
     return packet.Packet(encoded_packet=data)
-
-
-class _AsgiSocket:
-    """The ASGI end of one WebSocket."""
-
-    def __init__(self, environ: Mapping[str, Any]) -> None:
-        self._receive = environ["asgi.receive"]
-        self._send = environ["asgi.send"]
-        self.wire = wire_of(environ["asgi.scope"])
-
-    async def accept(self) -> None:
-        await self._send({"type": "websocket.accept"})
-
-    async def wait(self) -> str | bytes:
-        """The next message; raises `OSError` when there is none any more."""
-        event = await self._receive()
-        if event["type"] != "websocket.receive":
-            raise OSError("disconnected")
-        text: str | None = event.get("text")
-        return text if text is not None else bytes(event["bytes"])
-
-    async def send(self, data: str | bytes) -> None:
-        kind = "bytes" if isinstance(data, bytes) else "text"
-        await self._send({"type": "websocket.send", kind: data})
-
-    async def close(self, code: int) -> None:
-        try:
-            await self._send({"type": "websocket.close", "code": code})
-        except Exception:  # noqa: BLE001 - what a server raises here says only that it is closed
-            return
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library ships no types
