@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import traceback
 from asyncio import Future, TimerHandle
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import orjson
 from pydantic import JsonValue
 
-from taskpush.clock import Clock
 from taskpush.core import lifecycle
 from taskpush.core.lifecycle import Decide, Decision
 from taskpush.errors import IllegalTransition, StoreUnavailable, TaskPushError
@@ -37,11 +34,11 @@ from taskpush.runner.execution import Execution, LoopExecution, ThreadExecution
 from taskpush.runner.kind import KindSpec, Style
 from taskpush.runner.policy import Key
 from taskpush.runner.process import ProcessExecution
-from taskpush.runner.recorder import DEFAULT_LOG_BUDGET, LogBudget, Recorder
+from taskpush.runner.recorder import Recorder
 from taskpush.runner.reports import MAX_DATA_BYTES
-from taskpush.store.base import Commit, Store
+from taskpush.runner.workshop import Workshop
+from taskpush.store.base import Commit
 from taskpush.store.blobs import BadBlob, Blobs
-from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import (
     AttemptBroken,
     HandlerRaised,
@@ -55,36 +52,6 @@ Answer = TypeVar("Answer")
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 """Between tries to write what must not be lost, while the store is unavailable."""
-
-
-RunTimes = Callable[[], Sequence[float]]
-"""What tasks of one kind and size took, shortest first, as of the moment of the call."""
-ExpectedTimes = Callable[[str, Mapping[str, Any]], RunTimes]
-"""The run times for a task of a kind, with its params."""
-
-
-def unknown_times(_kind: str, _params: Mapping[str, Any]) -> RunTimes:
-    """Nothing is known of earlier runs."""
-    return tuple
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """What every attempt of a runner works with."""
-
-    store: Store
-    blobs: Blobs
-    telemetry: Telemetry
-    clock: Clock
-    strict_reporting: bool = False
-    # What worker processes find in their environment besides the server's.
-    process_env: Mapping[str, str] = field(default_factory=dict)
-    # How long a worker process may take to stop before it is terminated.
-    grace_s: float = 5.0
-    log_budget: LogBudget = DEFAULT_LOG_BUDGET
-    run_times: ExpectedTimes = unknown_times
-    # Numbers from 0 to 1, for the pauses between attempts.
-    random: Callable[[], float] = random.random
 
 
 class Attempt:

@@ -15,11 +15,12 @@ from typing_extensions import override
 
 from taskpush.clock import Clock
 from taskpush.models.events import Status
-from taskpush.runner.attempt import Attempt, ExpectedTimes, Workshop, broken, unknown_times
+from taskpush.runner.attempt import Attempt, broken
 from taskpush.runner.base import Runner
 from taskpush.runner.queues import Delays, Entry, KindQueue, Slot
 from taskpush.runner.recorder import DEFAULT_LOG_BUDGET, LogBudget
 from taskpush.runner.registry import Registry
+from taskpush.runner.workshop import ExpectedTimes, Workshop, unknown_times
 from taskpush.store.base import Store, Waiting
 from taskpush.store.blobs import Blobs
 from taskpush.telemetry.bus import Telemetry
