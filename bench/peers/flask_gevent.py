@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Before anything that uses sockets or threads, as gevent demands.
+# Before anything that uses sockets or threads, as gevent demands; hence the E402 below.
 from gevent import monkey
 
 monkey.patch_all()

@@ -110,7 +110,7 @@ class ArrivalProtocol(HttpToolsProtocol):
     # What uvicorn and the parser call.
 
     @override
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._expect_head()
         self.gates.setdefault(self.loop, Gate()).arrive(self)
