@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from taskpush.errors import InvalidJson
-from taskpush.models.values import MAX_SAFE_INTEGER, parse_json, value_problems
+from taskpush.models.values import MAX_SAFE_INTEGER, encoded, parse_json, value_problems
 
 json_values = st.recursive(
     st.none()
@@ -62,3 +63,20 @@ def test_a_problem_says_where_it_is() -> None:
         "$.tags[1]: a object is not a JSON value",
         "$.tags[2]: 1152921504606846976 cannot travel as a JSON number",
     ]
+
+
+@given(json_values)
+def test_what_is_encoded_is_read_as_it_was(value: object) -> None:
+    assert parse_json(encoded(value)) == value
+
+
+@pytest.mark.parametrize("length", [0, 300, 1500, 30_000])
+def test_what_is_encoded_takes_no_more_memory_than_it_is_long(length: int) -> None:
+    value = {"text": "x" * length}
+    tracemalloc.start()
+    try:
+        kept = [encoded(value) for _ in range(100)]
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert taken < sum(len(body) + 64 for body in kept) + 2000

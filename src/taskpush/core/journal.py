@@ -10,12 +10,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from taskpush.core.lifecycle import Decision
 from taskpush.errors import TaskPushError
 from taskpush.models.events import ATTACHED, MAX_EVENT_BYTES, MAX_PICTURE_BYTES, EventType
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
+from taskpush.models.values import encoded
 
 
 def seal(decision: Decision, *, epoch: str, now: datetime) -> tuple[TaskRecord, list[LoggedEvent]]:
@@ -100,7 +99,7 @@ def _detached(event: NewEvent) -> tuple[NewEvent, bytes | None]:
 def _encoded(
     task_id: str, event: NewEvent, timestamp: datetime, numbers: Mapping[str, Any]
 ) -> bytes:
-    body = orjson.dumps(
+    body = encoded(
         {
             "task_id": task_id,
             "event_type": event.event_type,

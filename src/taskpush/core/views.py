@@ -20,6 +20,7 @@ from taskpush.models.task import (
     TaskRecord,
     VolatileEvent,
 )
+from taskpush.models.values import encoded
 
 _SHOWN: Final = frozenset({EventType.PROGRESS, EventType.QUEUE, EventType.STATS})
 
@@ -32,7 +33,7 @@ def summary_of(record: TaskRecord) -> Summary:
 def summary_body(task: TaskRecord | Tombstone) -> bytes:
     """What a feed says of a task, as JSON."""
     if isinstance(task, Tombstone):
-        return orjson.dumps({"task_id": task.task_id, "deleted": True})
+        return encoded({"task_id": task.task_id, "deleted": True})
     return summary_of(task).model_dump_json().encode()
 
 

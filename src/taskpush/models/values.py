@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final
 
+import orjson
 from pydantic import AfterValidator, Field, JsonValue, StrictFloat, StrictInt
 
 from taskpush.errors import InvalidJson
@@ -84,6 +85,15 @@ def parse_json(raw: bytes | str) -> JsonValue:
     for problem in value_problems(value):
         raise InvalidJson(problem)
     return value
+
+
+def encoded(value: Any) -> bytes:
+    """`value` as UTF-8 JSON that may be kept: it takes no more memory than it is long.
+
+    What `orjson.dumps` returns holds on to the whole buffer, 4 KiB for the shortest value and
+    16 KiB for one of 1,500 bytes (orjson 3.13). The copy takes an eighth of the encoding's time.
+    """
+    return b"%b" % orjson.dumps(value)
 
 
 def value_problems(value: Any, where: str = "$", depth: int = 0) -> Iterator[str]:

@@ -11,12 +11,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
-import orjson
-
 from taskpush.core.views import snapshot_body
 from taskpush.errors import NotFound, PositionGone, StoreUnavailable, TaskPushError
 from taskpush.models.position import WirePosition
 from taskpush.models.task import TaskRecord
+from taskpush.models.values import encoded
 from taskpush.push.link import Link
 from taskpush.push.outbox import Message, Outbox, Outgoing, Reply
 from taskpush.push.plane import PushPlane
@@ -108,17 +107,17 @@ class Channel:
 
     def say(self, name: str, payload: Mapping[str, Any]) -> None:
         """Send an event of the protocol beside `task_update`."""
-        self._put(Message(name, orjson.dumps(payload)))
+        self._put(Message(name, encoded(payload)))
 
     def resync(self, record: TaskRecord, gone: PositionGone) -> None:
         """Tell that the log cannot be continued, and what the task is like now."""
-        body = orjson.dumps(_resync_payload(record, gone))
+        body = encoded(_resync_payload(record, gone))
         self._put(Message("resync", body, position=str(record.head), final=record.final))
 
     def reply(self, to: int | None, payload: Mapping[str, Any]) -> None:
         """Answer a client's event; does nothing when it asked for no answer (`to` is None)."""
         if to is not None:
-            self._put(Reply(to, orjson.dumps(payload)))
+            self._put(Reply(to, encoded(payload)))
 
     async def room(self) -> None:
         """Wait until the peer has taken enough for another answer, or is gone.
@@ -294,7 +293,7 @@ class Channel:
             await self._resync(subscription, gone)
         except NotFound:
             if self._is_at(subscription, cursor):
-                body = orjson.dumps({"task_id": subscription.task_id})
+                body = encoded({"task_id": subscription.task_id})
                 self._put(Message("task_deleted", body, final=True))
                 self.drop(subscription.task_id)
         else:

@@ -15,6 +15,7 @@ import orjson
 from taskpush.core.feeds import Pace
 from taskpush.core.views import summary_body
 from taskpush.models.feed import FeedFilter
+from taskpush.models.values import encoded
 from taskpush.push.feed import DEFAULT_PACE, FeedHub, FeedNews, feed_message
 from taskpush.push.outbox import Message, Outbox
 from taskpush.store.base import Store
@@ -194,4 +195,4 @@ def _list_message(feed: str, page: ChangePage, bodies: Sequence[bytes]) -> Messa
         "reset": page.reset,
         "more": not page.end,
     }
-    return Message("active_tasks", orjson.dumps(listed), position=str(page.cursor))
+    return Message("active_tasks", encoded(listed), position=str(page.cursor))
