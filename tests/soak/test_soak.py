@@ -10,7 +10,9 @@ from tests.soak.measuring import Sample, slope_per_min
 from tests.soak.soak import Bounds, soak, soak_server
 
 # In its first minute a server fills its caches, and half a minute of a changing load has a slope.
-FIRST_MINUTE = Bounds(own_kib_per_min=128 * 1024, descriptors_per_min=60, asyncio_tasks_per_min=120)
+FIRST_MINUTE = Bounds(
+    memory_kib_per_min=128 * 1024, descriptors_per_min=60, asyncio_tasks_per_min=120
+)
 
 
 @pytest.mark.timeout(180)
