@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -14,6 +13,7 @@ from tests.support.server import ServerProcess
 from tests.support.stream import RawStream, StreamEvent, raw_stream
 
 ORIGIN = "https://app.example"
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
@@ -195,10 +195,10 @@ async def test_a_deleted_task_ends_it_and_exists_no_more(server: ServerProcess) 
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
-        (f"/api/tasks/{uuid4()}/stream", 404, "not_found"),
+        (f"/api/tasks/{UNKNOWN}/stream", 404, "not_found"),
         ("/api/tasks/nonsense/stream", 404, "not_found"),
-        (f"/api/tasks/{uuid4()}/stream?after=-1", 422, "invalid_position"),
-        (f"/api/tasks/{uuid4()}/stream?after=a:b:1", 422, "invalid_position"),
+        (f"/api/tasks/{UNKNOWN}/stream?after=-1", 422, "invalid_position"),
+        (f"/api/tasks/{UNKNOWN}/stream?after=a:b:1", 422, "invalid_position"),
     ],
 )
 async def test_what_is_wrong_is_a_problem_and_no_stream(

@@ -174,7 +174,7 @@ class WriteContract:
     @pytest.mark.parametrize(
         "fields",
         [
-            {"params": {"x": object()}},
+            {"params": {"x": object}},
             {"params": {"x": 2**70}},
             {"title": "\ud800"},
             {"owner": "\ud800"},
