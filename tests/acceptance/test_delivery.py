@@ -55,8 +55,8 @@ async def _cut_at_random(link: SeverableLink, chance: random.Random) -> None:
         link.cut(chance, share=0.2)
 
 
-async def test_links_cut_at_random_cost_no_event(server: ServerProcess) -> None:
-    await _watch_through_cuts(server, tasks=20, iterations=100, subscribers=3, seed=1)
+async def test_links_cut_at_random_cost_no_event(shared_server: ServerProcess) -> None:
+    await _watch_through_cuts(shared_server, tasks=20, iterations=100, subscribers=3, seed=1)
 
 
 @pytest.mark.full
@@ -65,23 +65,25 @@ async def test_a_hundred_tasks_with_five_subscribers_each(server: ServerProcess)
     await _watch_through_cuts(server, tasks=100, iterations=182, subscribers=5, seed=2)
 
 
-async def test_whoever_comes_after_the_end_sees_everything(server: ServerProcess) -> None:
-    task_id = await asyncio.to_thread(server.create, "iterate", iterations=300)
-    await asyncio.to_thread(server.wait_over, task_id)
-    watcher = Watcher(server.port, [task_id])
+async def test_whoever_comes_after_the_end_sees_everything(shared_server: ServerProcess) -> None:
+    task_id = await asyncio.to_thread(shared_server.create, "iterate", iterations=300)
+    await asyncio.to_thread(shared_server.wait_over, task_id)
+    watcher = Watcher(shared_server.port, [task_id])
     running = asyncio.create_task(watcher.run())
     await watcher.until(lambda w: w.is_over(task_id))
     running.cancel()
-    log = await asyncio.to_thread(server.log_of, task_id)
+    log = await asyncio.to_thread(shared_server.log_of, task_id)
     assert faults(task_id, log, watcher.received[task_id]) == []
     volatile = [event for event in watcher.received[task_id] if event["seq"] is None]
     assert [event["data"]["progress_percent"] for event in volatile] == [100.0]
 
 
-async def test_a_stalled_watcher_does_not_hold_up_another(server: ServerProcess) -> None:
-    async with severable_link(server.port) as link:
-        task_id = await asyncio.to_thread(server.create, "iterate", iterations=3000, pause_s=0.001)
-        stalled, healthy = Watcher(link.port, [task_id]), Watcher(server.port, [task_id])
+async def test_a_stalled_watcher_does_not_hold_up_another(shared_server: ServerProcess) -> None:
+    async with severable_link(shared_server.port) as link:
+        task_id = await asyncio.to_thread(
+            shared_server.create, "iterate", iterations=3000, pause_s=0.001
+        )
+        stalled, healthy = Watcher(link.port, [task_id]), Watcher(shared_server.port, [task_id])
         running = [asyncio.create_task(w.run()) for w in (stalled, healthy)]
         await stalled.until(lambda w: len(w.received[task_id]) > 10)
         link.stall()
@@ -91,6 +93,6 @@ async def test_a_stalled_watcher_does_not_hold_up_another(server: ServerProcess)
         await stalled.until(lambda w: w.is_over(task_id))
         for task in running:
             task.cancel()
-    log = await asyncio.to_thread(server.log_of, task_id)
+    log = await asyncio.to_thread(shared_server.log_of, task_id)
     assert faults(task_id, log, stalled.received[task_id]) == []
     assert faults(task_id, log, healthy.received[task_id]) == []

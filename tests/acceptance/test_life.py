@@ -21,10 +21,11 @@ GRACE_S = 1.0
 Envelope = dict[str, Any]
 
 
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerProcess]:
-    monkeypatch.setenv("TASKPUSH_PROCESS_GRACE_S", str(GRACE_S))
-    process = ServerProcess(tmp_path / "data")
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    process = ServerProcess(
+        tmp_path_factory.mktemp("life") / "data", settings={"process_grace_s": str(GRACE_S)}
+    )
     process.start()
     yield process
     process.stop()
@@ -81,15 +82,15 @@ async def restart(server: ServerProcess) -> None:
 
 
 async def test_a_process_that_ignores_everything_is_gone_2_s_after_its_grace(
-    server: ServerProcess, tmp_path: Path
+    shared_server: ServerProcess, tmp_path: Path
 ) -> None:
     pid_file = tmp_path / "pid"
-    task_id = await create(server, "stubborn", pid_file=str(pid_file))
-    async with watching(server, task_id) as watcher:
+    task_id = await create(shared_server, "stubborn", pid_file=str(pid_file))
+    async with watching(shared_server, task_id) as watcher:
         await watcher.until(said(task_id, "log"))
         worker = psutil.Process(int(pid_file.read_text(encoding="utf-8")))
         asked_at = time.monotonic()
-        await asyncio.to_thread(server.call, "POST", f"/api/tasks/{task_id}/cancel", {})
+        await asyncio.to_thread(shared_server.call, "POST", f"/api/tasks/{task_id}/cancel", {})
         await asyncio.to_thread(psutil.wait_procs, [worker], GRACE_S + 2)
         assert not worker.is_running()
         await watcher.until(seen(task_id, "cancelled"))
@@ -97,21 +98,23 @@ async def test_a_process_that_ignores_everything_is_gone_2_s_after_its_grace(
         assert statuses(watcher, task_id) == ["pending", "running", "cancelled"]
 
 
-async def test_a_cancelled_thread_ends_at_its_next_call(server: ServerProcess) -> None:
-    task_id = await create(server, "until_stopped")
-    async with watching(server, task_id) as watcher:
+async def test_a_cancelled_thread_ends_at_its_next_call(shared_server: ServerProcess) -> None:
+    task_id = await create(shared_server, "until_stopped")
+    async with watching(shared_server, task_id) as watcher:
         await watcher.until(said(task_id, "log"))
         asked_at = time.monotonic()
-        await asyncio.to_thread(server.call, "POST", f"/api/tasks/{task_id}/cancel", {})
+        await asyncio.to_thread(shared_server.call, "POST", f"/api/tasks/{task_id}/cancel", {})
         await watcher.until(seen(task_id, "cancelled"))
         assert time.monotonic() - asked_at < 1
         assert statuses(watcher, task_id) == ["pending", "running", "cancelled"]
 
 
 @pytest.mark.parametrize("kind", ["slow_loop", "slow_thread", "slow_process"])
-async def test_an_attempt_that_takes_too_long_is_failed(server: ServerProcess, kind: str) -> None:
-    task_id = await create(server, kind)
-    async with watching(server, task_id) as watcher:
+async def test_an_attempt_that_takes_too_long_is_failed(
+    shared_server: ServerProcess, kind: str
+) -> None:
+    task_id = await create(shared_server, kind)
+    async with watching(shared_server, task_id) as watcher:
         await watcher.until(seen(task_id, "failed"))
         *_, error, final = [each for each in watcher.received[task_id] if each["seq"]]
         assert (error["data"]["code"], error["data"]["error"]) == (
@@ -124,9 +127,11 @@ async def test_an_attempt_that_takes_too_long_is_failed(server: ServerProcess, k
 # -- repeating ------------------------------------------------------------------
 
 
-async def test_a_failing_task_is_tried_as_often_as_its_kind_says(server: ServerProcess) -> None:
-    task_id = await create(server, "unlucky")
-    async with watching(server, task_id) as watcher:
+async def test_a_failing_task_is_tried_as_often_as_its_kind_says(
+    shared_server: ServerProcess,
+) -> None:
+    task_id = await create(shared_server, "unlucky")
+    async with watching(shared_server, task_id) as watcher:
         await watcher.until(seen(task_id, "failed"))
         errors = [each for each in watcher.received[task_id] if each["event_type"] == "error"]
         assert [each["data"]["will_retry"] for each in errors] == [True, True, False]

@@ -113,7 +113,7 @@ async def test_after_a_kill_the_queue_stands_as_it_stood(server: ServerProcess) 
     assert [entry["task_id"] for entry in (await _queue(server))["entries"]] == tasks[-1:]
 
 
-async def test_params_of_a_task_to_be_submitted_are_validated(server: ServerProcess) -> None:
+async def test_params_of_a_task_to_be_submitted_are_validated(shared_server: ServerProcess) -> None:
     for query, status, code in (
         ("kind=sleep&params=%7B%22seconds%22:5%7D", 200, None),
         ("kind=sleep&params=%7B%22seconds%22:%22x%22%7D", 422, "invalid_params"),
@@ -121,17 +121,17 @@ async def test_params_of_a_task_to_be_submitted_are_validated(server: ServerProc
         ("kind=sleep&params=%7B", 400, "invalid_json"),
         ("params=%7B%7D", 422, "invalid_request"),
     ):
-        answer = await asyncio.to_thread(server.call, "GET", f"/api/queue?{query}")
+        answer = await asyncio.to_thread(shared_server.call, "GET", f"/api/queue?{query}")
         assert (answer[0], answer[1].get("code")) == (status, code)
 
 
-async def test_an_unknown_kind_is_a_problem_with_its_code(server: ServerProcess) -> None:
-    status, problem = await asyncio.to_thread(server.call, "GET", "/api/queue?kind=nonsense")
+async def test_an_unknown_kind_is_a_problem_with_its_code(shared_server: ServerProcess) -> None:
+    status, problem = await asyncio.to_thread(shared_server.call, "GET", "/api/queue?kind=nonsense")
     assert (status, problem["code"]) == (422, "unknown_kind")
 
 
-async def test_without_a_kind_every_kind_is_listed(server: ServerProcess) -> None:
-    status, page = await asyncio.to_thread(server.call, "GET", "/api/queue")
+async def test_without_a_kind_every_kind_is_listed(shared_server: ServerProcess) -> None:
+    status, page = await asyncio.to_thread(shared_server.call, "GET", "/api/queue")
     assert status == 200
-    _, kinds = await asyncio.to_thread(server.call, "GET", "/api/kinds")
+    _, kinds = await asyncio.to_thread(shared_server.call, "GET", "/api/kinds")
     assert [queue["kind"] for queue in page["items"]] == [kind["name"] for kind in kinds["items"]]

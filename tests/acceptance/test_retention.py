@@ -19,12 +19,13 @@ from tests.support.watcher import Watcher, raw_socket
 WITHIN_S = 30
 
 
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerProcess]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """Retention trims whatever ended more than a second ago, several times a second."""
-    monkeypatch.setenv("TASKPUSH_KEEP_LOGS_AGE", "1s")
-    monkeypatch.setenv("TASKPUSH_RETENTION_INTERVAL_S", "0.2")
-    process = ServerProcess(tmp_path / "data")
+    process = ServerProcess(
+        tmp_path_factory.mktemp("retention") / "data",
+        settings={"keep_logs_age": "1s", "retention_interval_s": "0.2"},
+    )
     process.start()
     try:
         yield process

@@ -23,6 +23,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         process.stop()
 
 
+@pytest.fixture(scope="module")
+def reused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    process = ServerProcess(tmp_path_factory.mktemp("reused") / "data")
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
 def read(server: ServerProcess, feed: str = "all", **query: Any) -> dict[str, Any]:
     params = {"feed": feed, **query}
     answer = requests.get(f"{server.url}/api/feed", params=params, timeout=70)
@@ -56,23 +66,23 @@ def test_a_feed_is_read_and_followed(server: ServerProcess) -> None:
     assert states[over] == {"task_id": over, "deleted": True}
 
 
-def test_waiting_ends_with_the_next_change(server: ServerProcess) -> None:
-    cursor = read(server)["cursor"]
+def test_waiting_ends_with_the_next_change(reused: ServerProcess) -> None:
+    cursor = read(reused)["cursor"]
     answers: list[dict[str, Any]] = []
     waiter = threading.Thread(
-        target=lambda: answers.append(read(server, "kind:iterate", after=cursor, wait_s=60))
+        target=lambda: answers.append(read(reused, "kind:iterate", after=cursor, wait_s=60))
     )
     begin = time.monotonic()
     waiter.start()
-    task = server.create("iterate", iterations=0)
+    task = reused.create("iterate", iterations=0)
     waiter.join(20)
     assert time.monotonic() - begin < 20
     assert [found["task_id"] for found in answers[0]["tasks"]] == [task]
 
 
-def test_waiting_ends_without_a_change_when_the_time_is_up(server: ServerProcess) -> None:
-    cursor = read(server)["cursor"]
-    page = read(server, "tag:nothing", after=cursor, wait_s=0.3)
+def test_waiting_ends_without_a_change_when_the_time_is_up(reused: ServerProcess) -> None:
+    cursor = read(reused)["cursor"]
+    page = read(reused, "tag:nothing", after=cursor, wait_s=0.3)
     assert page["tasks"] == []
     assert page["reset"] is False
 
@@ -127,13 +137,3 @@ def test_what_is_wrong_is_said(query: dict[str, str], reused: ServerProcess) -> 
     assert [error["loc"] for error in answer.json()["errors"]] == [
         f"query.{name}" for name in query
     ]
-
-
-@pytest.fixture(scope="module")
-def reused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path_factory.mktemp("feed") / "data")
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop()
