@@ -61,10 +61,7 @@ class _Audience:
 
 
 async def _watch_under_load(server: ServerProcess, load: _Load) -> None:
-    chance = random.Random(load.seed)
-    flood = {"steps": load.steps, "pause_s": load.pause_s, "line_chars": LINE_CHARS}
-    task_ids = [await asyncio.to_thread(server.create, "flood", **flood) for _ in range(load.tasks)]
-    async with _watching(server, task_ids, load, chance) as audience:
+    async with _watching(server, load) as (audience, task_ids):
         for watcher in audience.everybody:
             await watcher.until(lambda w: all(w.is_over(task_id) for task_id in w.task_ids), 300)
     await _check(server, task_ids, load, audience)
@@ -72,19 +69,20 @@ async def _watch_under_load(server: ServerProcess, load: _Load) -> None:
 
 @asynccontextmanager
 async def _watching(
-    server: ServerProcess, task_ids: Sequence[str], load: _Load, chance: random.Random
-) -> AsyncIterator[_Audience]:
+    server: ServerProcess, load: _Load
+) -> AsyncIterator[tuple[_Audience, list[str]]]:
+    chance = random.Random(load.seed)
     audience = _Audience([], [], [])
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
 
         async def behind_a_link(door: Door) -> tuple[Watcher, SeverableLink]:
             link = await stack.enter_async_context(severable_link(server.port, narrow=True))
-            return Watcher(link.port, task_ids, door=door), link
+            return Watcher(link.port, door=door), link
 
         troubles = []
         for door in DOORS.values():
             for _ in range(load.watchers):
-                audience.healthy.append(Watcher(server.port, task_ids, door=door))
+                audience.healthy.append(Watcher(server.port, door=door))
                 watcher, link = await behind_a_link(door)
                 audience.cut.append(watcher)
                 troubles.append(_cut_at_random(link, chance))
@@ -92,10 +90,27 @@ async def _watching(
                 audience.stalled.append(watcher)
                 troubles.append(_stall_at_random(link, chance, load.stall_s))
         running = [group.create_task(watcher.run()) for watcher in audience.everybody]
+        # Everybody is there when it begins: a flood is over before a slow machine lets them in.
+        await _watch(audience.everybody, await asyncio.to_thread(server.create, "iterate"))
+        for watcher in audience.everybody:
+            await watcher.until(lambda w: all(w.is_over(task_id) for task_id in w.task_ids))
+        task_ids = await asyncio.to_thread(_flood, server, load)
+        await _watch(audience.everybody, *task_ids)
         running += [group.create_task(trouble) for trouble in troubles]
-        yield audience
+        yield audience, task_ids
         for task in running:
             task.cancel()
+
+
+def _flood(server: ServerProcess, load: _Load) -> list[str]:
+    params = {"steps": load.steps, "pause_s": load.pause_s, "line_chars": LINE_CHARS}
+    return [server.create("flood", **params) for _ in range(load.tasks)]
+
+
+async def _watch(watchers: Sequence[Watcher], *task_ids: str) -> None:
+    for watcher in watchers:
+        for task_id in task_ids:
+            await watcher.add(task_id)
 
 
 async def _cut_at_random(link: SeverableLink, chance: random.Random) -> None:
