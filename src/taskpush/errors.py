@@ -26,6 +26,10 @@ CODES: Final[Mapping[str, CodeSpec]] = MappingProxyType(
         "invalid_params": CodeSpec(422, "The params do not fit the kind"),
         "unknown_kind": CodeSpec(422, "No such kind is registered"),
         "invalid_position": CodeSpec(422, "The position is malformed"),
+        "credential_in_address": CodeSpec(400, "Credentials are not taken from the address"),
+        "unauthenticated": CodeSpec(401, "It is not known who asks"),
+        "access_ended": CodeSpec(401, "The credential has expired or was revoked"),
+        "forbidden": CodeSpec(403, "This is not allowed"),
         "not_found": CodeSpec(404, "No such task"),
         "no_such_page": CodeSpec(404, "Nothing is served at this address"),
         "method_not_allowed": CodeSpec(405, "This address does not take that method"),
@@ -98,6 +102,24 @@ class InvalidRequest(TaskPushError):
     """The request's shape is wrong; `problems` names the fields."""
 
     code = "invalid_request"
+
+
+class Unauthenticated(TaskPushError):
+    """No credential, or one that cannot be relied on; `detail` never says more than that."""
+
+    code = "unauthenticated"
+
+
+class AccessEnded(TaskPushError):
+    """The credential was good once: it has expired, or was revoked."""
+
+    code = "access_ended"
+
+
+class Forbidden(TaskPushError):
+    """Somebody who is known may not do this, with whatever task."""
+
+    code = "forbidden"
 
 
 class NotFound(TaskPushError):

@@ -1,40 +1,77 @@
-"""What a principal may do; every read and every command asks here."""
+"""What a principal may do; every read and every command asks here.
+
+Who lacks a role is told so, `forbidden`, since that says nothing of any task. A task that is out of
+reach does not exist for them: `not_found`, as for an id that nobody has used.
+"""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from dataclasses import replace
 
-from taskpush.access.principal import LOCAL, Principal
+from taskpush.access.principal import LOCAL, Principal, Role
+from taskpush.errors import Forbidden
 from taskpush.models.feed import FeedFilter
 from taskpush.models.task import TaskRecord
 
 
-class Action(StrEnum):
-    """What can be wanted."""
+def demand(principal: Principal, role: Role) -> None:
+    """Raise `forbidden` unless the principal has the role, for whatever tasks."""
+    if not principal.has(role):
+        raise Forbidden(f"this needs the role {role.value}")
 
-    CREATE = "create"
-    READ = "read"
-    CONTROL = "control"
+
+def may(principal: Principal, role: Role, record: TaskRecord) -> bool:
+    """Whether the principal may use that role with this task.
+
+    With tasks of its own, an admin with all of its tenant; who holds a scoped token with those
+    that it is for. For everybody else the task does not exist.
+    """
+    return principal.has(role) and reaches(principal, record)
+
+
+def reaches(principal: Principal, record: TaskRecord) -> bool:
+    """Whether the task exists for the principal, whatever it may do with it."""
+    only = principal.scope.task_id if principal.scope else None
+    return only in (None, record.task_id) and principal.reach.holds(record)
 
 
 def may_create(principal: Principal) -> bool:
-    """Whether the principal may create tasks: the local one may, and there is no other yet."""
-    return bool(principal.owner)
+    """Whether the principal may create tasks."""
+    return principal.has(Role.CREATE)
+
+
+def may_await(principal: Principal, task_id: str) -> bool:
+    """Whether the principal may wait for a task that does not exist for it, as yet.
+
+    Who creates may have chosen the id; who was given a token for it will be told when it is there.
+    """
+    if principal.scope is not None and principal.scope.task_id is not None:
+        return principal.scope.task_id == task_id
+    return may_create(principal)
 
 
 def may_see_all(principal: Principal) -> bool:
     """Whether the principal may learn how much there is of everybody's tasks."""
-    return principal == LOCAL
+    admin = principal.has(Role.ADMIN) and principal.tenant == LOCAL.tenant
+    return admin or principal == LOCAL
 
 
-def may(principal: Principal, action: Action, record: TaskRecord) -> bool:
-    """Whether the principal may do `action` with this task.
+def readable(
+    principal: Principal, *, kind: str | None = None, tag: str | None = None
+) -> FeedFilter:
+    """The tasks that the principal may read, of that kind and with that tag.
 
-    The owner may do everything with it; nobody else may, nor learn that it exists.
+    Raises `forbidden` without the role, for who holds a token for one task, and for what lies
+    beside what the token is for.
     """
-    return (principal.tenant, principal.owner) == (record.tenant, record.owner) and bool(action)
+    demand(principal, Role.READ)
+    if principal.scope is not None and principal.scope.task_id is not None:
+        raise Forbidden("the token is for one task")
+    reach = principal.reach
+    if _beside(reach.kind, kind) or _beside(reach.tag, tag):
+        raise Forbidden("the token is for other tasks")
+    return replace(reach, kind=reach.kind or kind, tag=reach.tag or tag)
 
 
-def readable(principal: Principal) -> FeedFilter:
-    """The tasks that the principal may read, as a feed of its own: those it owns."""
-    return FeedFilter(principal.tenant, owner=principal.owner)
+def _beside(granted: str | None, wanted: str | None) -> bool:
+    return None not in (granted, wanted) and granted != wanted

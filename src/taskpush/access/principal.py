@@ -3,7 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
+
+from taskpush.models.feed import FeedFilter
+
+
+class Role(StrEnum):
+    """What somebody may do with tasks; `admin` does all of it, with those of the whole tenant."""
+
+    CREATE = "create"
+    READ = "read"
+    CONTROL = "control"
+    REPORT = "report"
+    ADMIN = "admin"
+
+
+OWNERS_ROLES: Final = frozenset({Role.CREATE, Role.READ, Role.CONTROL, Role.REPORT})
+"""What an owner may do with tasks of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The tasks that a scoped token is for: one, or those of a feed. None means: any."""
+
+    task_id: str | None = None
+    kind: str | None = None
+    tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +38,27 @@ class Principal:
 
     tenant: str
     owner: str
+    roles: frozenset[Role] = OWNERS_ROLES
+    # None unless it is who holds a scoped token, which is for these tasks only.
+    scope: Scope | None = None
+    # Whether it reaches every owner's tasks of the tenant: an admin, or who holds a token of one.
+    whole_tenant: bool = False
+
+    def has(self, role: Role) -> bool:
+        """Whether the role was given to it, by itself or with all others."""
+        return role in self.roles or Role.ADMIN in self.roles
+
+    @property
+    def reach(self) -> FeedFilter:
+        """The tasks that any of its roles are for, but for a scope of one task."""
+        scope = self.scope or Scope()
+        everybody = self.whole_tenant or Role.ADMIN in self.roles
+        owner = None if everybody else self.owner
+        return FeedFilter(self.tenant, owner=owner, kind=scope.kind, tag=scope.tag)
 
 
 LOCAL: Final = Principal(tenant="local", owner="local")
-"""Whoever can reach a server without configured access, which listens on loopback only."""
+"""Whoever can reach a server without configured access, which listens on loopback only.
+
+Its tenant is the server's own: the admins of it see what is counted of all tenants together.
+"""

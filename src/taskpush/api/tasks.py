@@ -12,7 +12,7 @@ from pydantic import AwareDatetime
 
 from taskpush.api.body import StrictRoute
 from taskpush.api.problems import responses
-from taskpush.api.services import PrincipalDep, ServicesDep
+from taskpush.api.services import AdmissionDep, PrincipalDep, ServicesDep
 from taskpush.core.views import latest_of, snapshot_of, summary_of
 from taskpush.errors import NotFound
 from taskpush.ids import canonical_task_id
@@ -21,7 +21,6 @@ from taskpush.models.events import Status
 from taskpush.models.pages import EventPage, Page, Result
 from taskpush.models.position import START, Position, WirePosition
 from taskpush.models.task import Snapshot, Summary
-from taskpush.store.base import TaskFilter
 from taskpush.tasks.queries import ListQuery
 from taskpush.tasks.service import Idempotency
 
@@ -137,9 +136,9 @@ async def list_tasks(
     ] = None,
 ) -> Page[Summary]:
     """Tasks, newest first."""
-    where = TaskFilter(
-        tenant=principal.tenant,
-        owner=principal.owner,
+    query = ListQuery(
+        limit=limit,
+        after=after,
         status=status,
         kind=kind,
         tag=tag,
@@ -147,7 +146,7 @@ async def list_tasks(
         created_before=created_before,
         q=q,
     )
-    page = await services.queries.page(ListQuery(where=where, limit=limit, after=after))
+    page = await services.queries.page(principal, query)
     following = page.next and _following(request, page.next)
     return Page(items=[summary_of(record) for record in page.records], next=following)
 
@@ -182,7 +181,7 @@ async def get_result(services: ServicesDep, principal: PrincipalDep, task_id: Ta
 )
 async def get_events(
     services: ServicesDep,
-    principal: PrincipalDep,
+    admission: AdmissionDep,
     task_id: TaskIdPath,
     after: Annotated[
         str | None, Query(max_length=64, description="A position, `epoch:seq` or `seq`.")
@@ -195,9 +194,10 @@ async def get_events(
     """Logged events after a position, and the newest volatile data."""
     canonical = _canonical(task_id)
     position = START if after is None else Position.parse(after)
-    record, page = await services.queries.events(
-        principal, canonical, position, limit=limit, wait_s=wait_s
-    )
+    async with services.doorkeeper.open_while(admission):
+        record, page = await services.queries.events(
+            admission.principal, canonical, position, limit=limit, wait_s=wait_s
+        )
     reached = page.events[-1].position if page.events else position
     following = None if page.end else f"/api/tasks/{canonical}/events?after={reached}&limit={limit}"
     parts = {

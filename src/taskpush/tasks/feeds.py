@@ -106,17 +106,19 @@ class Feeds:
 
 
 def feed_filter(principal: Principal, feed: str) -> FeedFilter:
-    """The tasks that the name of a feed means to the principal: never more than it may read."""
-    mine = readable(principal)
+    """The tasks that the name of a feed means to the principal: never more than it may read.
+
+    Raises `forbidden` for who may read none of them, whatever they are.
+    """
     match feed.partition(":"):
         case ("kind", _, kind):
-            return replace(mine, kind=kind)
+            return readable(principal, kind=kind)
         case ("tag", _, tag):
-            return replace(mine, tag=tag)
+            return readable(principal, tag=tag)
         case ("owner", _, "me"):
-            return replace(mine, owner=principal.owner)
+            return replace(readable(principal), owner=principal.owner)
         case _:
-            return mine
+            return readable(principal)
 
 
 class _Stirred:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from taskpush.access.policy import may_see_all
+from taskpush.access.policy import may_see_all, readable
 from taskpush.access.principal import Principal
+from taskpush.errors import Forbidden
 from taskpush.models.stats import KindDay, KindEstimates, Stats, StoreSize
 from taskpush.runner.registry import Registry
 from taskpush.store.base import DayStats, Store, TaskFilter
@@ -25,9 +26,14 @@ class History:
     async def stats(self, principal: Principal, *, kind: str | None, days: int) -> Stats:
         """The last `days` days, today included, of one kind or all.
 
-        A kind that is not registered any more has its history too, but no estimates.
+        A kind that is not registered any more has its history too, but no estimates. Raises
+        `forbidden`.
         """
-        where = TaskFilter(tenant=principal.tenant, owner=principal.owner, kind=kind)
+        reach = readable(principal, kind=kind)
+        # They are not counted by tag, and all of them are more than such a token is for.
+        if reach.tag is not None:
+            raise Forbidden("the token is for other tasks")
+        where = TaskFilter(tenant=reach.tenant, owner=reach.owner, kind=reach.kind)
         daily = await self._store.daily(where, days)
         names = [spec.name for spec in self._registry.kinds() if kind in {None, spec.name}]
         return Stats(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from pydantic import JsonValue
 
-from taskpush.access.policy import Action, may
-from taskpush.access.principal import Principal
+from taskpush.access.policy import demand, may, readable
+from taskpush.access.principal import Principal, Role
 from taskpush.core.views import artifact_of
 from taskpush.errors import NotFound, TaskPushError
 from taskpush.models.events import EventType, Status
@@ -30,12 +31,18 @@ _NO_RESULT = {
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What a list is asked for; the owner and tenant come from the principal."""
+    """What a list is asked for; None means any, or the first page. Whose comes from who asks."""
 
-    where: TaskFilter
     limit: int
-    # None means the first page.
-    after: str | None
+    after: str | None = None
+    status: Status | None = None
+    kind: str | None = None
+    tag: str | None = None
+    # Both exclusive.
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    # Part of the title or the id, without regard to case.
+    q: str | None = None
 
 
 class TaskQueries:
@@ -47,9 +54,10 @@ class TaskQueries:
         self._polls = LongPolls() if polls is None else polls
 
     async def find(self, principal: Principal, task_id: str) -> TaskRecord | None:
-        """The task, or None when it does not exist for this principal."""
+        """The task, or None when it does not exist for this principal; raises `Forbidden`."""
+        demand(principal, Role.READ)
         record = await self._store.get(task_id)
-        return record if record is not None and may(principal, Action.READ, record) else None
+        return record if record is not None and may(principal, Role.READ, record) else None
 
     async def get(self, principal: Principal, task_id: str) -> TaskRecord:
         """The task; raises `NotFound` when it does not exist for this principal."""
@@ -58,9 +66,20 @@ class TaskQueries:
             raise NotFound
         return record
 
-    async def page(self, query: ListQuery) -> TaskPage:
-        """A page of tasks, newest first."""
-        return await self._store.tasks(query.where, limit=query.limit, after=query.after)
+    async def page(self, principal: Principal, query: ListQuery) -> TaskPage:
+        """A page of tasks, newest first; raises `Forbidden`."""
+        reach = readable(principal, kind=query.kind, tag=query.tag)
+        where = TaskFilter(
+            tenant=reach.tenant,
+            owner=reach.owner,
+            status=query.status,
+            kind=reach.kind,
+            tag=reach.tag,
+            created_after=query.created_after,
+            created_before=query.created_before,
+            q=query.q,
+        )
+        return await self._store.tasks(where, limit=query.limit, after=query.after)
 
     async def result(self, principal: Principal, task_id: str) -> JsonValue:
         """What the task returned.

@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 import orjson
 from pydantic import ValidationError
 
-from taskpush.access.policy import Action, may, may_create
-from taskpush.access.principal import Principal
+from taskpush.access.policy import demand, may
+from taskpush.access.principal import Principal, Role
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
 from taskpush.errors import FieldProblem, InvalidRequest, NotFound, QueueFull, TaskPushError
@@ -115,9 +115,10 @@ class TaskService:
         """Store the task and hand it to the runner; it is committed, synced, when this returns.
 
         With a key that was used for the same body, the task of that time is returned. Raises
-        `unknown_kind`, `invalid_params`, `invalid_request`, `task_id_taken`, `queue_full` or
-        `idempotency_conflict`; nothing is stored then.
+        `forbidden`, `unknown_kind`, `invalid_params`, `invalid_request`, `task_id_taken`,
+        `queue_full` or `idempotency_conflict`; nothing is stored then.
         """
+        demand(principal, Role.CREATE)
         return await self._see_through(
             self._commit(principal, [self._new(principal, command)], key)
         )
@@ -126,6 +127,7 @@ class TaskService:
         self, principal: Principal, commands: Sequence[CreateTask], key: Idempotency | None = None
     ) -> Accepted:
         """As `create`, for all the tasks or none of them."""
+        demand(principal, Role.CREATE)
         records = []
         for index, command in enumerate(commands):
             try:
@@ -218,8 +220,6 @@ class TaskService:
         return await asyncio.shield(task)
 
     def _new(self, principal: Principal, command: CreateTask) -> TaskRecord:
-        if not may_create(principal):
-            raise NotFound
         spec = self._kind(command.kind)
         params = spec.validate_params(command.params)
         _check_travels(params, "params")
@@ -249,10 +249,14 @@ class TaskService:
 
 
 def _guarded(principal: Principal, decide: lifecycle.Decide) -> lifecycle.Decide:
-    """`decide`, for those who may control the task; for others there is no such task."""
+    """`decide`, for those who may control the task; for others there is no such task.
+
+    Raises `Forbidden` for those who may control none.
+    """
+    demand(principal, Role.CONTROL)
 
     def guarded(record: TaskRecord | None) -> lifecycle.Decision:
-        if record is None or not may(principal, Action.CONTROL, record):
+        if record is None or not may(principal, Role.CONTROL, record):
             raise NotFound
         return decide(record)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from taskpush.access.policy import may_create
-from taskpush.access.principal import Principal
+from taskpush.access.policy import demand, may_await
+from taskpush.access.principal import Principal, Role
 from taskpush.core.views import snapshot_body
 from taskpush.errors import NotFound, PositionGone, TaskPushError
 from taskpush.models.commands import Subscribe
@@ -52,6 +52,7 @@ class Watching:
 
         What is wrong is answered too, with a code; the connection lives on.
         """
+        demand(principal, Role.READ)
         task_id = command.task_id
         if task_id not in channel and len(channel) >= MAX_SUBSCRIPTIONS:
             limit = TaskPushError(
@@ -129,7 +130,7 @@ class Watching:
     ) -> None:
         """Nobody learns whether the id is unknown or somebody else's."""
         task_id = subscription.task_id
-        if not may_create(principal):
+        if not may_await(principal, task_id):
             channel.drop(task_id)
             refuse(channel, NotFound(), reply_to, task_id=task_id)
             return

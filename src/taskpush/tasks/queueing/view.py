@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from taskpush.access.policy import Action, may
-from taskpush.access.principal import Principal
+from taskpush.access.policy import may
+from taskpush.access.principal import Principal, Role
 from taskpush.core.estimates import (
     Forecast,
 )
@@ -49,13 +49,13 @@ def _visible(
     entries: list[QueueEntry] = []
     own_beyond = 0
     for entry, forecast in zip(line.waiting, forecasts, strict=True):
-        own = may(principal, Action.READ, entry.record)
+        own = may(principal, Role.READ, entry.record)
         if forecast.position > limit:
             if own_beyond >= limit:
                 break
             own_beyond += own
         if own or (visibility != "none" and forecast.position <= limit):
-            shown = own or visibility == "titles"
+            shown = own or (visibility == "titles" and entry.record.tenant == principal.tenant)
             entries.append(
                 QueueEntry(
                     **place_numbers(forecast),

@@ -1,0 +1,144 @@
+"""The policy as a table: who may do what with whose tasks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from taskpush.access.policy import (
+    demand,
+    may,
+    may_await,
+    may_create,
+    may_see_all,
+    reaches,
+    readable,
+)
+from taskpush.access.principal import LOCAL, OWNERS_ROLES, Principal, Role, Scope
+from taskpush.errors import Forbidden
+from taskpush.models.feed import FeedFilter
+from taskpush.models.task import TaskRecord
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+C, R, W, P, A = Role.CREATE, Role.READ, Role.CONTROL, Role.REPORT, Role.ADMIN
+
+
+def principal(
+    roles: frozenset[Role] = OWNERS_ROLES,
+    *,
+    owner: str = "ann",
+    tenant: str = "acme",
+    scope: Scope | None = None,
+    whole_tenant: bool = False,
+) -> Principal:
+    return Principal(tenant, owner, roles, scope, whole_tenant)
+
+
+def task(owner: str = "ann", tenant: str = "acme", *, task_id: str = "t1") -> TaskRecord:
+    return TaskRecord(task_id, "layout", tenant, owner, {}, NOW, tags=("red", "blue"))
+
+
+ANN = principal()
+READER = principal(frozenset({R}))
+ADMIN = principal(frozenset({A}))
+FOR_ONE = principal(frozenset({R, W}), scope=Scope(task_id="t1"))
+FOR_RED = principal(frozenset({R}), scope=Scope(tag="red"))
+FOR_LAYOUTS = principal(frozenset({R}), scope=Scope(kind="layout"))
+FOR_ALL_RED = principal(frozenset({R}), scope=Scope(tag="red"), whole_tenant=True)
+
+TABLE = [
+    # who, role, task, whether they may
+    (ANN, R, task(), True),
+    (ANN, W, task(), True),
+    (ANN, P, task(), True),
+    (ANN, A, task(), False),
+    (ANN, R, task("bob"), False),
+    (ANN, W, task("bob"), False),
+    (ANN, R, task("ann", "other"), False),
+    (READER, R, task(), True),
+    (READER, W, task(), False),
+    (READER, P, task(), False),
+    (ADMIN, R, task("bob"), True),
+    (ADMIN, W, task("bob"), True),
+    (ADMIN, P, task("bob"), True),
+    (ADMIN, R, task("bob", "other"), False),
+    (ADMIN, W, task("ann", "other"), False),
+    (FOR_ONE, R, task(), True),
+    (FOR_ONE, W, task(), True),
+    (FOR_ONE, P, task(), False),
+    (FOR_ONE, R, task(task_id="t2"), False),
+    (FOR_ONE, R, task("bob"), False),
+    (FOR_RED, R, task(), True),
+    (FOR_RED, W, task(), False),
+    (FOR_RED, R, task("bob"), False),
+    (FOR_LAYOUTS, R, task(), True),
+    (FOR_ALL_RED, R, task("bob"), True),
+    (FOR_ALL_RED, R, task("bob", "other"), False),
+    (principal(frozenset()), R, task(), False),
+    (LOCAL, W, task("local", "local"), True),
+    (LOCAL, R, task(), False),
+]
+
+
+@pytest.mark.parametrize(("who", "role", "record", "allowed"), TABLE)
+def test_who_may_do_what(who: Principal, role: Role, record: TaskRecord, allowed: bool) -> None:
+    assert may(who, role, record) is allowed
+
+
+def test_a_scope_leaves_out_other_kinds_and_tags() -> None:
+    other = TaskRecord("t1", "render", "acme", "ann", {}, NOW, tags=("green",))
+    assert not reaches(FOR_RED, other)
+    assert not reaches(FOR_LAYOUTS, other)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_an_admin_has_every_role_and_a_reader_one(role: Role) -> None:
+    demand(ADMIN, role)
+    if role is Role.READ:
+        demand(READER, role)
+    else:
+        with pytest.raises(Forbidden):
+            demand(READER, role)
+
+
+def test_who_creates_awaits_any_id_and_who_was_given_a_token_only_its_own() -> None:
+    assert may_create(ANN)
+    assert may_await(ANN, "t9")
+    assert not may_create(READER)
+    assert not may_await(READER, "t9")
+    assert may_await(FOR_ONE, "t1")
+    assert not may_await(FOR_ONE, "t9")
+    assert not may_await(FOR_RED, "t9")
+
+
+def test_only_admins_of_the_servers_own_tenant_see_what_there_is_of_all() -> None:
+    assert may_see_all(LOCAL)
+    assert may_see_all(principal(frozenset({A}), tenant="local"))
+    assert not may_see_all(ADMIN)
+    assert not may_see_all(principal(tenant="local"))
+
+
+def test_what_is_readable_is_never_more_than_the_principals_reach() -> None:
+    assert readable(ANN) == FeedFilter("acme", owner="ann")
+    assert readable(ANN, kind="layout") == FeedFilter("acme", owner="ann", kind="layout")
+    assert readable(ADMIN, tag="red") == FeedFilter("acme", tag="red")
+    assert readable(FOR_RED) == FeedFilter("acme", owner="ann", tag="red")
+    assert readable(FOR_RED, kind="layout") == FeedFilter("acme", "ann", "layout", "red")
+    assert readable(FOR_ALL_RED) == FeedFilter("acme", tag="red")
+
+
+@pytest.mark.parametrize(
+    ("who", "wanted"),
+    [
+        (FOR_RED, {"tag": "blue"}),
+        (FOR_LAYOUTS, {"kind": "render"}),
+        (FOR_ONE, {}),
+        (principal(frozenset({C, W, P})), {}),
+    ],
+)
+def test_a_list_beside_what_a_token_is_for_is_forbidden(
+    who: Principal, wanted: dict[str, str]
+) -> None:
+    with pytest.raises(Forbidden):
+        readable(who, **wanted)
