@@ -5,15 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from taskpush.access.admission import Admission
+    from taskpush.access.principal import Principal, Role
     from taskpush.app import TaskPush
     from taskpush.core.retention import Keep, Retention
     from taskpush.runner.context import TaskCancelled, TaskContext
     from taskpush.runner.policy import Backoff
 
-__all__ = ["Backoff", "Keep", "Retention", "TaskCancelled", "TaskContext", "TaskPush"]
+__all__ = [
+    "Admission",
+    "Backoff",
+    "Keep",
+    "Principal",
+    "Retention",
+    "Role",
+    "TaskCancelled",
+    "TaskContext",
+    "TaskPush",
+]
 
 _HOMES = {
     "TaskPush": "taskpush.app",
+    "Admission": "taskpush.access.admission",
+    "Principal": "taskpush.access.principal",
+    "Role": "taskpush.access.principal",
     "TaskContext": "taskpush.runner.context",
     "TaskCancelled": "taskpush.runner.context",
     "Backoff": "taskpush.runner.policy",

@@ -32,7 +32,9 @@ class TaskPush:
     your own with `mount_into`.
 
     `default_kind` names the kind that a create without `kind` and `params` means. `settings` are
-    read from the environment (`TASKPUSH_…`) when they are not given.
+    read from the environment (`TASKPUSH_…`) when they are not given. `authenticate` tells who asks:
+    a FastAPI dependency, or a function of the connection, that gives a `Principal`, or None for
+    somebody who is not known.
     """
 
     def __init__(
@@ -41,12 +43,15 @@ class TaskPush:
         default_kind: str | None = None,
         settings: Settings | None = None,
         strict_reporting: bool | None = None,
+        authenticate: Callable[..., Any] | None = None,
     ) -> None:
         chosen = settings or Settings()
         if strict_reporting is not None:
             chosen = chosen.model_copy(update={"strict_reporting": strict_reporting})
         self.settings = chosen
         self._default_kind = default_kind
+        # None: who asks is told by what the settings configure.
+        self._authenticate = authenticate
         self._registry = Registry()
         # None while it is not started: requests are answered 503 then.
         self._started: Started | None = None
@@ -129,6 +134,21 @@ class TaskPush:
         """The names of the registered kinds, in the order of their registration."""
         return [spec.name for spec in self._registry.kinds()]
 
+    @property
+    def access_configured(self) -> bool:
+        """Whether callers have to show who they are."""
+        return self._authenticate is not None or self.settings.access_configured
+
+    @property
+    def access_words(self) -> str:
+        """By what callers show who they are, for people."""
+        ways = {
+            "API keys": self.settings.keys_file.exists(),
+            "JWT": self.settings.jwt_configured,
+            "the application's own": self._authenticate is not None,
+        }
+        return ", ".join(way for way, used in ways.items() if used)
+
     def configure(self, **changes: Any) -> None:
         """Replace some settings, validated; only before the start."""
         merged = self.settings.model_dump() | changes
@@ -158,7 +178,9 @@ class TaskPush:
         from taskpush.composition import start
 
         async with AsyncExitStack() as stack:
-            self._started = await start(self.settings, self._registry, self._default_kind, stack)
+            self._started = await start(
+                self.settings, self._registry, self._default_kind, self._authenticate, stack
+            )
             try:
                 yield
             finally:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio.lowlevel
 from starlette.types import ASGIApp
 
+from taskpush.access.authenticator import Authenticator
+from taskpush.access.doorkeeper import Doorkeeper
+from taskpush.access.hook import DependencyHook
+from taskpush.access.jwks import Jwks, fetch_from
+from taskpush.access.jwt import JwtAuthenticator, JwtRules, KeySource, OneKey
+from taskpush.access.keys import KeyRing
 from taskpush.api.application import build
 from taskpush.api.event_stream import Streams
 from taskpush.api.services import Services
@@ -100,11 +108,17 @@ class HangUp:
 
 
 async def start(
-    settings: Settings, registry: Registry, default_kind: str | None, stack: AsyncExitStack
+    settings: Settings,
+    registry: Registry,
+    default_kind: str | None,
+    authenticate: Callable[..., Any] | None,
+    stack: AsyncExitStack,
 ) -> Started:
     """Wire everything, and start it in order; `stack` stops it in the reverse order."""
     telemetry = Telemetry(log_to(logging.getLogger("taskpush")))
     clock = SystemClock()
+    authenticator = _authenticator(settings, telemetry, authenticate, stack)
+    doorkeeper = Doorkeeper(authenticator)
     store, blobs = _stores(settings, clock, telemetry, stack)
     plane = PushPlane(
         store,
@@ -147,6 +161,8 @@ async def start(
         TasksNamespace(service, watching, feeds, server_version=VERSION),
         plane,
         telemetry,
+        admit=authenticator.admit,
+        doorkeeper=doorkeeper,
         origin_allowed=OriginPolicy(settings.allow_origins),
         compress_above=settings.compress_above,
     )
@@ -185,12 +201,57 @@ async def start(
         history=History(store, registry, keeper),
         registry=registry,
         blobs=blobs,
+        authenticator=authenticator,
+        doorkeeper=doorkeeper,
+        telemetry=telemetry,
         default_kind=default_kind,
     )
     application = build(
         services, socket.asgi(), version=VERSION, allow_origins=settings.allow_origins
     )
     return Started(application, drain, hang_up)
+
+
+def _authenticator(
+    settings: Settings,
+    telemetry: Telemetry,
+    authenticate: Callable[..., Any] | None,
+    stack: AsyncExitStack,
+) -> Authenticator:
+    jwt = None
+    if settings.jwt_configured:
+        keys = _jwt_keys(settings, telemetry, stack)
+        jwt = JwtAuthenticator(_jwt_rules(settings), keys)
+    hook = None if authenticate is None else DependencyHook(authenticate)
+    ring = KeyRing(settings.keys_file, telemetry, time.time)
+    return Authenticator(ring, time.time, jwt=jwt, hook=hook)
+
+
+def _jwt_keys(settings: Settings, telemetry: Telemetry, stack: AsyncExitStack) -> KeySource:
+    if settings.jwt_secret is not None:
+        return OneKey(settings.jwt_secret.get_secret_value())
+    if settings.jwt_public_key is not None:
+        return OneKey(settings.jwt_public_key.read_bytes())
+    assert settings.jwt_jwks is not None  # As the settings have made sure.
+    fetch = fetch_from(settings.jwt_jwks)
+    keys = Jwks(fetch, settings.jwt_algorithms, telemetry, time.monotonic)
+    stack.push_async_callback(keys.close)
+    return keys
+
+
+def _jwt_rules(settings: Settings) -> JwtRules:
+    assert settings.jwt_audience is not None  # As the settings have made sure.
+    assert settings.jwt_issuer is not None
+    return JwtRules(
+        algorithms=settings.jwt_algorithms,
+        audience=settings.jwt_audience,
+        issuer=settings.jwt_issuer,
+        leeway_s=settings.jwt_leeway_s,
+        owner_claim=settings.jwt_owner_claim,
+        tenant_claim=settings.jwt_tenant_claim,
+        roles_claim=settings.jwt_roles_claim,
+        roles=frozenset(settings.jwt_roles),
+    )
 
 
 def _stores(

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from taskpush.access import keys
+from taskpush.access.algorithms import PUBLIC, SHARED
+from taskpush.access.principal import Role
 from taskpush.core.quantities import parse_duration, parse_size
 from taskpush.core.retention import Keep, Retention
 from taskpush.push.dispatch import OUTBOXES_BYTES
@@ -45,6 +55,12 @@ Count = Annotated[int, Field(ge=0)]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 
 
+Words = Annotated[tuple[str, ...], NoDecode]
+"""Several, comma-separated."""
+MIN_SECRET_BYTES: Final = 32
+"""As long as the hash that it is used with. Source: RFC 7518, section 3.2."""
+
+
 class Settings(BaseSettings):
     """Settings of one taskpush server."""
 
@@ -59,6 +75,40 @@ class Settings(BaseSettings):
     allow_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
         default=(),
         description="Origins of pages on other hosts that may use this server, comma-separated.",
+    )
+    jwt_algorithms: Words = Field(
+        default=(),
+        description="Algorithms that tokens of the issuer are signed by: RS256, ES256 or HS256.",
+    )
+    jwt_secret: SecretStr | None = Field(
+        default=None, description="The secret shared with the issuer, for HS256."
+    )
+    jwt_public_key: Path | None = Field(
+        default=None, description="A file with the issuer's public key as PEM."
+    )
+    jwt_jwks: str | None = Field(
+        default=None, description="Address or file of the issuer's keys, as a JWKS document."
+    )
+    jwt_audience: str | None = Field(
+        default=None, min_length=1, description="What tokens for this server have as aud."
+    )
+    jwt_issuer: str | None = Field(
+        default=None, min_length=1, description="What tokens have as iss."
+    )
+    jwt_leeway_s: float = Field(
+        default=30.0, ge=0, le=300, description="By how much the issuer's clock may be off."
+    )
+    jwt_owner_claim: str = Field(default="sub", description="The claim that names the owner.")
+    jwt_tenant_claim: str | None = Field(
+        default=None, description="The claim that names the tenant; without it all are of one."
+    )
+    jwt_roles_claim: str | None = Field(
+        default=None,
+        description="The claim that lists roles; without it all have TASKPUSH_JWT_ROLES.",
+    )
+    jwt_roles: Annotated[tuple[Role, ...], NoDecode] = Field(
+        default=keys.DEFAULT_ROLES,
+        description="Roles of who shows a token, unless a claim lists them.",
     )
     strict_reporting: bool = Field(
         default=False,
@@ -110,6 +160,24 @@ class Settings(BaseSettings):
     )
 
     @property
+    def keys_file(self) -> Path:
+        """Where API keys are kept."""
+        return self.data / keys.FILE
+
+    @property
+    def jwt_configured(self) -> bool:
+        """Whether there is an issuer whose tokens are taken."""
+        return bool(self.jwt_algorithms)
+
+    @property
+    def access_configured(self) -> bool:
+        """Whether callers have to show who they are, as far as settings and the data folder say.
+
+        A `TaskPush(authenticate=…)` makes them do so too.
+        """
+        return self.jwt_configured or self.keys_file.exists()
+
+    @property
     def retention(self) -> Retention:
         """What is kept of finished tasks whose kind does not say."""
         return Retention(
@@ -118,7 +186,31 @@ class Settings(BaseSettings):
             spare=self.keep_spare,
         )
 
-    @field_validator("allow_origins", mode="before")
+    @field_validator("allow_origins", "jwt_algorithms", "jwt_roles", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+        return (
+            tuple(filter(None, map(str.strip, value.split(","))))
+            if isinstance(value, str)
+            else value
+        )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Tokens are taken by one key or set of keys, for one audience, from one issuer."""
+        sources = [self.jwt_secret, self.jwt_public_key, self.jwt_jwks]
+        given = sum(source is not None for source in sources)
+        if not (given or self.jwt_algorithms):
+            return self
+        if given != 1:
+            raise ValueError("set one of jwt_secret, jwt_public_key and jwt_jwks")
+        if self.jwt_audience is None or self.jwt_issuer is None:
+            raise ValueError("tokens are taken with a jwt_audience and a jwt_issuer")
+        fitting = SHARED if self.jwt_secret is not None else PUBLIC
+        if not self.jwt_algorithms or not fitting.issuperset(self.jwt_algorithms):
+            raise ValueError(f"jwt_algorithms are among {', '.join(sorted(fitting))}")
+        if self.jwt_secret is not None and (
+            len(self.jwt_secret.get_secret_value().encode()) < MIN_SECRET_BYTES
+        ):
+            raise ValueError(f"jwt_secret has at least {MIN_SECRET_BYTES} bytes")
+        return self

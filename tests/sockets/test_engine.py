@@ -19,7 +19,10 @@ import pytest
 import uvicorn
 from websockets.exceptions import ConnectionClosed
 
+from taskpush.access.admission import NO_ACCESS_CONFIGURED, Admission
+from taskpush.access.doorkeeper import Doorkeeper
 from taskpush.access.principal import LOCAL
+from taskpush.access.visitor import Visitor
 from taskpush.clock import SystemClock
 from taskpush.core import lifecycle
 from taskpush.models.events import EventType
@@ -43,6 +46,18 @@ GHOST = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
 
 
 both_ways = pytest.mark.parametrize("way", WAYS_OUT)
+
+
+class _Holds:
+    def lets_in(self, admission: Admission) -> bool:
+        return True
+
+
+HOLDS = _Holds()
+
+
+async def nobody_asked(visitor: Visitor) -> Admission:
+    return NO_ACCESS_CONFIGURED
 
 
 class Serving:
@@ -74,6 +89,8 @@ async def serving(
         TasksNamespace(service, watching, Feeds(store, plane.feeds), server_version="test"),
         plane,
         telemetry,
+        admit=nobody_asked,
+        doorkeeper=Doorkeeper(HOLDS),
         origin_allowed=lambda origin, environ: True,
         connect_within_s=connect_within_s,
         ping_interval_s=ping_s,

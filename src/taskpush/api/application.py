@@ -60,7 +60,10 @@ def build(
             allow_headers=["Content-Type", "Authorization", "Idempotency-Key", "Last-Event-ID"],
             expose_headers=["Location", "Retry-After"],
         )
-    for part in (tasks, stream, feed, artifacts, meta, queue, stats, pages):
+    for part in (tasks, stream, feed, artifacts, queue, stats):
+        app.include_router(part.router, responses=problems.responses(400, 401, 403))
+        _answer_head(app, part.router)
+    for part in (meta, pages):
         app.include_router(part.router)
         _answer_head(app, part.router)
     app.mount("/static", pages.assets(), name="static")

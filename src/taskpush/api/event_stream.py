@@ -10,20 +10,27 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
+import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from taskpush.access.admission import Admission
+from taskpush.access.doorkeeper import Doorkeeper
 from taskpush.api.heartbeat import Heartbeat
-from taskpush.api.sse import Frames, SseLink, new_frames
+from taskpush.api.sse import Frames, SseLink, new_frames, sse_frame
 from taskpush.api.wire import HttpWire, wire_of
 from taskpush.errors import TaskPushError
-from taskpush.push.channel import Channel
+from taskpush.push.channel import Channel, error_payload
+from taskpush.push.outbox import Message
 from taskpush.push.plane import PushPlane
 
 COMMENT_EVERY_S: Final = 15.0
 """Proxies close connections that are silent for longer than some tens of seconds."""
+REFUSED_WITHIN_S: Final = 10.0
+"""How long a peer that may stay no more has to read why."""
 RETRY_MS: Final = (500, 1500)
 """How long clients wait before they come back: not all at once, when a server was restarted."""
 
@@ -41,7 +48,7 @@ class Stream:
     It ends by itself after a final event that nothing follows. It is an `api.wire.Answer`.
     """
 
-    __slots__ = ("_ending", "_on_close", "_task", "channel", "gone", "link")
+    __slots__ = ("_ending", "_leave", "_on_close", "_task", "channel", "gone", "link")
 
     def __init__(
         self, plane: PushPlane, frames: Frames, *, on_close: Callable[[Stream], None]
@@ -52,6 +59,8 @@ class Stream:
         # What sends the response by ASGI; None until it has begun, and over a wire.
         self._task: asyncio.Task[None] | None = None
         self._ending = False
+        # None until somebody watches over whether it may stay open.
+        self._leave: Callable[[], None] | None = None
         # The peer has left, or was cut off: there is nobody to send to.
         self.gone = False
 
@@ -68,6 +77,19 @@ class Stream:
             # So that it is seen when the peer does not take it.
             self.channel.wake()
 
+    def stay_while(self, doorkeeper: Doorkeeper, admission: Admission) -> None:
+        """End when the admission holds no more, saying why."""
+        door = doorkeeper.opened(admission, self.refuse)
+        self._leave = partial(doorkeeper.closed, door)
+
+    def refuse(self, error: TaskPushError) -> None:
+        """Say `error` after what is on its way, and end. Whoever does not read it is cut off."""
+        self.channel.close()
+        self.link.put(sse_frame(Message("error", orjson.dumps(error_payload(error)))))
+        self.end()
+        taken = self.link.taken_bytes
+        asyncio.get_running_loop().call_later(REFUSED_WITHIN_S, self._cut_if_stalled, taken)
+
     def end(self) -> None:
         """Send nothing more than what is on its way: the peer may come back."""
         self._ending = True
@@ -81,6 +103,8 @@ class Stream:
         """Release everything."""
         self.channel.close()
         self._on_close(self)
+        if self._leave is not None:
+            self._leave()
         if self.link.wire is not None:
             self.link.wire.tell(None)
 
@@ -143,6 +167,11 @@ class Stream:
     def _end_when_over(self) -> None:
         if self.link.final and not self.link.waiting:
             self.end()
+
+    def _cut_if_stalled(self, taken_bytes: int) -> None:
+        """Its channel is closed, so the dispatcher does not look after it any more."""
+        if self.link.waiting_bytes and self.link.taken_bytes == taken_bytes:
+            self._cut()
 
     def _cut(self) -> None:
         """Cut the connection; the response may be waiting for its peer."""

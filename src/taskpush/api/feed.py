@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Query, Response
 
 from taskpush.api.problems import responses
-from taskpush.api.services import PrincipalDep, ServicesDep
+from taskpush.api.services import AdmissionDep, ServicesDep
 from taskpush.core.views import summary_body
 from taskpush.models.feed import CursorText, FeedName, FeedPage
 from taskpush.tasks.feeds import MAX_FEED_PAGE
@@ -21,7 +21,7 @@ router = APIRouter(tags=["feeds"])
 )
 async def read_feed(
     services: ServicesDep,
-    principal: PrincipalDep,
+    admission: AdmissionDep,
     feed: Annotated[
         FeedName, Query(description="`all`, `kind:NAME`, `tag:NAME` or `owner:me`.")
     ] = "all",
@@ -39,7 +39,10 @@ async def read_feed(
     finished tasks included, deleted ones as `{task_id, deleted: true}`. While `more`, ask again
     at once. A cursor survives restarts; one that is unknown is answered with `reset`.
     """
-    page = await services.feeds.page(principal, feed, after, limit=limit, wait_s=wait_s)
+    async with services.doorkeeper.open_while(admission):
+        page = await services.feeds.page(
+            admission.principal, feed, after, limit=limit, wait_s=wait_s
+        )
     parts = {
         "tasks": [orjson.Fragment(summary_body(task)) for task in page.tasks],
         "cursor": str(page.cursor),

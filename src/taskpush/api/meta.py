@@ -5,15 +5,15 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from taskpush.api.problems import responses
-from taskpush.api.services import ServicesDep
+from taskpush.api.services import PrincipalDep, ServicesDep
 from taskpush.errors import TaskPushError
 from taskpush.models.pages import Health, Kind, Page
 
 router = APIRouter()
 
 
-@router.get("/api/kinds", tags=["kinds"], summary="List kinds")
-async def list_kinds(services: ServicesDep) -> Page[Kind]:
+@router.get("/api/kinds", tags=["kinds"], responses=responses(400, 401, 403), summary="List kinds")
+async def list_kinds(services: ServicesDep, _: PrincipalDep) -> Page[Kind]:
     """The registered kinds, with JSON Schema of their params and results."""
     kinds = [
         Kind(

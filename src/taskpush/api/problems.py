@@ -16,6 +16,7 @@ from taskpush.models.pages import Problem
 logger: Final = logging.getLogger("taskpush.api")
 
 _HEADERS: Final = {
+    401: {"WWW-Authenticate": 'Bearer realm="taskpush"'},
     # What is still on its way is not read, so the connection cannot be used again.
     413: {"Connection": "close"},
     503: {"Retry-After": "1"},

@@ -6,9 +6,15 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from taskpush.access.principal import LOCAL, Principal
+from taskpush.access.admission import Admission
+from taskpush.access.authenticator import Authenticator
+from taskpush.access.doorkeeper import Doorkeeper
+from taskpush.access.principal import Principal
+from taskpush.access.visitor import Visitor
 from taskpush.api.event_stream import Streams
+from taskpush.errors import TaskPushError
 from taskpush.runner.registry import Registry
 from taskpush.store.blobs import Blobs
 from taskpush.tasks.feeds import Feeds
@@ -18,6 +24,8 @@ from taskpush.tasks.queueing.keeper import QueueKeeper
 from taskpush.tasks.readiness import Readiness
 from taskpush.tasks.service import TaskService
 from taskpush.tasks.watching import Watching
+from taskpush.telemetry.bus import Telemetry
+from taskpush.telemetry.events import AccessRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +42,48 @@ class Services:
     history: History
     registry: Registry
     blobs: Blobs
+    authenticator: Authenticator
+    doorkeeper: Doorkeeper
+    telemetry: Telemetry
     # None when every create has to name its kind.
     default_kind: str | None
 
 
-def _services(request: Request) -> Services:
+# For the documentation: what is in the header is read by the visitor.
+_SCHEME = HTTPBearer(
+    auto_error=False, description="An API key or a token; nothing while no access is configured."
+)
+
+
+# Coroutines, because FastAPI takes plain functions to a thread.
+
+
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
 
-def _principal() -> Principal:
-    """Without configured access everybody who gets here is the local principal."""
-    return LOCAL
-
-
 ServicesDep = Annotated[Services, Depends(_services)]
+
+
+async def _admission(
+    request: Request,
+    services: ServicesDep,
+    _: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)],
+) -> Admission:
+    visitor = Visitor(request.scope)
+    try:
+        return await services.authenticator.admit(visitor)
+    except TaskPushError as error:
+        services.telemetry.emit(AccessRefused(visitor.peer, error.code, error.detail))
+        raise
+
+
+AdmissionDep = Annotated[Admission, Depends(_admission)]
+
+
+async def _principal(admission: AdmissionDep) -> Principal:
+    return admission.principal
+
+
 PrincipalDep = Annotated[Principal, Depends(_principal)]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 
 from taskpush.api.event_stream import EventStream
 from taskpush.api.problems import responses
-from taskpush.api.services import PrincipalDep, ServicesDep
+from taskpush.api.services import AdmissionDep, ServicesDep
 from taskpush.errors import NotFound
 from taskpush.ids import canonical_task_id
 from taskpush.models.feed import CursorText, FeedName
@@ -45,7 +45,7 @@ _OVER: Final[dict[int | str, dict[str, Any]]] = {
 )
 async def stream_task(
     services: ServicesDep,
-    principal: PrincipalDep,
+    admission: AdmissionDep,
     task_id: Annotated[str, Path(description="The task's id, a UUID.")],
     after: Annotated[
         str | None,
@@ -64,13 +64,16 @@ async def stream_task(
     position = _position(last_event_id or after)
     stream = services.streams.open()
     try:
-        beginning = await services.watching.follow(stream.channel, principal, canonical, position)
+        beginning = await services.watching.follow(
+            stream.channel, admission.principal, canonical, position
+        )
     except BaseException:
         stream.close()
         raise
     if beginning.over:
         stream.close()
         return Response(status_code=204)
+    stream.stay_while(services.doorkeeper, admission)
     stream.begin(_id_of(beginning))
     return EventStream(stream)
 
@@ -84,7 +87,7 @@ async def stream_task(
 )
 async def stream_feed(
     services: ServicesDep,
-    principal: PrincipalDep,
+    admission: AdmissionDep,
     feed: Annotated[
         FeedName, Query(description="`all`, `kind:NAME`, `tag:NAME` or `owner:me`.")
     ] = "all",
@@ -97,10 +100,11 @@ async def stream_feed(
     """
     stream = services.streams.open()
     try:
-        services.feeds.follow(stream.channel, principal, feed, last_event_id or after)
+        services.feeds.follow(stream.channel, admission.principal, feed, last_event_id or after)
     except BaseException:
         stream.close()
         raise
+    stream.stay_while(services.doorkeeper, admission)
     stream.begin(None)
     return EventStream(stream)
 

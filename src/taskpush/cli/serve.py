@@ -48,13 +48,14 @@ def serve(
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve a TaskPush application until Ctrl-C or SIGTERM; the second one waits for nobody."""
-    if not insecure_public and not _is_loopback(host):
-        _refuse(
-            f"{host} is reachable from other machines, and no access is configured: anybody could"
-            " run and read tasks. Listen on 127.0.0.1, or say --insecure-public."
-        )
     push = _load(app)
     _configure(push, data, allow_origin, compress=compress)
+    if not (insecure_public or push.access_configured or _is_loopback(host)):
+        _refuse(
+            f"{host} is reachable from other machines, and no access is configured: anybody could"
+            " run and read tasks. Make an API key with `taskpush keys create`, listen on 127.0.0.1,"
+            " or say --insecure-public."
+        )
     listener = _listen(host, port)
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -126,7 +127,9 @@ def _announce(push: TaskPush, listener: socket.socket, *, public: bool) -> None:
     where = "in memory" if push.settings.store == "memory" else str(push.settings.data.resolve())
     err.print(f"  kinds  {', '.join(push.kinds) or 'none registered'}")
     err.print(f"  data   {where}")
-    if public:
+    if push.access_configured:
+        err.print(f"  access {push.access_words}")
+    elif public:
         err.print("  access [bold red]everybody who reaches this address may do everything[/]")
     else:
         err.print("  access this machine only, without login")

@@ -42,8 +42,8 @@ OriginCheck = Callable[[str, Mapping[str, Any]], bool]
 class Listener(Protocol):
     """Is told what happens on the engine's sockets."""
 
-    def opened(self, socket: EngineSocket, peer: str) -> None:
-        """A socket was opened from the address `peer`."""
+    def opened(self, socket: EngineSocket, scope: Mapping[str, Any]) -> None:
+        """A socket was opened by the request with this ASGI scope."""
         ...
 
     async def message(self, socket: EngineSocket, data: object) -> None:
@@ -361,7 +361,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library ships n
         socket = self.sockets[sid] = EngineSocket(self, sid)
         socket.put(packet.Packet(packet.OPEN, self._welcome(sid, transport)))
         self.heartbeat.add(socket)
-        self.listener.opened(socket, _peer(environ))
+        self.listener.opened(socket, environ["asgi.scope"])
         if transport == "websocket":
             return await socket.handle_get_request(environ)
         socket.connected = True
@@ -384,9 +384,3 @@ def _framed(pkt: packet.Packet) -> bytes:
 
 def _ping(socket: EngineSocket) -> None:
     socket.put(packet.Packet(packet.PING))
-
-
-def _peer(environ: Mapping[str, Any]) -> str:
-    """The peer's address; the library's `REMOTE_ADDR` is always 127.0.0.1."""
-    client = environ["asgi.scope"].get("client")
-    return f"{client[0]}:{client[1]}" if client else "unknown"

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from taskpush.access.doorkeeper import OpenDoor
 from taskpush.access.principal import Principal
 from taskpush.core.views import snapshot_body
 from taskpush.errors import InvalidRequest, TaskPushError
@@ -31,8 +32,12 @@ class Connection:
     """One client in the namespace."""
 
     connection_id: str
-    principal: Principal
+    door: OpenDoor
     channel: Channel
+
+    @property
+    def principal(self) -> Principal:
+        return self.door.admission.principal
 
 
 class TasksNamespace:

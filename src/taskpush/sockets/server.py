@@ -7,15 +7,19 @@ one order holds for everything on a connection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import orjson
 
-from taskpush.access.principal import LOCAL
+from taskpush.access.admission import Admission
+from taskpush.access.doorkeeper import Doorkeeper
+from taskpush.access.visitor import Visitor
+from taskpush.errors import TaskPushError
 from taskpush.ids import new_connection_id
 from taskpush.models.task import LoggedEvent, VolatileEvent
-from taskpush.push.channel import Channel
+from taskpush.push.channel import Channel, error_payload
 from taskpush.push.frames import FrameCache
 from taskpush.push.outbox import Message, Outgoing, Reply
 from taskpush.push.plane import PushPlane
@@ -31,9 +35,14 @@ from taskpush.sockets.guard import BadPacket, Connect, Disconnect, Event, parse
 from taskpush.sockets.namespace import NAMESPACE, Connection, TasksNamespace
 from taskpush.sockets.wire import binary_frame, deflated_frame, text_frame
 from taskpush.telemetry.bus import Telemetry
-from taskpush.telemetry.events import PacketRefused
+from taskpush.telemetry.events import AccessRefused, PacketRefused
 
 CONNECT_WITHIN_S: Final = 10.0
+MAX_REFUSALS: Final = 3
+"""How often a socket may show a credential that is not good."""
+
+Admit = Callable[[Visitor], Awaitable[Admission]]
+"""Tells who it is; raises `TaskPushError`."""
 
 _UPDATE: Final = f'2{NAMESPACE},["task_update",'.encode()
 _UPDATE_WITH_ATTACHMENT: Final = f'51-{NAMESPACE},["task_update",'.encode()
@@ -131,11 +140,14 @@ class SocketLink:
 class _Peer:
     """One engine socket, and the namespace's connection over it once there is one."""
 
-    __slots__ = ("address", "connection", "deadline")
+    __slots__ = ("connection", "deadline", "refusals", "scope")
 
-    def __init__(self, address: str, deadline: asyncio.TimerHandle) -> None:
-        self.address = address
+    def __init__(self, scope: Mapping[str, Any], deadline: asyncio.TimerHandle) -> None:
+        # Of the request that opened the socket.
+        self.scope = scope
         self.deadline = deadline
+        # How often it was told that it may not come in.
+        self.refusals = 0
         self.connection: Connection | None = None
 
 
@@ -148,6 +160,8 @@ class SocketServer:
         plane: PushPlane,
         telemetry: Telemetry,
         *,
+        admit: Admit,
+        doorkeeper: Doorkeeper,
         origin_allowed: OriginCheck,
         connect_within_s: float = CONNECT_WITHIN_S,
         ping_interval_s: int = PING_INTERVAL_S,
@@ -158,6 +172,8 @@ class SocketServer:
         self._tasks = namespace
         self._plane = plane
         self._telemetry = telemetry
+        self._admit = admit
+        self._doorkeeper = doorkeeper
         self._connect_within_s = connect_within_s
         self._frames = FrameCache(_frame)
         self._deflated = (
@@ -182,8 +198,8 @@ class SocketServer:
 
     # What the engine calls.
 
-    def opened(self, socket: EngineSocket, peer: str) -> None:
-        self._peers[socket] = _Peer(peer, self._deadline(socket))
+    def opened(self, socket: EngineSocket, scope: Mapping[str, Any]) -> None:
+        self._peers[socket] = _Peer(scope, self._deadline(socket))
 
     async def message(self, socket: EngineSocket, data: object) -> None:
         if socket.closed:
@@ -196,46 +212,78 @@ class SocketServer:
     def refused(self, socket: EngineSocket, reason: str) -> None:
         peer = self._peers.get(socket)
         if peer is not None:
-            self._telemetry.emit(PacketRefused(peer.address, reason))
+            self._telemetry.emit(PacketRefused(Visitor(peer.scope).peer, reason))
             socket.end()
 
     def closed(self, socket: EngineSocket) -> None:
         peer = self._peers.pop(socket)
         peer.deadline.cancel()
-        if peer.connection is not None:
-            peer.connection.channel.close()
+        self._leave(peer)
 
     # What it means here.
 
     async def _dispatch(self, socket: EngineSocket, data: object) -> None:
         peer = self._peers[socket]
         match parse(data):
-            case Connect(namespace):
-                self._connect(socket, peer, namespace)
+            case Connect(namespace, auth):
+                await self._connect(socket, peer, namespace, auth)
             case Disconnect(namespace):
                 if namespace == NAMESPACE and peer.connection is not None:
-                    peer.connection.channel.close()
-                    peer.connection = None
+                    self._leave(peer)
                     peer.deadline = self._deadline(socket)
             case Event() as event:
                 if peer.connection is None or event.namespace != NAMESPACE:
                     raise BadPacket("an event before its namespace was connected")
                 await self._tasks.handle(peer.connection, event)
 
-    def _connect(self, socket: EngineSocket, peer: _Peer, namespace: str) -> None:
+    async def _connect(
+        self, socket: EngineSocket, peer: _Peer, namespace: str, auth: Mapping[str, Any] | None
+    ) -> None:
         if peer.connection is not None:
             raise BadPacket("connected twice")
         if namespace != NAMESPACE:
             where = "" if namespace == "/" else f"{namespace},"
             socket.message(f'4{where}{{"message":"Invalid namespace"}}')
             return
+        visitor = Visitor(peer.scope, auth)
+        try:
+            admission = await self._admit(visitor)
+        except TaskPushError as error:
+            self._telemetry.emit(AccessRefused(visitor.peer, error.code, error.detail))
+            self._turn_away(socket, peer, error)
+            return
+        if socket.closed:
+            return  # While it was asked who it is.
         peer.deadline.cancel()
         channel = Channel(self._plane, SocketLink(socket, self._frames, self._deflated))
         socket.on_room = channel.flush
-        peer.connection = Connection(new_connection_id(), LOCAL, channel)
+        door = self._doorkeeper.opened(admission, partial(self._dismiss, socket, peer))
+        peer.connection = Connection(new_connection_id(), door, channel)
         connected = orjson.dumps({"sid": peer.connection.connection_id}).decode()
         socket.message(f"0{NAMESPACE},{connected}")
         self._tasks.welcome(peer.connection)
+
+    def _turn_away(self, socket: EngineSocket, peer: _Peer, error: TaskPushError) -> None:
+        """Answer CONNECT with a refusal, after which clients do not come back by themselves."""
+        peer.refusals += 1
+        if peer.refusals > MAX_REFUSALS:
+            raise BadPacket("asked to connect again and again")
+        said = orjson.dumps({"message": error.detail, "data": {"code": error.code}}).decode()
+        socket.message(f"4{NAMESPACE},{said}")
+
+    def _dismiss(self, socket: EngineSocket, peer: _Peer, error: TaskPushError) -> None:
+        """Send the client away for good, saying why; what waits for it is not sent."""
+        self._leave(peer)
+        socket.message(f'2{NAMESPACE},["error",{orjson.dumps(error_payload(error)).decode()}]')
+        socket.message(f"1{NAMESPACE},")
+        peer.deadline = self._deadline(socket)
+
+    def _leave(self, peer: _Peer) -> None:
+        """Release what belongs to the connection of the namespace, if there is one."""
+        connection, peer.connection = peer.connection, None
+        if connection is not None:
+            self._doorkeeper.closed(connection.door)
+            connection.channel.close()
 
     def _deadline(self, socket: EngineSocket) -> asyncio.TimerHandle:
         """Ends the socket unless it connects the namespace in time."""

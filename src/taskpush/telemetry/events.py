@@ -149,6 +149,35 @@ class PacketRefused(TelemetryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class AccessRefused(TelemetryEvent):
+    """Somebody asked without a credential that is good; nothing of what was shown is told."""
+
+    name: ClassVar[str] = "access.refused"
+    level: ClassVar[int] = logging.WARNING
+    peer: str
+    code: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeysUnreadable(TelemetryEvent):
+    """The file of API keys cannot be read; no key lets anybody in."""
+
+    name: ClassVar[str] = "keys.unreadable"
+    level: ClassVar[int] = logging.ERROR
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class JwksUnreadable(TelemetryEvent):
+    """The issuer's keys cannot be read; those known before are good for an hour."""
+
+    name: ClassVar[str] = "jwks.unreadable"
+    level: ClassVar[int] = logging.WARNING
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFailed(TelemetryEvent):
     """A commit failed; the writes of that batch did not take effect."""
 

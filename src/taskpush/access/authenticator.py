@@ -1,0 +1,85 @@
+"""Who is at the door: the ways to show it, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from taskpush.access.admission import NO_ACCESS_CONFIGURED, Admission
+from taskpush.access.jwt import JwtAuthenticator, looks_like_jwt
+from taskpush.access.keys import PREFIX, KeyRing
+from taskpush.access.principal import Principal
+from taskpush.access.visitor import Visitor
+from taskpush.errors import AccessEnded, Unauthenticated
+
+Hook = Callable[[Visitor], Awaitable[object]]
+"""Gives an `Admission`, a `Principal`, or None for somebody who is not known. May raise."""
+
+
+class Authenticator:
+    """Lets in who can show who it is, and knows whether that still holds.
+
+    Keys first, then tokens of the configured issuer, then the application's own hook; without any
+    of them everybody is the local principal.
+    """
+
+    def __init__(
+        self,
+        keys: KeyRing,
+        now: Callable[[], float],
+        *,
+        jwt: JwtAuthenticator | None = None,
+        hook: Hook | None = None,
+    ) -> None:
+        self._keys = keys
+        self._now = now
+        # None when no issuer is configured.
+        self._jwt = jwt
+        # None when the application has none.
+        self._hook = hook
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has to show anything."""
+        return self._jwt is None and self._hook is None and not self._keys.in_use
+
+    async def admit(self, visitor: Visitor) -> Admission:
+        """Who it is; raises `Unauthenticated`, `AccessEnded` or `credential_in_address`."""
+        visitor.refuse_credential_in_address()
+        if self.is_open:
+            return NO_ACCESS_CONFIGURED
+        token = visitor.token
+        if token is not None and token.startswith(PREFIX):
+            return self._keys.admit(token)
+        if token is not None and self._jwt is not None and looks_like_jwt(token):
+            return await self._jwt.admit(token)
+        if self._hook is not None:
+            return self._heeded(await self._hook(visitor))
+        raise Unauthenticated(None if token is None else "the credential is not known")
+
+    def lets_in(self, admission: Admission) -> bool:
+        """Whether what was let in would still be, as far as that can be told without asking."""
+        if admission.expires_at is not None and self._now() >= admission.expires_at:
+            return False
+        return all(map(self._holds, (admission.credential, *admission.parents)))
+
+    def _holds(self, credential: str) -> bool:
+        sort, _, name = credential.partition(":")
+        match sort:
+            case "none":
+                return self.is_open
+            case "key":
+                return self._keys.lets_in(name)
+            case _:
+                return True
+
+    def _heeded(self, answer: object) -> Admission:
+        if answer is None:
+            raise Unauthenticated
+        admission = Admission(answer) if isinstance(answer, Principal) else answer
+        if not isinstance(admission, Admission):
+            raise TypeError(
+                f"authenticate gave a {type(answer).__name__}, not a Principal, Admission or None"
+            )
+        if admission.expires_at is not None and self._now() >= admission.expires_at:
+            raise AccessEnded
+        return admission
