@@ -463,11 +463,13 @@ async def test_polling_is_tried_where_websockets_do_not_pass(
 ) -> None:
     connect, tried = Link.connect, []
 
-    async def no_websocket(link: Link, url: str, timeout_s: float) -> None:
+    async def no_websocket(
+        link: Link, url: str, auth: dict[str, str] | None, timeout_s: float
+    ) -> None:
         tried.append(link._transport)
         if link._transport == "websocket":
             raise LinkFailed("a proxy does not let it pass")
-        await connect(link, url, timeout_s)
+        await connect(link, url, auth, timeout_s)
 
     monkeypatch.setattr(Link, "connect", no_websocket)
     fake.create(TASK)

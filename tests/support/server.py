@@ -154,21 +154,35 @@ class ServerProcess:
         *,
         raw: bytes | None = None,
         timeout_s: float = 30,
+        token: str | None = None,
     ) -> tuple[int, Any]:
         """One REST call: status and JSON body."""
         data = raw if raw is not None else orjson.dumps(body) if body is not None else None
-        request = urllib.request.Request(
-            self.url + path,
-            data=data,
-            method=method,
-            headers={"Content-Type": "application/json"} if data is not None else {},
-        )
+        status, _, content = self.raw(method, path, data, timeout_s=timeout_s, token=token)
+        return status, orjson.loads(content) if content else None
+
+    def raw(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        timeout_s: float = 30,
+        token: str | None = None,
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One REST call: status, headers but for the date, and body."""
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=timeout_s) as answer:
-                content = answer.read()
-                return answer.status, orjson.loads(content) if content else None
+            answer = urllib.request.urlopen(request, timeout=timeout_s)
         except urllib.error.HTTPError as error:
-            return error.code, orjson.loads(error.read())
+            answer = error
+        with answer:
+            said = {name.lower(): value for name, value in answer.headers.items()}
+            said.pop("date", None)
+            return answer.status, said, answer.read()
 
     def create(self, kind: str, **params: Any) -> str:
         """Create a task; returns its id."""

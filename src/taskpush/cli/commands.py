@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from taskpush.cli.exits import EXIT_CODES_HELP, ExitCode, errors_told, exit_code_of
+from taskpush.cli.keys import keys
 from taskpush.cli.listing import show_artifacts, show_days, show_kinds, show_tasks
 from taskpush.cli.render import Renderer, follow, print_json_line, renderer_for
 from taskpush.cli.values import duration_of, params_of, size_of
@@ -24,6 +25,15 @@ DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
 Server = Annotated[
     str,
     typer.Option("--server", envvar="TASKPUSH_SERVER", help="Address of the server."),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        envvar="TASKPUSH_TOKEN",
+        help="API key or token to show there; other users of the machine see options, so better"
+        " as variable.",
+    ),
 ]
 JsonLinesOption = Annotated[
     bool, typer.Option("--json-lines", help="One JSON object per line, and nothing else.")
@@ -37,6 +47,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(keys, name="keys")
 
 
 @app.command(
@@ -69,12 +80,13 @@ def submit(
     watch: Annotated[bool, typer.Option("--watch", help="Watch it until it is over.")] = False,
     title: Annotated[str | None, typer.Option(help="What people call it.")] = None,
     server: Server = DEFAULT_SERVER,
+    token: Token = None,
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Create a task; prints its id, or watches it with --watch."""
     params = params_of(words or (), json_file)
     renderer = renderer_for(sys.stdout, json_lines=json_lines)
-    with errors_told(), client_for(server, renderer) as client:
+    with errors_told(), client_for(server, token, renderer) as client:
         task = client.create_task(kind, params, title=title)
         if watch:
             raise typer.Exit(_watched(client, task.task_id, renderer))
@@ -92,11 +104,12 @@ def watch(
         typer.Option(help="Start after this position, epoch:seq or seq, or `now`."),
     ] = None,
     server: Server = DEFAULT_SERVER,
+    token: Token = None,
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Show a task live until it is over. Ctrl-C stops the watching, not the task."""
     renderer = renderer_for(sys.stdout, json_lines=json_lines)
-    with errors_told(), client_for(server, renderer) as client:
+    with errors_told(), client_for(server, token, renderer) as client:
         # A watch waits for a task that does not exist yet; here that is a mistake.
         client.get_task(task_id)
         raise typer.Exit(_watched(client, task_id, renderer, after=after))
@@ -108,10 +121,11 @@ def list_tasks(
     kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     server: Server = DEFAULT_SERVER,
+    token: Token = None,
     json_lines: JsonLinesOption = False,
 ) -> None:
     """List tasks, newest first."""
-    with errors_told(), client_for(server) as client:
+    with errors_told(), client_for(server, token) as client:
         tasks = client.list_tasks(status=status, kind=kind, limit=limit)
         show_tasks(tasks, json_lines=json_lines)
 
@@ -123,10 +137,11 @@ def cancel(
         bool, typer.Option("--keep", help="End it interrupted, for `retry` to go on with.")
     ] = False,
     server: Server = DEFAULT_SERVER,
+    token: Token = None,
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Ask a task to end; a running one ends when its handler has stopped."""
-    with errors_told(), client_for(server) as client:
+    with errors_told(), client_for(server, token) as client:
         task = client.cancel(task_id, keep=keep)
         if json_lines:
             print_json_line(sys.stdout, dict(task))
@@ -143,11 +158,12 @@ def retry(
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Watch it until it is over.")] = False,
     server: Server = DEFAULT_SERVER,
+    token: Token = None,
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Give a task that failed, was cancelled or interrupted another attempt."""
     renderer = renderer_for(sys.stdout, json_lines=json_lines)
-    with errors_told(), client_for(server, renderer) as client:
+    with errors_told(), client_for(server, token, renderer) as client:
         task = client.retry(task_id, from_start=from_start)
         if watch:
             raise typer.Exit(_watched(client, task.task_id, renderer))
@@ -158,36 +174,44 @@ def retry(
 
 
 @app.command(epilog=EXIT_CODES_HELP)
-def delete(task_id: TaskId, server: Server = DEFAULT_SERVER) -> None:
+def delete(task_id: TaskId, server: Server = DEFAULT_SERVER, token: Token = None) -> None:
     """Delete a task that is over, with its events and artifacts."""
-    with errors_told(), client_for(server) as client:
+    with errors_told(), client_for(server, token) as client:
         client.delete(task_id)
         typer.echo("deleted")
 
 
 @app.command(epilog=EXIT_CODES_HELP)
 def result(
-    task_id: TaskId, server: Server = DEFAULT_SERVER, json_lines: JsonLinesOption = False
+    task_id: TaskId,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
 ) -> None:
     """Print what a completed task returned, as JSON."""
-    with errors_told(), client_for(server) as client:
+    with errors_told(), client_for(server, token) as client:
         value = client.get_task_result(task_id)
         typer.echo(json.dumps(value, ensure_ascii=False, indent=None if json_lines else 2))
 
 
 @app.command(epilog=EXIT_CODES_HELP)
 def artifacts(
-    task_id: TaskId, server: Server = DEFAULT_SERVER, json_lines: JsonLinesOption = False
+    task_id: TaskId,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
 ) -> None:
     """List the files that a task has made, with their addresses."""
-    with errors_told(), client_for(server) as client:
+    with errors_told(), client_for(server, token) as client:
         show_artifacts(client.artifacts(task_id), client.server_url, json_lines=json_lines)
 
 
 @app.command(epilog=EXIT_CODES_HELP)
-def kinds(server: Server = DEFAULT_SERVER, json_lines: JsonLinesOption = False) -> None:
+def kinds(
+    server: Server = DEFAULT_SERVER, token: Token = None, json_lines: JsonLinesOption = False
+) -> None:
     """List what the server can run."""
-    with errors_told(), client_for(server) as client:
+    with errors_told(), client_for(server, token) as client:
         show_kinds(client.kinds(), json_lines=json_lines)
 
 
@@ -196,10 +220,11 @@ def stats(
     kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
     days: Annotated[int, typer.Option(min=1, max=366, help="So many, today included.")] = 30,
     server: Server = DEFAULT_SERVER,
+    token: Token = None,
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Show what became of tasks, per day and kind."""
-    with errors_told(), client_for(server) as client:
+    with errors_told(), client_for(server, token) as client:
         show_days(client.stats(kind, days=days)["days"], json_lines=json_lines)
 
 
@@ -241,11 +266,13 @@ def prune(
 
 
 @contextmanager
-def client_for(server: str, renderer: Renderer | None = None) -> Iterator[Client]:
+def client_for(
+    server: str, token: str | None, renderer: Renderer | None = None
+) -> Iterator[Client]:
     """A client of that server, closed in the end; a usage error when it is no address."""
     on_change = None if renderer is None else renderer.connection
     try:
-        client = Client(server, on_connection_change=on_change)
+        client = Client(server, token=token, on_connection_change=on_change)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--server") from None
     with client:

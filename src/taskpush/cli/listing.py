@@ -33,6 +33,20 @@ def show_kinds(kinds: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
         _show(("kind", "params", "description"), (_kind_cells(kind) for kind in kinds))
 
 
+def show_keys(keys: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
+    """API keys, one per line, oldest first."""
+    if json_lines:
+        _show_json(keys)
+    else:
+        names = ("name", "id", "state", "tenant", "owner", "roles", "created", "expires")
+        _show(names, (_key_cells(key) for key in keys))
+
+
+def _key_cells(key: Mapping[str, Any]) -> list[str]:
+    plain = (str(key[name]) for name in ("name", "id", "state", "tenant", "owner"))
+    return [*plain, ", ".join(key["roles"]), key["created_at"], key["expires_at"] or ""]
+
+
 def show_days(days: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
     """What became of the tasks of each kind on each day."""
     if json_lines:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from taskpush.client.connection import Connection, OnChange, Session
+from taskpush.client.credential import Credential, Token
 from taskpush.client.errors import (
     BadAnswer,
     RequestRefused,
@@ -39,7 +40,8 @@ class AsyncClient:
     """Creates tasks on a taskpush server and watches them.
 
     `server_url` is where taskpush is mounted, such as `http://127.0.0.1:8000` or
-    `https://example.org/jobs`. All watches of a client share a connection, which is opened by
+    `https://example.org/jobs`, and `token` the API key or token to show there, or a function that
+    gives the present one. All watches of a client share a connection, which is opened by
     the first of them. Use it as an asynchronous context manager, or call `close`; it belongs to
     one event loop.
 
@@ -50,6 +52,7 @@ class AsyncClient:
         self,
         server_url: str,
         *,
+        token: Token = None,
         patience: Patience = Patience(),
         on_connection_change: OnChange | None = None,
     ) -> None:
@@ -60,7 +63,8 @@ class AsyncClient:
         self._patience = patience
         self._contact = Contact()
         self._on_change = on_connection_change or _ignore
-        self._rest = Rest(self.server_url, patience, self._contact)
+        self._credential = Credential(token)
+        self._rest = Rest(self.server_url, patience, self._contact, self._credential)
         # A second one only for a task that is watched twice, or beyond a connection's limit.
         self._connections: list[Connection] = []
 
@@ -333,7 +337,9 @@ class AsyncClient:
         for connection in self._connections:
             if key is None or connection.has_room_for(key):
                 return connection
-        connection = Connection(self.server_url, self._patience, self._contact, self._on_change)
+        connection = Connection(
+            self.server_url, self._patience, self._contact, self._credential, self._on_change
+        )
         self._connections.append(connection)
         return connection
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from taskpush.client.credential import Credential
 from taskpush.client.errors import ClientError, RequestRefused, ServerUnreachable
 from taskpush.client.link import Link, LinkFailed, open_link
 from taskpush.client.patience import Contact, Patience
@@ -99,9 +100,15 @@ class Connection:
     """
 
     def __init__(
-        self, server_url: str, patience: Patience, contact: Contact, on_change: OnChange
+        self,
+        server_url: str,
+        patience: Patience,
+        contact: Contact,
+        credential: Credential,
+        on_change: OnChange,
     ) -> None:
         self._server_url = server_url
+        self._credential = credential
         self._patience = patience
         self._contact = contact
         self._on_change = on_change
@@ -190,7 +197,12 @@ class Connection:
         while True:
             await asyncio.sleep(full_jitter_s(self._failures, random.random))
             try:
-                return await open_link(self._server_url, self._on_event, timeout_s=CONNECT_WITHIN_S)
+                return await open_link(
+                    self._server_url,
+                    self._on_event,
+                    auth=self._credential.auth,
+                    timeout_s=CONNECT_WITHIN_S,
+                )
             except LinkFailed as error:
                 self._failures += 1
                 if not self._contact.made or self._waited_enough(loop.time() - began):
@@ -216,8 +228,14 @@ class Connection:
             self._on_change(False)
             await link.close()
         self._failures = 0 if loop.time() - began >= STEADY_AFTER_S else self._failures + 1
-        if link.dismissed:
+        if link.dismissed and not self._may_come_back:
             raise self._refusal or RequestRefused("disconnected", detail="The server hung up")
+
+    @property
+    def _may_come_back(self) -> bool:
+        """Whether there may be another token now than the one that has ended."""
+        ended = self._refusal is not None and self._refusal.code == "access_ended"
+        return ended and self._credential.renewable
 
     def _begin(self, link: Link) -> None:
         self._contact.made = True

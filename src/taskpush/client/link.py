@@ -80,7 +80,7 @@ class Link:
         """Give the connection up, as if the network had."""
         self.lost.set()
 
-    async def connect(self, server_url: str, timeout_s: float) -> None:
+    async def connect(self, server_url: str, auth: dict[str, str] | None, timeout_s: float) -> None:
         """Raises `LinkFailed`, and `RequestRefused` when the server turns the client away."""
         root, path = socket_address(server_url)
         try:
@@ -90,6 +90,7 @@ class Link:
                     transports=[self._transport],
                     namespaces=[NAMESPACE],
                     socketio_path=path,
+                    auth=auth,
                     wait_timeout=timeout_s,
                 )
         except (self._socketio.exceptions.ConnectionError, *_UNREADABLE) as error:
@@ -154,7 +155,9 @@ class Link:
         )
 
 
-async def open_link(server_url: str, on_event: OnEvent, *, timeout_s: float) -> Link:
+async def open_link(
+    server_url: str, on_event: OnEvent, *, auth: dict[str, str] | None, timeout_s: float
+) -> Link:
     """Connect by WebSocket or, where something between does not let that pass, by long polling.
 
     Raises `LinkFailed` when neither works within `timeout_s` each, `RequestRefused` when the
@@ -166,7 +169,7 @@ async def open_link(server_url: str, on_event: OnEvent, *, timeout_s: float) -> 
     for transport in ("websocket", "polling"):
         link = Link(on_event, socketio, aiohttp.ClientSession(), transport)
         try:
-            await link.connect(server_url, timeout_s)
+            await link.connect(server_url, auth, timeout_s)
         except LinkFailed as error:
             failures.append(f"{transport}: {error}")
             await link.close()

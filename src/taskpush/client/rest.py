@@ -13,6 +13,7 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
+from taskpush.client.credential import Credential
 from taskpush.client.errors import BadAnswer, QueueFull, RequestRefused, ServerUnreachable
 from taskpush.client.patience import Contact, Patience
 from taskpush.core.backoff import full_jitter_s
@@ -78,8 +79,11 @@ class _NoAnswer:
 class Rest:
     """Calls below `<server_url>/api`, over one pool of connections."""
 
-    def __init__(self, server_url: str, patience: Patience, contact: Contact) -> None:
+    def __init__(
+        self, server_url: str, patience: Patience, contact: Contact, credential: Credential
+    ) -> None:
         self._server_url = server_url
+        self._credential = credential
         self._patience = patience
         self._contact = contact
         # None until the first call, since a session belongs to a running loop.
@@ -136,7 +140,10 @@ class Rest:
             self._http = aiohttp.ClientSession()
         timeout = aiohttp.ClientTimeout(total=self._patience.request_timeout_s)
         try:
-            async with self._http.request(method, url, json=body, timeout=timeout) as response:
+            headers = self._credential.headers
+            async with self._http.request(
+                method, url, json=body, timeout=timeout, headers=headers
+            ) as response:
                 raw = await response.read()
         except aiohttp.ClientConnectorError as error:
             return _NoAnswer(str(error), maybe_done=False)

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from taskpush.client.asynchronous import AsyncClient
 from taskpush.client.callbacks import CallbackClient
 from taskpush.client.connection import OnChange
+from taskpush.client.credential import Token
 from taskpush.client.looping import LoopThread
 from taskpush.client.patience import Patience
 
@@ -72,12 +73,13 @@ class Client(CallbackClient):
         self,
         server_url: str,
         *,
+        token: Token = None,
         patience: Patience = Patience(),
         on_connection_change: OnChange | None = None,
     ) -> None:
         """`on_connection_change` is called from the client's own thread, and must not block."""
         client = AsyncClient(
-            server_url, patience=patience, on_connection_change=on_connection_change
+            server_url, token=token, patience=patience, on_connection_change=on_connection_change
         )
         loop = LoopThread("taskpush-client")
         super().__init__(client, loop)
