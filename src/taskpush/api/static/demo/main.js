@@ -11,6 +11,7 @@ import { OWN_BASE, hashOf, parseBase, readHash } from "./addresses.js";
 import { RemoteList } from "./remote-list.js";
 import { Problem, messageOf, post } from "./rest.js";
 import { Session } from "./session.js";
+import { keepToken } from "./token.js";
 import { byId, part } from "./views/document.js";
 import { FormView } from "./views/form.js";
 import { PageView } from "./views/page.js";
@@ -76,6 +77,9 @@ function onServerForm(event) {
     return;
   }
   input.value = base;
+  const token = byId("token", HTMLInputElement);
+  if (token.value !== "") keepToken(base, token.value.trim());
+  token.value = "";
   session.connect(base);
   if (session.task) history.replaceState(null, "", hashOf(base, session.task.taskId));
 }

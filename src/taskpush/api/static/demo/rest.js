@@ -2,6 +2,7 @@
 /** Calls of the REST interface, and its errors as sentences for people. */
 
 import { addressOf } from "./addresses.js";
+import { tokenFor, tokenHeaders } from "./token.js";
 
 /** @typedef {import("./wire.js").FieldError} FieldError */
 
@@ -23,7 +24,8 @@ export class Problem extends Error {
 export async function request(base, path, options = {}) {
   let response;
   try {
-    response = await fetch(addressOf(base, path), { ...options, cache: "no-store" });
+    const headers = { ...options.headers, ...tokenHeaders(base) };
+    response = await fetch(addressOf(base, path), { ...options, headers, cache: "no-store" });
   } catch {
     throw new Problem(describeUnreachable(base));
   }
@@ -37,6 +39,19 @@ export async function request(base, path, options = {}) {
 export function post(base, path, body) {
   const headers = { "Content-Type": "application/json" };
   return request(base, path, { method: "POST", headers, body: JSON.stringify(body) });
+}
+
+/**
+ * An address that an element can show: of the file itself, or where a token has to be shown for it of
+ * a copy, which the page holds until it is left.
+ * @param {string} base
+ * @param {string} url
+ */
+export async function shownUrl(base, url) {
+  if (tokenFor(base) === "") return url;
+  const response = await fetch(url, { headers: tokenHeaders(base) });
+  if (!response.ok) throw new Problem(`The file can't be read: ${response.status}.`);
+  return URL.createObjectURL(await response.blob());
 }
 
 /** @param {string} taskId */

@@ -7,10 +7,12 @@
 
 import { OWN_BASE } from "./addresses.js";
 import { describeUnreachable, messageOf, post, request, taskPath } from "./rest.js";
+import { keepToken, tokenFor } from "./token.js";
 import { WatchedTask } from "./watched-task.js";
 
 /** @typedef {import("./wire.js").Snapshot} Snapshot */
 
+const NO_ACCESS = new Set(["unauthenticated", "access_ended"]);
 const ACK_TIMEOUT_MS = 10_000;
 
 export class Session {
@@ -21,6 +23,8 @@ export class Session {
   phase = "offline";
   /** Why it is not live, where there is more to say than that. */
   problem = "";
+  /** Whether the server wants a token that this page doesn't have. */
+  wantsToken = false;
   /** When it was last live; null while it is, and before it was. @type {number | null} */
   lostAt = null;
   /** Null while nothing is watched. @type {WatchedTask | null} */
@@ -29,6 +33,7 @@ export class Session {
   #socket = null;
   /** What the server last complained about, which explains a disconnect that follows. */
   #complaint = "";
+  #accessEnded = false;
   /** While true, events belong to an older cursor, and come again after the answer. */
   #isSubscribing = false;
 
@@ -54,6 +59,7 @@ export class Session {
       transports: ["websocket", "polling"],
       tryAllTransports: true,
       multiplex: false,
+      auth: (give) => give(tokenFor(base) === "" ? {} : { token: tokenFor(base) }),
       // A restarted server is back within a second or two; the delay doubles up to the maximum.
       reconnectionDelay: 250,
       reconnectionDelayMax: 5000,
@@ -72,6 +78,7 @@ export class Session {
 
   #changeServer(base) {
     this.base = base;
+    this.wantsToken = false;
     this.serverVersion = "";
     this.lostAt = null;
     if (this.task) this.task = new WatchedTask(this.task.taskId, base);
@@ -99,6 +106,7 @@ export class Session {
 
   #onConnect() {
     this.#complaint = "";
+    this.#accessEnded = false;
     this.onConnect();
     if (this.task && this.task.phase !== "deleted") this.#subscribe(this.task);
     else this.#become("live");
@@ -106,21 +114,31 @@ export class Session {
 
   #onConnectError(error) {
     if (this.#socket.active) this.#become(this.phase, `${describeUnreachable(this.base)} Trying again until it works.`);
+    else if (NO_ACCESS.has(error.data?.code)) this.#askForToken(error.message);
     else this.disconnect(`The server refused the connection: ${error.message}`);
   }
 
   #onDisconnect(reason) {
     if (reason !== "io server disconnect") this.#become("recovering");
+    else if (this.#accessEnded) this.#askForToken(this.#complaint);
     else this.disconnect(`The server ended the connection: ${this.#complaint || "no reason was given"}.`);
+  }
+
+  #askForToken(reason) {
+    keepToken(this.base, "");
+    this.wantsToken = true;
+    this.disconnect(`The server wants a token: ${reason}.`);
   }
 
   #onGreeting({ server_version: version }) {
     this.serverVersion = `taskpush ${version}`;
+    this.wantsToken = false;
     this.onChange();
   }
 
   #onServerError(error) {
     this.#complaint = error.message;
+    this.#accessEnded = NO_ACCESS.has(error.code);
     const { task } = this;
     if (task?.taskId !== error.task_id) return;
     // A refused subscription has its ack; this is for what goes wrong later.

@@ -17,6 +17,7 @@ export class PageView {
     setText(part("connection-text"), describeConnection(session));
     setText(part("server-button"), session.phase === "offline" ? "Connect" : "Disconnect");
     showText(part("notice"), session.problem);
+    for (const node of [part("token"), part("token-label")]) node.hidden = !session.wantsToken;
     setText(part("server-version"), session.serverVersion);
     setText(part("announcer"), describeNews(session));
     const title = describeTitle(session.task);

@@ -35,7 +35,7 @@ export class TaskView {
     renderFailure(task);
     this.#figures.render(task.points);
     this.#result.render(task.result);
-    this.#artifacts.render(task.artifacts);
+    this.#artifacts.render(task.artifacts, task.base);
     this.#log.render(task.log);
     part("params").hidden = task.params === null;
     setText(part("params-json"), shorten(JSON.stringify(task.params, null, 2)));

@@ -1,0 +1,52 @@
+"""The demo page and a server that asks who it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from taskpush.access.keys import create_key, revoke_key
+from taskpush.access.principal import OWNERS_ROLES
+from tests.browser.conftest import Visit
+from tests.support.server import ServerProcess
+
+REFUSED = "the server responded with a status of 401"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A running server of the test's own, which it may ask for keys."""
+    process = ServerProcess(tmp_path / "data")
+    with process:
+        yield process
+
+
+def test_the_page_asks_for_a_token_keeps_it_for_the_tab_and_is_told_when_it_has_ended(
+    server: ServerProcess, visit: Visit
+) -> None:
+    path = server.data / "keys.json"
+    key = create_key(path, "ann", roles=OWNERS_ROLES, owner="ann", now=time.time())
+    task = server.call("POST", "/api/tasks", {"kind": "files", "params": {}}, token=key)[1]
+    page = visit.page
+    page.goto(f"{server.url}/#task={task['task_id']}")
+    expect(page.locator("#notice")).to_contain_text("wants a token")
+    expect(page.locator("#connection-text")).to_have_text("Offline")
+    page.get_by_label("Token").fill(key)
+    page.get_by_role("button", name="Connect").click()
+    expect(page.locator("#connection-text")).to_have_text("Live")
+    expect(page.get_by_label("Token")).to_be_hidden()
+    expect(page.locator("#task-status")).to_have_text("completed", ignore_case=True)
+    with page.expect_download() as download:
+        page.locator("#artifact-list a").first.click()
+    assert download.value.path().read_bytes()
+    page.reload()
+    expect(page.locator("#connection-text")).to_have_text("Live")
+    assert all(key not in address for address in visit.addresses)
+    revoke_key(path, "ann", now=time.time())
+    expect(page.locator("#notice")).to_contain_text("expired or was revoked")
+    expect(page.locator("#connection-text")).to_have_text("Offline")
+    expect(page.get_by_label("Token")).to_be_visible()
