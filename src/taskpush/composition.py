@@ -22,6 +22,10 @@ from taskpush.access.hook import DependencyHook
 from taskpush.access.jwks import Jwks, fetch_from
 from taskpush.access.jwt import JwtAuthenticator, JwtRules, KeySource, OneKey
 from taskpush.access.keys import KeyRing
+from taskpush.access.revocations import FILE as REVOKED_FILE
+from taskpush.access.revocations import Revocations
+from taskpush.access.tickets import Tickets
+from taskpush.access.tokens import TokenMint, passing_secret, secret_in
 from taskpush.api.application import build
 from taskpush.api.event_stream import Streams
 from taskpush.api.services import Services
@@ -117,7 +121,8 @@ async def start(
     """Wire everything, and start it in order; `stack` stops it in the reverse order."""
     telemetry = Telemetry(log_to(logging.getLogger("taskpush")))
     clock = SystemClock()
-    authenticator = _authenticator(settings, telemetry, authenticate, stack)
+    revocations, mint = _tokens(settings)
+    authenticator = _authenticator(settings, telemetry, mint, authenticate, stack)
     doorkeeper = Doorkeeper(authenticator)
     store, blobs = _stores(settings, clock, telemetry, stack)
     plane = PushPlane(
@@ -158,7 +163,7 @@ async def start(
     )
     watching = Watching(store, queries)
     socket = SocketServer(
-        TasksNamespace(service, watching, feeds, server_version=VERSION),
+        TasksNamespace(service, watching, feeds, admit=authenticator.admit, server_version=VERSION),
         plane,
         telemetry,
         admit=authenticator.admit,
@@ -202,6 +207,9 @@ async def start(
         registry=registry,
         blobs=blobs,
         authenticator=authenticator,
+        mint=mint,
+        revocations=revocations,
+        tickets=Tickets(time.time),
         doorkeeper=doorkeeper,
         telemetry=telemetry,
         default_kind=default_kind,
@@ -215,6 +223,7 @@ async def start(
 def _authenticator(
     settings: Settings,
     telemetry: Telemetry,
+    mint: TokenMint,
     authenticate: Callable[..., Any] | None,
     stack: AsyncExitStack,
 ) -> Authenticator:
@@ -224,7 +233,17 @@ def _authenticator(
         jwt = JwtAuthenticator(_jwt_rules(settings), keys)
     hook = None if authenticate is None else DependencyHook(authenticate)
     ring = KeyRing(settings.keys_file, telemetry, time.time)
-    return Authenticator(ring, time.time, jwt=jwt, hook=hook)
+    return Authenticator(ring, time.time, mint=mint, jwt=jwt, hook=hook)
+
+
+def _tokens(settings: Settings) -> tuple[Revocations, TokenMint]:
+    """What is made and revoked stays so over a restart, unless the server forgets everything."""
+    if settings.store == "memory":
+        revocations, secret = Revocations(None, time.time), passing_secret()
+    else:
+        revocations = Revocations(settings.data / REVOKED_FILE, time.time)
+        secret = secret_in(settings.data)
+    return revocations, TokenMint(secret, revocations, time.time)
 
 
 def _jwt_keys(settings: Settings, telemetry: Telemetry, stack: AsyncExitStack) -> KeySource:

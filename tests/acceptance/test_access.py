@@ -149,13 +149,21 @@ DOORS = [
     ("GET", "/api/kinds"),
     ("GET", "/api/queue"),
     ("GET", "/api/stats"),
+    ("POST", "/api/tokens"),
+    ("DELETE", "/api/tokens/{token}"),
+    ("POST", "/api/tickets"),
 ]
 
 
 def test_no_door_under_api_is_left_out(server: ServerProcess) -> None:
     document = server.call("GET", "/openapi.json")[1]
     served = {
-        (method.upper(), path.replace("{task_id}", "{task}").replace("{name}", "a.txt"))
+        (
+            method.upper(),
+            path.replace("{task_id}", "{task}")
+            .replace("{name}", "a.txt")
+            .replace("{token_id}", "{token}"),
+        )
         for path, methods in document["paths"].items()
         if path.startswith("/api/")
         for method in methods
@@ -167,7 +175,7 @@ def test_no_door_under_api_is_left_out(server: ServerProcess) -> None:
 def test_nobody_comes_in_without_a_credential(
     server: ServerProcess, method: str, path: str
 ) -> None:
-    path = path.format(task="0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f")
+    path = path.format(task="0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f", token="A" * 22)
     body = {"kind": "iterate", "params": {}} if method == "POST" else None
     for credential in (None, "tpk_0123456789abcdef_" + "A" * 43, "nonsense", by_jwt(kid="two")):
         status, problem = server.call(method, path, body, token=credential)

@@ -86,7 +86,13 @@ async def serving(
     # No test here sends a command to the service.
     service: Any = None
     socket = SocketServer(
-        TasksNamespace(service, watching, Feeds(store, plane.feeds), server_version="test"),
+        TasksNamespace(
+            service,
+            watching,
+            Feeds(store, plane.feeds),
+            admit=nobody_asked,
+            server_version="test",
+        ),
         plane,
         telemetry,
         admit=nobody_asked,

@@ -8,6 +8,7 @@ from taskpush.access.admission import NO_ACCESS_CONFIGURED, Admission
 from taskpush.access.jwt import JwtAuthenticator, looks_like_jwt
 from taskpush.access.keys import PREFIX, KeyRing
 from taskpush.access.principal import Principal
+from taskpush.access.tokens import TokenMint, is_ours
 from taskpush.access.visitor import Visitor
 from taskpush.errors import AccessEnded, Unauthenticated
 
@@ -18,8 +19,8 @@ Hook = Callable[[Visitor], Awaitable[object]]
 class Authenticator:
     """Lets in who can show who it is, and knows whether that still holds.
 
-    Keys first, then tokens of the configured issuer, then the application's own hook; without any
-    of them everybody is the local principal.
+    Keys first, then scoped tokens, then those of the configured issuer, then the application's own
+    hook; without keys, issuer or hook everybody is the local principal.
     """
 
     def __init__(
@@ -27,11 +28,14 @@ class Authenticator:
         keys: KeyRing,
         now: Callable[[], float],
         *,
+        mint: TokenMint | None = None,
         jwt: JwtAuthenticator | None = None,
         hook: Hook | None = None,
     ) -> None:
         self._keys = keys
         self._now = now
+        # None when no scoped tokens are made.
+        self._mint = mint
         # None when no issuer is configured.
         self._jwt = jwt
         # None when the application has none.
@@ -50,8 +54,11 @@ class Authenticator:
         token = visitor.token
         if token is not None and token.startswith(PREFIX):
             return self._keys.admit(token)
-        if token is not None and self._jwt is not None and looks_like_jwt(token):
-            return await self._jwt.admit(token)
+        if token is not None and looks_like_jwt(token):
+            if self._mint is not None and is_ours(token):
+                return self._vouched(self._mint.admit(token))
+            if self._jwt is not None:
+                return await self._jwt.admit(token)
         if self._hook is not None:
             return self._heeded(await self._hook(visitor))
         raise Unauthenticated(None if token is None else "the credential is not known")
@@ -60,17 +67,26 @@ class Authenticator:
         """Whether what was let in would still be, as far as that can be told without asking."""
         if admission.expires_at is not None and self._now() >= admission.expires_at:
             return False
-        return all(map(self._holds, (admission.credential, *admission.parents)))
+        credentials = (admission.credential, *admission.parents)
+        return all(self._holds(credential, admission.principal) for credential in credentials)
 
-    def _holds(self, credential: str) -> bool:
+    def _holds(self, credential: str, principal: Principal) -> bool:
         sort, _, name = credential.partition(":")
         match sort:
             case "none":
                 return self.is_open
             case "key":
                 return self._keys.lets_in(name)
+            case "token":
+                return self._mint is not None and self._mint.lets_in(name, principal)
             case _:
                 return True
+
+    def _vouched(self, admission: Admission) -> Admission:
+        """The admission, when what it was made with is good too."""
+        if not self.lets_in(admission):
+            raise AccessEnded("what the token was made with has expired or was revoked")
+        return admission
 
     def _heeded(self, answer: object) -> Admission:
         if answer is None:

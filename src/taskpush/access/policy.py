@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from taskpush.access.principal import LOCAL, Principal, Role
+from taskpush.access.principal import LOCAL, Principal, Role, Scope
 from taskpush.errors import Forbidden
 from taskpush.models.feed import FeedFilter
 from taskpush.models.task import TaskRecord
@@ -71,6 +71,30 @@ def readable(
     if _beside(reach.kind, kind) or _beside(reach.tag, tag):
         raise Forbidden("the token is for other tasks")
     return replace(reach, kind=reach.kind or kind, tag=reach.tag or tag)
+
+
+def narrowed(
+    principal: Principal, scope: Scope, roles: frozenset[Role], *, own_only: bool = False
+) -> Principal:
+    """The principal as whoever it gives a token for these tasks and roles.
+
+    An admin's token reaches every owner's tasks of the tenant, unless `own_only`. Raises
+    `forbidden` for a role that it lacks itself, and for who holds a scoped token already.
+    """
+    if principal.scope is not None:
+        raise Forbidden("a scoped token makes no others")
+    for role in sorted(roles):
+        demand(principal, role)
+    whole_tenant = principal.has(Role.ADMIN) and not own_only
+    return Principal(principal.tenant, principal.owner, roles, scope, whole_tenant)
+
+
+def covers(other: Principal, principal: Principal) -> bool:
+    """Whether `other` is the same somebody, and may all that `principal` may."""
+    same = (other.tenant, other.owner) == (principal.tenant, principal.owner)
+    roles = all(map(other.has, principal.roles))
+    reach = other.reach.owner is None or principal.reach.owner is not None
+    return same and roles and reach and other.scope in (None, principal.scope)
 
 
 def _beside(granted: str | None, wanted: str | None) -> bool:

@@ -10,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from taskpush.api import artifacts, feed, meta, pages, problems, queue, stats, stream, tasks
+from taskpush.api import artifacts, feed, meta, pages, problems, queue, stats, stream, tasks, tokens
 from taskpush.api.body import BodyLimit
 from taskpush.api.services import Services
 
@@ -46,6 +46,7 @@ def build(
             {"name": "kinds", "description": "What can be run here."},
             {"name": "queue", "description": "Who waits, and for how long."},
             {"name": "stats", "description": "What became of tasks, day by day."},
+            {"name": "access", "description": "Short-lived credentials for browsers."},
             {"name": "health", "description": "For load balancers and people."},
         ],
     )
@@ -60,7 +61,7 @@ def build(
             allow_headers=["Content-Type", "Authorization", "Idempotency-Key", "Last-Event-ID"],
             expose_headers=["Location", "Retry-After"],
         )
-    for part in (tasks, stream, feed, artifacts, queue, stats):
+    for part in (tasks, stream, feed, artifacts, queue, stats, tokens):
         app.include_router(part.router, responses=problems.responses(400, 401, 403))
         _answer_head(app, part.router)
     for part in (meta, pages):

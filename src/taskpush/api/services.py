@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from taskpush.access.admission import Admission
 from taskpush.access.authenticator import Authenticator
 from taskpush.access.doorkeeper import Doorkeeper
 from taskpush.access.principal import Principal
+from taskpush.access.revocations import Revocations
+from taskpush.access.tickets import Tickets
+from taskpush.access.tokens import TokenMint
 from taskpush.access.visitor import Visitor
 from taskpush.api.event_stream import Streams
-from taskpush.errors import TaskPushError
+from taskpush.errors import AccessEnded, TaskPushError
 from taskpush.runner.registry import Registry
 from taskpush.store.blobs import Blobs
 from taskpush.tasks.feeds import Feeds
@@ -43,6 +46,9 @@ class Services:
     registry: Registry
     blobs: Blobs
     authenticator: Authenticator
+    mint: TokenMint
+    revocations: Revocations
+    tickets: Tickets
     doorkeeper: Doorkeeper
     telemetry: Telemetry
     # None when every create has to name its kind.
@@ -80,6 +86,32 @@ async def _admission(
 
 
 AdmissionDep = Annotated[Admission, Depends(_admission)]
+
+
+async def _stream_admission(
+    request: Request,
+    services: ServicesDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)],
+    ticket: Annotated[
+        str | None,
+        Query(max_length=100, description="In the place of a header: see `POST /api/tickets`."),
+    ] = None,
+) -> Admission:
+    if ticket is None:
+        return await _admission(request, services, credentials)
+    visitor = Visitor(request.scope)
+    try:
+        visitor.refuse_credential_in_address()
+        admission = services.tickets.redeem(ticket)
+        if not services.authenticator.lets_in(admission):
+            raise AccessEnded
+    except TaskPushError as error:
+        services.telemetry.emit(AccessRefused(visitor.peer, error.code, error.detail))
+        raise
+    return admission
+
+
+StreamAdmissionDep = Annotated[Admission, Depends(_stream_admission)]
 
 
 async def _principal(admission: AdmissionDep) -> Principal:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 
 from taskpush.api.event_stream import EventStream
 from taskpush.api.problems import responses
-from taskpush.api.services import AdmissionDep, ServicesDep
+from taskpush.api.services import ServicesDep, StreamAdmissionDep
 from taskpush.errors import NotFound
 from taskpush.ids import canonical_task_id
 from taskpush.models.feed import CursorText, FeedName
@@ -45,7 +45,7 @@ _OVER: Final[dict[int | str, dict[str, Any]]] = {
 )
 async def stream_task(
     services: ServicesDep,
-    admission: AdmissionDep,
+    admission: StreamAdmissionDep,
     task_id: Annotated[str, Path(description="The task's id, a UUID.")],
     after: Annotated[
         str | None,
@@ -87,7 +87,7 @@ async def stream_task(
 )
 async def stream_feed(
     services: ServicesDep,
-    admission: AdmissionDep,
+    admission: StreamAdmissionDep,
     feed: Annotated[
         FeedName, Query(description="`all`, `kind:NAME`, `tag:NAME` or `owner:me`.")
     ] = "all",

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from taskpush.access.admission import Admission
 from taskpush.access.doorkeeper import OpenDoor
+from taskpush.access.policy import covers
 from taskpush.access.principal import Principal
+from taskpush.access.visitor import Visitor
 from taskpush.core.views import snapshot_body
-from taskpush.errors import InvalidRequest, TaskPushError
+from taskpush.errors import Forbidden, InvalidRequest, TaskPushError
+from taskpush.models.access import Authenticate
 from taskpush.models.commands import CancelTask, SocketCancel, Subscribe, Unsubscribe
 from taskpush.models.events import MAX_EVENT_BYTES
 from taskpush.models.feed import SubscribeFeed, UnsubscribeFeed
@@ -24,6 +29,8 @@ from taskpush.tasks.watching import MAX_SUBSCRIPTIONS, Watching, refuse
 NAMESPACE: Final = "/tasks"
 PROTOCOL: Final = 1
 
+Admit = Callable[[Visitor], Awaitable[Admission]]
+"""Tells who it is; raises `TaskPushError`."""
 Payload = TypeVar("Payload", bound=BaseModel)
 
 
@@ -32,6 +39,8 @@ class Connection:
     """One client in the namespace."""
 
     connection_id: str
+    # Of the request that opened it.
+    scope: Mapping[str, Any]
     door: OpenDoor
     channel: Channel
 
@@ -44,16 +53,24 @@ class TasksNamespace:
     """Answers the events of connected clients."""
 
     def __init__(
-        self, service: TaskService, watching: Watching, feeds: Feeds, *, server_version: str
+        self,
+        service: TaskService,
+        watching: Watching,
+        feeds: Feeds,
+        *,
+        admit: Admit,
+        server_version: str,
     ) -> None:
         self._service = service
         self._watching = watching
         self._feeds = feeds
+        self._admit = admit
         self._server_version = server_version
         self._handlers: Mapping[str, Callable[[Connection, Event], Awaitable[None]]] = {
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
             "cancel": self._cancel,
+            "authenticate": self._authenticate,
         }
 
     def welcome(self, connection: Connection) -> None:
@@ -115,6 +132,23 @@ class TasksNamespace:
         )
         answer: dict[str, Any] = {"ok": True, "task_id": record.task_id}
         connection.channel.reply(event.ack, answer | {"snapshot": snapshot_body(record)})
+
+    async def _authenticate(self, connection: Connection, event: Event) -> None:
+        """Go on by another credential of the same somebody, that may at least as much.
+
+        So nothing that was subscribed has to be looked at again.
+        """
+        shown = _payload(Authenticate, event)
+        admission = await self._admit(Visitor(connection.scope, {"token": shown.token}))
+        if not covers(admission.principal, connection.principal):
+            raise Forbidden("the credential is somebody else's, or may less: connect anew with it")
+        connection.door.admission = admission
+        connection.channel.reply(event.ack, {"ok": True, "expires_at": _time(admission)})
+
+
+def _time(admission: Admission) -> str | None:
+    at = admission.expires_at
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
 
 
 def _payload(model: type[Payload], event: Event) -> Payload:

@@ -7,13 +7,12 @@ one order holds for everything on a connection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 import orjson
 
-from taskpush.access.admission import Admission
 from taskpush.access.doorkeeper import Doorkeeper
 from taskpush.access.visitor import Visitor
 from taskpush.errors import TaskPushError
@@ -32,7 +31,7 @@ from taskpush.sockets.engine import (
     OriginCheck,
 )
 from taskpush.sockets.guard import BadPacket, Connect, Disconnect, Event, parse
-from taskpush.sockets.namespace import NAMESPACE, Connection, TasksNamespace
+from taskpush.sockets.namespace import NAMESPACE, Admit, Connection, TasksNamespace
 from taskpush.sockets.wire import binary_frame, deflated_frame, text_frame
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import AccessRefused, PacketRefused
@@ -40,9 +39,6 @@ from taskpush.telemetry.events import AccessRefused, PacketRefused
 CONNECT_WITHIN_S: Final = 10.0
 MAX_REFUSALS: Final = 3
 """How often a socket may show a credential that is not good."""
-
-Admit = Callable[[Visitor], Awaitable[Admission]]
-"""Tells who it is; raises `TaskPushError`."""
 
 _UPDATE: Final = f'2{NAMESPACE},["task_update",'.encode()
 _UPDATE_WITH_ATTACHMENT: Final = f'51-{NAMESPACE},["task_update",'.encode()
@@ -258,7 +254,7 @@ class SocketServer:
         channel = Channel(self._plane, SocketLink(socket, self._frames, self._deflated))
         socket.on_room = channel.flush
         door = self._doorkeeper.opened(admission, partial(self._dismiss, socket, peer))
-        peer.connection = Connection(new_connection_id(), door, channel)
+        peer.connection = Connection(new_connection_id(), peer.scope, door, channel)
         connected = orjson.dumps({"sid": peer.connection.connection_id}).decode()
         socket.message(f"0{NAMESPACE},{connected}")
         self._tasks.welcome(peer.connection)
