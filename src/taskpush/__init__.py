@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from taskpush.access.principal import Principal, Role
     from taskpush.app import TaskPush
     from taskpush.core.retention import Keep, Retention
+    from taskpush.models.sensitive import Sensitive
     from taskpush.runner.context import TaskCancelled, TaskContext
     from taskpush.runner.policy import Backoff
 
@@ -19,6 +20,7 @@ __all__ = [
     "Principal",
     "Retention",
     "Role",
+    "Sensitive",
     "TaskCancelled",
     "TaskContext",
     "TaskPush",
@@ -29,6 +31,7 @@ _HOMES = {
     "Admission": "taskpush.access.admission",
     "Principal": "taskpush.access.principal",
     "Role": "taskpush.access.principal",
+    "Sensitive": "taskpush.models.sensitive",
     "TaskContext": "taskpush.runner.context",
     "TaskCancelled": "taskpush.runner.context",
     "Backoff": "taskpush.runner.policy",

@@ -52,6 +52,7 @@ from taskpush.tasks.readiness import Readiness
 from taskpush.tasks.recovery import remove_orphans, resume_interrupted, settle_abandoned
 from taskpush.tasks.retention import RetentionRounds
 from taskpush.tasks.service import TaskService
+from taskpush.tasks.showing import Showing
 from taskpush.tasks.waiting import LongPolls
 from taskpush.tasks.watching import Watching
 from taskpush.telemetry.bus import Telemetry, log_to
@@ -150,7 +151,7 @@ async def start(
         run_times=keeper.run_times,
     )
     polls = LongPolls()
-    queries = TaskQueries(store, plane.hub, polls)
+    queries = TaskQueries(store, plane.hub, Showing(registry), polls)
     feeds = Feeds(store, plane.feeds, polls=polls)
     service = TaskService(
         store,
@@ -163,7 +164,9 @@ async def start(
     )
     watching = Watching(store, queries)
     socket = SocketServer(
-        TasksNamespace(service, watching, feeds, admit=authenticator.admit, server_version=VERSION),
+        TasksNamespace(
+            service, queries, watching, feeds, admit=authenticator.admit, server_version=VERSION
+        ),
         plane,
         telemetry,
         admit=authenticator.admit,

@@ -29,8 +29,10 @@ from taskpush.models.position import Position
 from taskpush.models.task import NewEvent, TaskRecord
 from taskpush.push.dispatch import Dispatcher
 from taskpush.push.plane import PushPlane
+from taskpush.runner.registry import Registry
 from taskpush.store.memory import MemoryStore
 from taskpush.tasks.queries import TaskQueries
+from taskpush.tasks.showing import Showing
 from taskpush.tasks.watching import Watching
 from taskpush.telemetry.bus import Telemetry
 from tests.support.stream import RawStream, raw_stream
@@ -72,7 +74,8 @@ class _Scene:
         self.streams = Streams(self.plane, comment_every_s=comment_every_s)
         self.port = 0
         self.middleware: Middleware = _nothing
-        self._watching = Watching(self.store, TaskQueries(self.store, self.plane.hub))
+        queries = TaskQueries(self.store, self.plane.hub, Showing(Registry()))
+        self._watching = Watching(self.store, queries)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         stream = self.streams.open()

@@ -23,8 +23,10 @@ from taskpush.push.dispatch import Dispatcher
 from taskpush.push.hub import Hub
 from taskpush.push.outbox import Message, Outgoing, Reply
 from taskpush.push.plane import PushPlane
+from taskpush.runner.registry import Registry
 from taskpush.store.memory import MemoryStore
 from taskpush.tasks.queries import TaskQueries
+from taskpush.tasks.showing import Showing
 from taskpush.tasks.watching import Watching
 from taskpush.telemetry.bus import Telemetry
 
@@ -119,7 +121,7 @@ class _Scene:
         self.dispatcher = dispatcher
         self.channel = channel
         self.peer = peer
-        self._watching = Watching(store, TaskQueries(store, hub))
+        self._watching = Watching(store, TaskQueries(store, hub, Showing(Registry())))
 
     async def subscribe(
         self, after: Any = None, task_id: str = TASK, *, previews: bool = False

@@ -23,10 +23,12 @@ from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord
 from taskpush.push.channel import Channel
 from taskpush.push.outbox import Message, Outgoing, Reply
 from taskpush.push.plane import PushPlane
+from taskpush.runner.registry import Registry
 from taskpush.store.base import Store
 from taskpush.store.memory import MemoryStore
 from taskpush.store.sqlite import SqliteStore
 from taskpush.tasks.queries import TaskQueries
+from taskpush.tasks.showing import Showing
 from taskpush.tasks.watching import Beginning, Watching
 from taskpush.telemetry.bus import Telemetry
 
@@ -178,7 +180,7 @@ async def _subscribe(
     channel = Channel(plane, link)
     link.on_room, link.taken = channel.flush, injection
     _step_readers(store, injection)
-    watching = Watching(store, TaskQueries(store, plane.hub))
+    watching = Watching(store, TaskQueries(store, plane.hub, Showing(Registry())))
     subscribing = watching.subscribe(channel, LOCAL, Subscribe.model_validate(command), 7)
     await _Stepped(subscribing, injection)
     await _settle(store, link)
@@ -211,7 +213,7 @@ async def _follow(
     channel = Channel(plane, link)
     link.on_room, link.taken = channel.flush, injection
     _step_readers(store, injection)
-    watching = Watching(store, TaskQueries(store, plane.hub))
+    watching = Watching(store, TaskQueries(store, plane.hub, Showing(Registry())))
     beginning = await _Stepped(watching.follow(channel, LOCAL, TASK, after), injection)
     link.began_at = beginning.position.seq
     if beginning.over:

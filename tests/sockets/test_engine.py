@@ -30,12 +30,14 @@ from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEven
 from taskpush.push.frames import FrameCache
 from taskpush.push.outbox import Message
 from taskpush.push.plane import PushPlane
+from taskpush.runner.registry import Registry
 from taskpush.sockets.namespace import TasksNamespace
 from taskpush.sockets.server import SocketLink, SocketServer, _frame, socketio_packet
 from taskpush.sockets.wire import WireProtocol
 from taskpush.store.memory import MemoryStore
 from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.queries import TaskQueries
+from taskpush.tasks.showing import Showing
 from taskpush.tasks.watching import Watching
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import PacketRefused, TelemetryEvent
@@ -82,12 +84,14 @@ async def serving(
     store = MemoryStore(clock=SystemClock(), telemetry=telemetry)
     plane = PushPlane(store)
     await store.open()
-    watching = Watching(store, TaskQueries(store, plane.hub))
+    queries = TaskQueries(store, plane.hub, Showing(Registry()))
+    watching = Watching(store, queries)
     # No test here sends a command to the service.
     service: Any = None
     socket = SocketServer(
         TasksNamespace(
             service,
+            queries,
             watching,
             Feeds(store, plane.feeds),
             admit=nobody_asked,

@@ -11,11 +11,11 @@ import signal
 import time
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from taskpush import TaskCancelled, TaskContext, TaskPush
+from taskpush import Sensitive, TaskCancelled, TaskContext, TaskPush
 from taskpush.runner.policy import Backoff
 
 push = TaskPush(default_kind="iterate")
@@ -136,6 +136,31 @@ async def fail(ctx: TaskContext, params: FailParams) -> None:
     """A job that reports a little, then fails."""
     await ctx.iteration(1, metrics={"max_temp": 50.0})
     raise ValueError(params.message)
+
+
+class VaultParams(BaseModel):
+    """A login, and whether to fail with it."""
+
+    user: str = "ann"
+    password: Annotated[str, Sensitive] = ""
+    fails: bool = False
+    seconds: float = 0
+
+
+class VaultResult(BaseModel):
+    """What the vault held."""
+
+    user: str
+    content: Annotated[str, Sensitive]
+
+
+@push.task("vault")
+async def vault(ctx: TaskContext, params: VaultParams) -> VaultResult:
+    """A job whose params and result hold secrets."""
+    await asyncio.sleep(params.seconds)
+    if params.fails:
+        raise PermissionError(f"the vault did not open with {params.password}")
+    return VaultResult(user=params.user, content=f"content for {params.password}")
 
 
 @push.task("awkward")

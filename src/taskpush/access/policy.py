@@ -50,6 +50,15 @@ def may_await(principal: Principal, task_id: str) -> bool:
     return may_create(principal)
 
 
+def may_see_sensitive(principal: Principal) -> bool:
+    """Whether the principal may see what is marked sensitive in the tasks that it may read.
+
+    Who may create or control them, and not who was given a token or may only look.
+    """
+    does_more = principal.has(Role.CREATE) or principal.has(Role.CONTROL)
+    return principal.scope is None and does_more
+
+
 def may_see_all(principal: Principal) -> bool:
     """Whether the principal may learn how much there is of everybody's tasks."""
     admin = principal.has(Role.ADMIN) and principal.tenant == LOCAL.tenant

@@ -89,7 +89,7 @@ async def create_task(
     """
     key = _idempotency(idempotency_key, body)
     accepted = await services.tasks.create(principal, services.tasks.parse_create(body), key)
-    snapshot = snapshot_of(accepted.records[0])
+    snapshot = snapshot_of(services.queries.shown(principal, accepted.records[0]))
     response.status_code = 201 if accepted.fresh else 200
     response.headers["Location"] = request.scope.get("root_path", "") + snapshot.links.self_
     return snapshot
@@ -114,7 +114,8 @@ async def create_batch(
     key = _idempotency(idempotency_key, body.tasks)
     accepted = await services.tasks.create_batch(principal, commands, key)
     response.status_code = 201 if accepted.fresh else 200
-    return Page(items=[snapshot_of(record) for record in accepted.records], next=None)
+    shown = (services.queries.shown(principal, record) for record in accepted.records)
+    return Page(items=[snapshot_of(record) for record in shown], next=None)
 
 
 @router.get("", response_model=Page[Summary], responses=responses(422), summary="List tasks")
@@ -154,7 +155,8 @@ async def list_tasks(
 @router.get("/{task_id}", response_model=Snapshot, responses=responses(404), summary="Read a task")
 async def get_task(services: ServicesDep, principal: PrincipalDep, task_id: TaskIdPath) -> Snapshot:
     """The record with the newest progress and the position, read in one transaction."""
-    return snapshot_of(await services.queries.get(principal, _canonical(task_id)))
+    record = await services.queries.get(principal, _canonical(task_id))
+    return snapshot_of(services.queries.shown(principal, record))
 
 
 @router.get(
@@ -225,7 +227,8 @@ async def cancel_task(
 ) -> Snapshot:
     """Ask a pending or running task to end; a running one ends when its handler has stopped."""
     command = body or CancelTask()
-    return snapshot_of(await services.tasks.cancel(principal, _canonical(task_id), command))
+    record = await services.tasks.cancel(principal, _canonical(task_id), command)
+    return snapshot_of(services.queries.shown(principal, record))
 
 
 @router.post(
@@ -246,7 +249,8 @@ async def retry_task(
     It goes on from the newest checkpoint, if there is one, unless `from_start`.
     """
     command = body or RetryTask()
-    return snapshot_of(await services.tasks.retry(principal, _canonical(task_id), command))
+    record = await services.tasks.retry(principal, _canonical(task_id), command)
+    return snapshot_of(services.queries.shown(principal, record))
 
 
 @router.delete(

@@ -62,6 +62,7 @@ class Channel:
         "_sources",
         "_subscriptions",
         "outbox",
+        "view",
     )
 
     def __init__(
@@ -78,6 +79,8 @@ class Channel:
         # Called when everything that was committed so far has been written.
         self._on_settled = on_settled
         self.outbox = Outbox(plane.outbox_bytes)
+        # What the peer may see of a record; set by whoever knows who it is.
+        self.view: Callable[[TaskRecord], TaskRecord] = _as_it_is
         self._marked = False
         self._closed = False
         self._subscriptions: dict[str, Subscription] = {}
@@ -111,7 +114,7 @@ class Channel:
 
     def resync(self, record: TaskRecord, gone: PositionGone) -> None:
         """Tell that the log cannot be continued, and what the task is like now."""
-        body = encoded(_resync_payload(record, gone))
+        body = encoded(_resync_payload(self.view(record), gone))
         self._put(Message("resync", body, position=str(record.head), final=record.final))
 
     def reply(self, to: int | None, payload: Mapping[str, Any]) -> None:
@@ -340,6 +343,10 @@ class Channel:
     def _put(self, item: Outgoing) -> None:
         self.outbox.put(item)
         self.wake()
+
+
+def _as_it_is(record: TaskRecord) -> TaskRecord:
+    return record
 
 
 def _resync_payload(record: TaskRecord, gone: PositionGone) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from taskpush.runner.ending import (
     Returned,
     Stopped,
     TimedOut,
+    redacted,
     refused,
     unresumable,
 )
@@ -249,6 +250,8 @@ class Attempt:
     async def _record(self, record: TaskRecord, recorder: Recorder, ending: Ending) -> None:
         """Commit the outcome."""
         work, attempt = self._workshop, record.attempt
+        if isinstance(ending, Raised):
+            ending = redacted(ending, self._spec.params_mask, record.params)
         if isinstance(ending, Raised) and ending.traceback is not None:
             work.telemetry.emit(
                 HandlerRaised(
@@ -288,7 +291,9 @@ class Attempt:
         now = self._workshop.clock.now()
         match ending:
             case Returned(result):
-                url = f"/api/tasks/{self.task_id}/result" if _is_large(result) else None
+                # Events go to all who may read the task; a result is shown to each as they may.
+                apart = _is_large(result) or self._spec.result_mask.hides
+                url = f"/api/tasks/{self.task_id}/result" if apart else None
                 return lifecycle.complete(attempt, now, result=result, result_url=url)
             case Raised(error):
                 return self._failure(attempt, error)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import JsonValue
 
+from taskpush.core.masking import Mask
 from taskpush.errors import TaskPushError
 from taskpush.models.task import TaskError
 from taskpush.models.values import joined
@@ -106,3 +108,12 @@ def _error(message: str, error_type: str, code: str) -> TaskError:
         error_type=cut(without_surrogates(error_type), MAX_ERROR_BYTES),
         code=code,
     )
+
+
+def redacted(ending: Raised, mask: Mask, params: Mapping[str, Any]) -> Raised:
+    """The ending without what is sensitive in the params: exceptions like to quote their causes."""
+    if not mask.hides:
+        return ending
+    error = replace(ending.error, error=mask.redact(ending.error.error, params))
+    trace = ending.traceback and mask.redact(ending.traceback, params)
+    return Raised(error, trace)

@@ -14,6 +14,7 @@ import orjson
 from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
+from taskpush.core.masking import Mask
 from taskpush.errors import FieldProblem, TaskPushError
 from taskpush.models.values import joined, value_problems
 from taskpush.runner.context import TaskContext
@@ -76,6 +77,16 @@ class KindSpec(Policy):
     def result_schema(self) -> dict[str, Any]:
         """JSON Schema of the result."""
         return self.result.json_schema(mode="serialization")
+
+    @cached_property
+    def params_mask(self) -> Mask:
+        """Hides what is sensitive in the params."""
+        return Mask(self.params_schema)
+
+    @cached_property
+    def result_mask(self) -> Mask:
+        """Hides what is sensitive in the result."""
+        return Mask(self.result_schema)
 
     def validate_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The params as a JSON object with defaults filled in.

@@ -23,6 +23,7 @@ from taskpush.models.feed import SubscribeFeed, UnsubscribeFeed
 from taskpush.push.channel import Channel
 from taskpush.sockets.guard import Event
 from taskpush.tasks.feeds import Feeds
+from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.service import TaskService, problems_of
 from taskpush.tasks.watching import MAX_SUBSCRIPTIONS, Watching, refuse
 
@@ -55,6 +56,7 @@ class TasksNamespace:
     def __init__(
         self,
         service: TaskService,
+        queries: TaskQueries,
         watching: Watching,
         feeds: Feeds,
         *,
@@ -62,6 +64,7 @@ class TasksNamespace:
         server_version: str,
     ) -> None:
         self._service = service
+        self._queries = queries
         self._watching = watching
         self._feeds = feeds
         self._admit = admit
@@ -130,8 +133,9 @@ class TasksNamespace:
             command.task_id,
             CancelTask(attempt=command.attempt, keep=command.keep),
         )
+        shown = self._queries.shown(connection.principal, record)
         answer: dict[str, Any] = {"ok": True, "task_id": record.task_id}
-        connection.channel.reply(event.ack, answer | {"snapshot": snapshot_body(record)})
+        connection.channel.reply(event.ack, answer | {"snapshot": snapshot_body(shown)})
 
     async def _authenticate(self, connection: Connection, event: Event) -> None:
         """Go on by another credential of the same somebody, that may at least as much.

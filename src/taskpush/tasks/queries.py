@@ -18,6 +18,7 @@ from taskpush.models.position import Position
 from taskpush.models.task import ListedArtifact, LoggedEvent, TaskRecord, VolatileEvent
 from taskpush.push.hub import Hub
 from taskpush.store.base import LogPage, Store, TaskFilter, TaskPage
+from taskpush.tasks.showing import Showing
 from taskpush.tasks.waiting import LongPolls
 
 _NO_RESULT = {
@@ -48,10 +49,17 @@ class ListQuery:
 class TaskQueries:
     """Reads tasks, for a principal, by the policy."""
 
-    def __init__(self, store: Store, hub: Hub, polls: LongPolls | None = None) -> None:
+    def __init__(
+        self, store: Store, hub: Hub, showing: Showing, polls: LongPolls | None = None
+    ) -> None:
         self._store = store
         self._hub = hub
+        self._showing = showing
         self._polls = LongPolls() if polls is None else polls
+
+    def shown(self, principal: Principal, record: TaskRecord) -> TaskRecord:
+        """The record as the principal may see it."""
+        return self._showing.record(principal, record)
 
     async def find(self, principal: Principal, task_id: str) -> TaskRecord | None:
         """The task, or None when it does not exist for this principal; raises `Forbidden`."""
@@ -94,7 +102,7 @@ class TaskQueries:
             deleted = await self._store.was_deleted(task_id, **owner)
             raise TaskPushError(code="result_gone") if deleted else NotFound
         if record.status is Status.COMPLETED:
-            return record.result
+            return self._showing.result(principal, record)
         error = record.error
         raise TaskPushError(
             error.error if error else record.message,

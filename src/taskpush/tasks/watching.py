@@ -7,6 +7,7 @@ then answer, then activate. Source: protocol section 2, "Subscribing to a task".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 from taskpush.access.policy import demand, may_await
@@ -60,6 +61,7 @@ class Watching:
             )
             refuse(channel, limit, reply_to, task_id=task_id)
             return
+        channel.view = partial(self._queries.shown, principal)
         subscription = channel.hold(task_id, previews=command.previews)
         record = await self._queries.find(principal, task_id)
         if record is None:
@@ -82,6 +84,7 @@ class Watching:
 
         Nothing is sent of a task that is over at that position. Raises `NotFound`.
         """
+        channel.view = partial(self._queries.shown, principal)
         subscription = channel.hold(task_id)
         record = await self._queries.get(principal, task_id)
         begin = await self._begin(record, after)
@@ -156,7 +159,7 @@ def _accept(channel: Channel, record: TaskRecord, begin: Beginning, reply_to: in
         "task_id": record.task_id,
         "mode": begin.mode,
         "position": WirePosition.of(begin.position).model_dump(),
-        "snapshot": snapshot_body(record),
+        "snapshot": snapshot_body(channel.view(record)),
     }
     channel.reply(reply_to, answer)
     channel.say("subscribed", {"task_id": record.task_id})
