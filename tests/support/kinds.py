@@ -163,6 +163,29 @@ async def vault(ctx: TaskContext, params: VaultParams) -> VaultResult:
     return VaultResult(user=params.user, content=f"content for {params.password}")
 
 
+class LeakyParams(BaseModel):
+    """What it tells everywhere, how long it takes, and whether it fails."""
+
+    canary: str
+    secret: Annotated[str, Sensitive] = ""
+    seconds: float = 0
+    fails: bool = False
+
+
+@push.task("leaky", concurrency=6, queue_visibility="titles")
+async def leaky(ctx: TaskContext, params: LeakyParams) -> dict[str, str]:
+    """A job that tells what it was given wherever it can."""
+    await ctx.log(f"log: {params.canary}", canary=params.canary)
+    ctx.progress(1, 2, message=params.canary, stage=params.canary)
+    ctx.preview(params.canary, "text/plain")
+    await ctx.artifact("note.txt", params.canary)
+    await ctx.checkpoint({"canary": params.canary})
+    await asyncio.sleep(params.seconds)
+    if params.fails:
+        raise ValueError(f"error: {params.secret or params.canary}")
+    return {"canary": params.canary}
+
+
 @push.task("awkward")
 async def awkward(ctx: TaskContext) -> dict[str, int]:
     """A job that reports what cannot travel, and goes on."""
