@@ -236,7 +236,7 @@ def _authenticator(
         jwt = JwtAuthenticator(_jwt_rules(settings), keys)
     hook = None if authenticate is None else DependencyHook(authenticate)
     ring = KeyRing(settings.keys_file, telemetry, time.time)
-    return Authenticator(ring, time.time, mint=mint, jwt=jwt, hook=hook)
+    return Authenticator(ring, time.time, telemetry, mint=mint, jwt=jwt, hook=hook)
 
 
 def _tokens(settings: Settings) -> tuple[Revocations, TokenMint]:

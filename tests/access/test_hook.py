@@ -16,8 +16,9 @@ from taskpush.access.hook import DependencyHook
 from taskpush.access.keys import KeyRing
 from taskpush.access.principal import Principal
 from taskpush.access.visitor import Visitor
-from taskpush.errors import AccessEnded, Forbidden, Unauthenticated
+from taskpush.errors import AccessEnded, Forbidden, TaskPushError, Unauthenticated
 from taskpush.telemetry.bus import Telemetry
+from taskpush.telemetry.events import AuthenticateFailed, TelemetryEvent
 
 ANN = Principal("acme", "ann")
 
@@ -84,9 +85,12 @@ HOOKS = [
 ]
 
 
-def authenticator(hook: Any, tmp_path: Any) -> Authenticator:
+def authenticator(
+    hook: Any, tmp_path: Any, said: list[TelemetryEvent] | None = None
+) -> Authenticator:
+    said = [] if said is None else said
     ring = KeyRing(tmp_path / "keys.json", Telemetry(), lambda: 1000)
-    return Authenticator(ring, lambda: 1000, hook=DependencyHook(hook))
+    return Authenticator(ring, lambda: 1000, Telemetry(said.append), hook=DependencyHook(hook))
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
@@ -129,7 +133,14 @@ async def test_forbidden_is_told_and_mistakes_are_not_hidden(tmp_path: Any) -> N
 
     with pytest.raises(Forbidden):
         await authenticator(not_you, tmp_path).admit(visitor())
-    with pytest.raises(TypeError, match="gave a str"):
-        await authenticator(lambda connection: "ann", tmp_path).admit(visitor())
-    with pytest.raises(ZeroDivisionError):
-        await authenticator(lambda connection: 1 / 0, tmp_path).admit(visitor())
+    for hook, mistake in (
+        (lambda connection: "ann", "TypeError: authenticate gave a str"),
+        (lambda connection: 1 / 0, "ZeroDivisionError"),
+    ):
+        said: list[TelemetryEvent] = []
+        with pytest.raises(TaskPushError) as failed:
+            await authenticator(hook, tmp_path, said).admit(visitor())
+        assert failed.value.code == "internal_error"
+        (told,) = said
+        assert isinstance(told, AuthenticateFailed)
+        assert mistake in told.traceback

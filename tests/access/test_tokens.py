@@ -169,7 +169,7 @@ async def test_a_token_falls_with_the_key_that_it_was_made_with(
 ) -> None:
     path = tmp_path / "keys.json"
     key = create_key(path, "app", roles=OWNERS_ROLES, owner="ann", tenant="acme", now=clock.now)
-    authenticator = Authenticator(KeyRing(path, Telemetry(), clock), clock, mint=mint)
+    authenticator = Authenticator(KeyRing(path, Telemetry(), clock), clock, Telemetry(), mint=mint)
 
     def shown(token: str) -> Visitor:
         return Visitor({"headers": [], "query_string": b""}, {"token": token})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Awaitable, Callable
 
 from taskpush.access.admission import NO_ACCESS_CONFIGURED, Admission
@@ -10,7 +11,9 @@ from taskpush.access.keys import PREFIX, KeyRing
 from taskpush.access.principal import Principal
 from taskpush.access.tokens import TokenMint, is_ours
 from taskpush.access.visitor import Visitor
-from taskpush.errors import AccessEnded, Unauthenticated
+from taskpush.errors import AccessEnded, TaskPushError, Unauthenticated
+from taskpush.telemetry.bus import Telemetry
+from taskpush.telemetry.events import AuthenticateFailed
 
 Hook = Callable[[Visitor], Awaitable[object]]
 """Gives an `Admission`, a `Principal`, or None for somebody who is not known. May raise."""
@@ -27,6 +30,7 @@ class Authenticator:
         self,
         keys: KeyRing,
         now: Callable[[], float],
+        telemetry: Telemetry,
         *,
         mint: TokenMint | None = None,
         jwt: JwtAuthenticator | None = None,
@@ -34,6 +38,7 @@ class Authenticator:
     ) -> None:
         self._keys = keys
         self._now = now
+        self._telemetry = telemetry
         # None when no scoped tokens are made.
         self._mint = mint
         # None when no issuer is configured.
@@ -47,7 +52,10 @@ class Authenticator:
         return self._jwt is None and self._hook is None and not self._keys.in_use
 
     async def admit(self, visitor: Visitor) -> Admission:
-        """Who it is; raises `Unauthenticated`, `AccessEnded` or `credential_in_address`."""
+        """Who it is; raises `Unauthenticated`, `AccessEnded` or `credential_in_address`.
+
+        Also `Forbidden` when the hook does, and `internal_error` when it fails.
+        """
         visitor.refuse_credential_in_address()
         if self.is_open:
             return NO_ACCESS_CONFIGURED
@@ -60,7 +68,7 @@ class Authenticator:
             if self._jwt is not None:
                 return await self._jwt.admit(token)
         if self._hook is not None:
-            return self._heeded(await self._hook(visitor))
+            return await self._ask(self._hook, visitor)
         raise Unauthenticated(None if token is None else "the credential is not known")
 
     def lets_in(self, admission: Admission) -> bool:
@@ -87,6 +95,17 @@ class Authenticator:
         if not self.lets_in(admission):
             raise AccessEnded("what the token was made with has expired or was revoked")
         return admission
+
+    async def _ask(self, hook: Hook, visitor: Visitor) -> Admission:
+        try:
+            return self._heeded(await hook(visitor))
+        except TaskPushError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told and lets nobody in
+            # It is the application's; whoever knocks learns nothing of it.
+            text = "".join(traceback.format_exception(error))
+            self._telemetry.emit(AuthenticateFailed(type(error).__name__, text))
+            raise TaskPushError(code="internal_error") from None
 
     def _heeded(self, answer: object) -> Admission:
         if answer is None:

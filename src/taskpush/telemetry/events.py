@@ -160,6 +160,16 @@ class AccessRefused(TelemetryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class AuthenticateFailed(TelemetryEvent):
+    """The application's `authenticate` raised what is no refusal; nobody was let in."""
+
+    name: ClassVar[str] = "authenticate.failed"
+    level: ClassVar[int] = logging.ERROR
+    error: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeysUnreadable(TelemetryEvent):
     """The file of API keys cannot be read; no key lets anybody in."""
 
