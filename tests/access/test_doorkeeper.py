@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -77,6 +78,27 @@ async def test_a_door_may_be_given_another_credential() -> None:
     await asyncio.wait_for(other.ended.wait(), 5)
     assert renewed.errors == []
     assert len(keeper) == 1
+
+
+async def test_one_that_cannot_be_ended_keeps_no_other_open() -> None:
+    judge = Judge()
+    keeper = Doorkeeper(judge, look_every_s=0.01)
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    def broken(error: TaskPushError) -> None:
+        raise RuntimeError
+
+    first, later = Door(), Door()
+    keeper.opened(ANN, broken)
+    keeper.opened(ANN, first.end)
+    keeper.opened(BOB, later.end)
+    judge.ended.add("key:ann")
+    await asyncio.wait_for(first.ended.wait(), 5)
+    judge.ended.add("key:bob")
+    await asyncio.wait_for(later.ended.wait(), 5)
+    assert [type(each["exception"]) for each in told] == [RuntimeError]
+    assert keeper._timer is None
 
 
 async def test_a_wait_ends_when_the_credential_does() -> None:

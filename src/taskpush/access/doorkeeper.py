@@ -92,7 +92,8 @@ class Doorkeeper:
         self._timer = loop.call_later(self._look_every_s, self._look_around)
 
     def _look_around(self) -> None:
-        self._timer = None
+        # First, so that nothing which goes wrong below ends the looking.
+        self._later()
         # Many may be open by one credential.
         judged: dict[tuple[str, float | None], bool] = {}
         for door in tuple(self._open):
@@ -101,7 +102,12 @@ class Doorkeeper:
             if holds is None:
                 holds = judged[key] = self._judge.lets_in(door.admission)
             if not holds and door in self._open:
-                del self._open[door]
-                door.end(AccessEnded())
-        if self._open and self._timer is None:
-            self._later()
+                self.closed(door)
+                self._end(door)
+
+    def _end(self, door: OpenDoor) -> None:
+        try:
+            door.end(AccessEnded())
+        except Exception as error:  # noqa: BLE001 - the others have to end all the same
+            told = {"message": "what is open could not be ended", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(told)
