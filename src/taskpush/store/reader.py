@@ -27,7 +27,7 @@ from taskpush.store.base import IdempotencyKey, LogPage, TaskFilter, TaskPage, W
 from taskpush.store.calls import Entry, KeptKey, Stored
 from taskpush.store.cursor import decode_cursor, encode_cursor
 from taskpush.store.database import BUSY_TIMEOUT_MS
-from taskpush.store.ledger import newest_latest
+from taskpush.store.latest import newest_latest
 from taskpush.store.logs import LATEST, latest_events, read_page, read_type
 from taskpush.store.rows import decode_record, from_microseconds, to_microseconds
 from taskpush.store.tails import EventRow

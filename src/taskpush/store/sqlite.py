@@ -45,7 +45,8 @@ from taskpush.store.base import (
 from taskpush.store.changes import ChangeBook, ChangePage, read_changes
 from taskpush.store.daystats import first_of_days
 from taskpush.store.files import Files, open_files
-from taskpush.store.ledger import Ledger, newest_latest
+from taskpush.store.latest import newest_latest
+from taskpush.store.ledger import Ledger
 from taskpush.store.rows import from_microseconds
 from taskpush.store.tails import EventRow
 from taskpush.store.writer import NOT_OPEN, Writer
