@@ -18,7 +18,7 @@ from taskpush.models.position import START
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord
 from taskpush.store.base import TaskFilter
 from taskpush.store.sqlite import SqliteStore
-from taskpush.store.tails import MAX_BODY_BYTES, RecentEvents
+from taskpush.store.tails import FILLING, MAX_BODY_BYTES, RecentEvents
 from taskpush.telemetry.bus import Telemetry
 from tests.store.harness import Harness, say
 
@@ -87,6 +87,16 @@ async def test_a_report_is_not_in_its_log_until_the_task_ends(
     await harness.store.write(task_id, harness.complete())
     assert in_log(file) == 6
     assert (await harness.store.usage()).events == 6
+
+
+async def test_many_events_of_one_task_go_to_its_log_at_once(
+    harness: Harness, file: apsw.Connection
+) -> None:
+    task_id = (await harness.create_running()).task_id
+    await harness.store.write(task_id, say("a"))
+    await harness.store.write(task_id, say(*"b" * FILLING))
+    assert in_log(file) == 3 + FILLING
+    assert len(await harness.log(task_id)) == 3 + FILLING
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ their log later, many of one task at once. Until then they are also kept here, f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -23,6 +24,8 @@ MAX_ON_DISK: Final = 4
 """Times as many may be in the table, where what was copied stays until all before it was."""
 MAX_TAIL: Final = 128
 """Rows of one task: they fill pages of their own."""
+FILLING: Final = 8
+"""Events of one task in a batch that go to the log at once: they fill pages of their own too."""
 STEP: Final = 512
 """Rows that are copied at once when there are too many: some milliseconds."""
 MAX_BODY_BYTES: Final = 1024
@@ -166,6 +169,8 @@ class RecentEvents:
         """The tasks whose events go straight to their logs."""
         direct = {*batch.rows, *batch.deleted}
         direct.update(cut.entry.record.task_id for cut in batch.cuts)
+        counts = Counter([event.task_id for _, event in batch.events])
+        direct.update(task_id for task_id, count in counts.items() if count >= FILLING)
         for entry, event in batch.events:
             if (
                 entry.record.status is not Status.RUNNING
