@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 
@@ -18,8 +17,8 @@ class OriginPolicy:
     def __init__(self, allow_origins: Sequence[str]) -> None:
         self._allowed = frozenset(allow_origins)
 
-    def __call__(self, origin: str, environ: Mapping[str, Any]) -> bool:
-        """Whether a page of `origin` may connect; same host and port always may."""
+    def __call__(self, origin: str, host: str) -> bool:
+        """Whether a page of `origin` may connect to `host`; same host and port always may."""
         if "*" in self._allowed or origin in self._allowed:
             return True
-        return urlsplit(origin).netloc == environ.get("HTTP_HOST")
+        return urlsplit(origin).netloc == host

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import orjson
+from starlette.types import ASGIApp
 
 from taskpush.access.principal import LOCAL
 from taskpush.ids import new_connection_id
@@ -25,10 +26,10 @@ from taskpush.sockets.engine import (
     PING_TIMEOUT_S,
     Engine,
     EngineSocket,
-    OriginCheck,
 )
 from taskpush.sockets.guard import BadPacket, Connect, Disconnect, Event, parse
 from taskpush.sockets.namespace import NAMESPACE, Connection, TasksNamespace
+from taskpush.sockets.requests import OriginCheck, Requests
 from taskpush.sockets.wire import binary_frame, deflated_frame, text_frame
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import PacketRefused
@@ -131,11 +132,13 @@ class SocketLink:
 class _Peer:
     """One engine socket, and the namespace's connection over it once there is one."""
 
-    __slots__ = ("address", "connection", "deadline")
+    __slots__ = ("address", "asked", "connection", "deadline")
 
     def __init__(self, address: str, deadline: asyncio.TimerHandle) -> None:
         self.address = address
         self.deadline = deadline
+        # Whether it has asked for a namespace, which has to come first.
+        self.asked = False
         self.connection: Connection | None = None
 
 
@@ -164,16 +167,13 @@ class SocketServer:
             None if compress_above is None else _deflated_frames(self._frames, compress_above)
         )
         self._peers: dict[EngineSocket, _Peer] = {}
-        self.engine = Engine(
-            origin_allowed=origin_allowed,
-            ping_interval_s=ping_interval_s,
-            ping_timeout_s=ping_timeout_s,
-        )
+        self._origin_allowed = origin_allowed
+        self.engine = Engine(ping_interval_s=ping_interval_s, ping_timeout_s=ping_timeout_s)
         self.engine.listener = self
 
-    def asgi(self) -> Any:
+    def asgi(self) -> ASGIApp:
         """The ASGI application, to be mounted at `/socket.io`."""
-        return self.engine.asgi()
+        return Requests(self.engine, origin_allowed=self._origin_allowed)
 
     def shutdown(self) -> None:
         """Close every transport: clients come back by themselves."""
@@ -209,8 +209,12 @@ class SocketServer:
 
     async def _dispatch(self, socket: EngineSocket, data: object) -> None:
         peer = self._peers[socket]
-        match parse(data):
+        packet = parse(data)
+        if not (peer.asked or isinstance(packet, Connect)):
+            raise BadPacket("the first packet has to connect a namespace")
+        match packet:
             case Connect(namespace):
+                peer.asked = True
                 self._connect(socket, peer, namespace)
             case Disconnect(namespace):
                 if namespace == NAMESPACE and peer.connection is not None:
@@ -223,12 +227,12 @@ class SocketServer:
                 await self._tasks.handle(peer.connection, event)
 
     def _connect(self, socket: EngineSocket, peer: _Peer, namespace: str) -> None:
-        if peer.connection is not None:
-            raise BadPacket("connected twice")
         if namespace != NAMESPACE:
             where = "" if namespace == "/" else f"{namespace},"
             socket.message(f'4{where}{{"message":"Invalid namespace"}}')
             return
+        if peer.connection is not None:
+            raise BadPacket("connected twice")
         peer.deadline.cancel()
         channel = Channel(self._plane, SocketLink(socket, self._frames, self._deflated))
         socket.on_room = channel.flush
