@@ -39,6 +39,8 @@ def build(
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        # The links between operations name them.
+        generate_unique_id_function=lambda route: route.name,
         openapi_tags=[
             {"name": "tasks", "description": "The life of a task."},
             {"name": "feeds", "description": "What changes in a set of tasks."},
@@ -50,7 +52,8 @@ def build(
         ],
     )
     app.state.services = services
-    problems.install(app)
+    parts = (tasks, stream, feed, artifacts, meta, queue, stats, pages)
+    problems.install(app, [route for part in parts for route in part.router.routes])
     app.add_middleware(BodyLimit)
     if allow_origins:
         app.add_middleware(
@@ -60,7 +63,7 @@ def build(
             allow_headers=["Content-Type", "Authorization", "Idempotency-Key", "Last-Event-ID"],
             expose_headers=["Location", "Retry-After"],
         )
-    for part in (tasks, stream, feed, artifacts, meta, queue, stats, pages):
+    for part in parts:
         app.include_router(part.router)
         _answer_head(app, part.router)
     app.mount("/static", pages.assets(), name="static")
