@@ -129,6 +129,12 @@ class WebSocket:
     def __init__(self, ws: ClientConnection) -> None:
         self._ws = ws
 
+    @property
+    def address(self) -> str:
+        """As the server has it."""
+        host, port = self._ws.local_address[:2]
+        return f"{host}:{port}"
+
     async def send(self, packet: str | bytes) -> None:
         await self._ws.send(packet)
 

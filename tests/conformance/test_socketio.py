@@ -127,7 +127,20 @@ class TestSendingAndReceivingData:
 
     @pytest.mark.parametrize(
         "payload",
-        ["", "[]", "{}", "null", "1", '"foo"', "[null]", "[1]", "[[]]", '["foo"', "[NaN]"],
+        [
+            "",
+            "[]",
+            "{}",
+            "null",
+            "1",
+            '"foo"',
+            "[null]",
+            "[1]",
+            "[[]]",
+            '["foo"',
+            "[NaN]",
+            '["foo",' + "[" * 30_000,
+        ],
     )
     async def test_a_payload_that_is_no_array_with_a_name_closes_the_connection(
         self, peer: Peer, payload: str

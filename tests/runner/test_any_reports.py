@@ -80,6 +80,7 @@ def _call(method: str, *given: Any, **named: Any) -> Call:
 
 
 CALLS: st.SearchStrategy[Call] = st.one_of(
+    st.builds(lambda i, metrics: _call("iteration", i, metrics), ANYTHING, ANYTHING),
     st.builds(
         lambda i, metrics: _call("iteration", i, metrics),
         st.integers(0, 9) | ANYTHING,
@@ -113,7 +114,7 @@ CALLS: st.SearchStrategy[Call] = st.one_of(
 
 
 @settings(max_examples=100)
-@given(calls=st.lists(CALLS, min_size=1, max_size=6), in_thread=st.booleans())
+@given(calls=st.lists(CALLS, min_size=4, max_size=12), in_thread=st.booleans())
 async def test_a_task_completes_whatever_it_reports_and_all_of_its_log_can_travel(
     calls: list[Call], in_thread: bool
 ) -> None:
