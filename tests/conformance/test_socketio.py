@@ -141,6 +141,7 @@ class TestSendingAndReceivingData:
             "[NaN]",
             '["foo",' + "[" * 30_000,
         ],
+        ids=lambda payload: payload[:12],
     )
     async def test_a_payload_that_is_no_array_with_a_name_closes_the_connection(
         self, peer: Peer, payload: str
