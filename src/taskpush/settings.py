@@ -6,6 +6,7 @@ Each field can be set by an environment variable named `TASKPUSH_` and the field
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from taskpush.access.hosts import host_pattern
 from taskpush.core.quantities import parse_duration, parse_size
 from taskpush.core.retention import Keep, Retention
 from taskpush.push.dispatch import OUTBOXES_BYTES
@@ -29,7 +31,14 @@ def _origin(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    """An address or a network, as people write them."""
+    return str(ipaddress.ip_network(text)) if "/" in text else str(ipaddress.ip_address(text))
+
+
 Origin = Annotated[str, AfterValidator(_origin)]
+Host = Annotated[str, AfterValidator(host_pattern)]
+Network = Annotated[str, AfterValidator(_network)]
 
 
 def _duration(value: object) -> object:
@@ -59,6 +68,18 @@ class Settings(BaseSettings):
     allow_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
         default=(),
         description="Origins of pages on other hosts that may use this server, comma-separated.",
+    )
+    allow_hosts: Annotated[tuple[Host, ...], NoDecode] = Field(
+        default=(),
+        description="Names that this server answers to besides those of loopback, comma-separated.",
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks of proxies whose X-Forwarded-… headers are heeded.",
+    )
+    insecure_public: bool = Field(
+        default=False,
+        description="Let in who comes from other machines although everybody may do everything.",
     )
     strict_reporting: bool = Field(
         default=False,
@@ -110,6 +131,16 @@ class Settings(BaseSettings):
     )
 
     @property
+    def access_configured(self) -> bool:
+        """Whether callers have to show who they are: nothing here makes them do so yet."""
+        return False
+
+    @property
+    def public(self) -> bool:
+        """Whether who comes from other machines may be let in."""
+        return self.access_configured or self.insecure_public
+
+    @property
     def retention(self) -> Retention:
         """What is kept of finished tasks whose kind does not say."""
         return Retention(
@@ -118,7 +149,11 @@ class Settings(BaseSettings):
             spare=self.keep_spare,
         )
 
-    @field_validator("allow_origins", mode="before")
+    @field_validator("allow_origins", "allow_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+        return (
+            tuple(filter(None, map(str.strip, value.split(","))))
+            if isinstance(value, str)
+            else value
+        )

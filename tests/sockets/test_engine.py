@@ -74,7 +74,6 @@ async def serving(
         TasksNamespace(service, watching, Feeds(store, plane.feeds), server_version="test"),
         plane,
         telemetry,
-        origin_allowed=lambda origin, host: True,
         connect_within_s=connect_within_s,
         ping_interval_s=ping_s,
         ping_timeout_s=ping_s,

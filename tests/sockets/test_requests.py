@@ -41,7 +41,7 @@ async def test_an_upgrade_that_gets_stuck_is_given_up_and_the_session_goes_on_po
     async def send(message: Message) -> None:
         sent.append(message)
 
-    requests = Requests(engine, origin_allowed=lambda origin, host: True, probe_within_s=0.05)
+    requests = Requests(engine, probe_within_s=0.05)
     query = f"EIO=4&transport=websocket&sid={session.sid}".encode()
     scope = {"type": "websocket", "query_string": query, "headers": [], "path": "/"}
     async with asyncio.timeout(5):

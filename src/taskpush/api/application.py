@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,13 +23,7 @@ Watch over Socket.IO (path `/socket.io`, namespace `/tasks`), by Server-Sent Eve
 """
 
 
-def build(
-    services: Services,
-    socket: ASGIApp,
-    *,
-    version: str,
-    allow_origins: Sequence[str],
-) -> ASGIApp:
+def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
     """Put the HTTP door together; `socket` is mounted at `/socket.io`."""
     app = FastAPI(
         title="taskpush",
@@ -55,14 +47,6 @@ def build(
     parts = (tasks, stream, feed, artifacts, meta, queue, stats, pages)
     problems.install(app, [route for part in parts for route in part.router.routes])
     app.add_middleware(BodyLimit)
-    if allow_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(allow_origins),
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Content-Type", "Authorization", "Idempotency-Key", "Last-Event-ID"],
-            expose_headers=["Location", "Retry-After"],
-        )
     for part in parts:
         app.include_router(part.router)
         _answer_head(app, part.router)

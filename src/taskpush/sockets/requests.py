@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 from urllib.parse import parse_qs
@@ -35,9 +35,6 @@ GZIP_FROM_BYTES: Final = 1024
 _TEXT: Final = b"text/plain; charset=UTF-8"
 _JSON: Final = b"application/json"
 
-OriginCheck = Callable[[str, str], bool]
-"""Whether a page of an origin may connect to a host."""
-
 
 class Refused(Exception):
     """The request breaks the protocol; `status` is its answer."""
@@ -54,11 +51,9 @@ class Requests:
         self,
         engine: Engine,
         *,
-        origin_allowed: OriginCheck,
         probe_within_s: float = PROBE_WITHIN_S,
     ) -> None:
         self._engine = engine
-        self._origin_allowed = origin_allowed
         self._probe_within_s = probe_within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,10 +71,6 @@ class Requests:
 
     def _session(self, scope: Scope, transport: str) -> EngineSocket | None:
         """The session that the request names, None when it asks for a new one."""
-        headers = _headers(scope)
-        origin = headers.get("origin")
-        if origin is not None and not self._origin_allowed(origin, headers.get("host", "")):
-            raise Refused("pages of this origin may not connect")
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if query.get("EIO") != ["4"]:
             raise Refused("EIO has to be 4")

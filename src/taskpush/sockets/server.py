@@ -29,7 +29,7 @@ from taskpush.sockets.engine import (
 )
 from taskpush.sockets.guard import BadPacket, Connect, Disconnect, Event, parse
 from taskpush.sockets.namespace import NAMESPACE, Connection, TasksNamespace
-from taskpush.sockets.requests import OriginCheck, Requests
+from taskpush.sockets.requests import Requests
 from taskpush.sockets.wire import binary_frame, deflated_frame, text_frame
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import PacketRefused
@@ -151,7 +151,6 @@ class SocketServer:
         plane: PushPlane,
         telemetry: Telemetry,
         *,
-        origin_allowed: OriginCheck,
         connect_within_s: float = CONNECT_WITHIN_S,
         ping_interval_s: int = PING_INTERVAL_S,
         ping_timeout_s: int = PING_TIMEOUT_S,
@@ -167,13 +166,12 @@ class SocketServer:
             None if compress_above is None else _deflated_frames(self._frames, compress_above)
         )
         self._peers: dict[EngineSocket, _Peer] = {}
-        self._origin_allowed = origin_allowed
         self.engine = Engine(ping_interval_s=ping_interval_s, ping_timeout_s=ping_timeout_s)
         self.engine.listener = self
 
     def asgi(self) -> ASGIApp:
         """The ASGI application, to be mounted at `/socket.io`."""
-        return Requests(self.engine, origin_allowed=self._origin_allowed)
+        return Requests(self.engine)
 
     def shutdown(self) -> None:
         """Close every transport: clients come back by themselves."""
