@@ -24,7 +24,7 @@ Watch over Socket.IO (path `/socket.io`, namespace `/tasks`), by Server-Sent Eve
 
 
 def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
-    """Put the HTTP door together; `socket` is mounted at `/socket.io`."""
+    """Put the HTTP door together, and `socket` beside it, below `/socket.io`."""
     app = FastAPI(
         title="taskpush",
         version=version,
@@ -51,7 +51,6 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
         app.include_router(part.router)
         _answer_head(app, part.router)
     app.mount("/static", pages.assets(), name="static")
-    app.mount(SOCKET_PATH, socket, name="socket")
     return _Front(app, socket)
 
 
@@ -63,14 +62,14 @@ def _answer_head(app: FastAPI, router: APIRouter) -> None:
 
 
 class _Front:
-    """Takes WebSockets to the socket directly: nothing of the HTTP door is meant for them."""
+    """Takes what is for the socket to it: nothing of the HTTP door is meant for that."""
 
     def __init__(self, app: FastAPI, socket: ASGIApp) -> None:
         self._app = app
         self._socket = socket
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        direct = scope["type"] == "websocket" and _path(scope).startswith(f"{SOCKET_PATH}/")
+        direct = _path(scope).startswith(f"{SOCKET_PATH}/")
         await (self._socket if direct else self._app)(scope, receive, send)
 
 

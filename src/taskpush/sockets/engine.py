@@ -15,12 +15,17 @@ from typing import Final, Protocol
 
 import orjson
 
+from taskpush.core.rates import LeakyBucket
 from taskpush.sockets.heartbeat import Heartbeat
 from taskpush.sockets.packets import PING, Packet, Type, message, read
 from taskpush.sockets.wire import Wire, binary_frame, text_frame
 
 BATCH_BYTES: Final = 64 * 1024
 MAX_MESSAGE_BYTES: Final = 64 * 1024
+PACKETS_PER_S: Final = 100
+"""What a peer may send for long."""
+PACKETS_AT_ONCE: Final = 512
+"""What a peer may send at once; twice as much ends its connection."""
 PING_INTERVAL_S: Final = 25
 PING_TIMEOUT_S: Final = 20
 COME_BACK: Final = 1012
@@ -40,6 +45,10 @@ class Listener(Protocol):
         """The peer sent a message, text or bytes; the next one waits until this returns."""
         ...
 
+    def flooded(self, socket: EngineSocket) -> None:
+        """The peer sends much more than it may; the socket is aborted."""
+        ...
+
     def refused(self, socket: EngineSocket, reason: str) -> None:
         """The peer broke the protocol; the socket is ended."""
         ...
@@ -54,6 +63,7 @@ class EngineSocket:
 
     __slots__ = (
         "_engine",
+        "_load",
         "_queue",
         "_queued_bytes",
         "_taken_bytes",
@@ -62,6 +72,7 @@ class EngineSocket:
         "getting",
         "left",
         "on_room",
+        "overloads",
         "polling",
         "posting",
         "probed",
@@ -90,6 +101,9 @@ class EngineSocket:
         self._queue: deque[Packet] = deque()
         self._queued_bytes = 0
         self._taken_bytes = 0
+        self._load = LeakyBucket(PACKETS_PER_S, _now())
+        # Whether the peer has sent more than it may at once: what it asks for is not done.
+        self.overloads = False
         # Whoever waits for packets; None while nobody does.
         self._taker: asyncio.Future[None] | None = None
 
@@ -195,8 +209,8 @@ class EngineSocket:
 
     def received(self, data: str | bytes) -> Awaitable[None] | None:
         """See `wire.Reader`."""
-        if self.closed:
-            return None  # It was on its way, or came in one payload with what ended the socket.
+        if not self._admits():
+            return None
         try:
             kind, content = read(data)
         except ValueError:
@@ -218,6 +232,16 @@ class EngineSocket:
     def lost(self) -> None:
         """See `wire.Reader`."""
         self.end()
+
+    def _admits(self) -> bool:
+        """Whether one more packet is heeded; the end of a peer that sends far too many."""
+        if self.closed:
+            return False  # It was on its way, or came in one payload with what ended the socket.
+        level = self._load.pour(_now())
+        self.overloads = level > PACKETS_AT_ONCE
+        if level > 2 * PACKETS_AT_ONCE:
+            self._engine.listener.flooded(self)
+        return not self.closed
 
     def _wake(self) -> None:
         if self._taker is not None and not self._taker.done():
@@ -263,6 +287,10 @@ class Engine:
         self.sockets.pop(socket.sid, None)
         self.heartbeat.discard(socket)
         self.listener.closed(socket)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _framed(packet: Packet) -> bytes:

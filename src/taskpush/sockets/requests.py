@@ -28,6 +28,9 @@ from taskpush.sockets.wire import wire_of
 
 MAX_PACKETS_PER_POST: Final = 256
 """Browsers send dozens of buffered packets in one POST."""
+TAKEN_BYTES: Final = 1024 * 1024
+TAKEN_WITHIN_S: Final = 2.0
+"""How much of a body that is too large is still taken, so that its sender reads the answer."""
 PROBE_WITHIN_S: Final = 10.0
 """How long each step of an upgrade may take; the session goes on polling when one does not come."""
 GZIP_FROM_BYTES: Final = 1024
@@ -234,20 +237,26 @@ async def _post(socket: EngineSocket, receive: Receive) -> None:
 
 
 async def _body(receive: Receive) -> bytes:
-    """The request's body; raises `Refused` once it is too large, and reads no more of it."""
-    parts: list[bytes] = []
-    size_bytes = 0
+    """The request's body; raises `Refused` when it is too large, once some more of it was taken."""
+    body, taken = bytearray(), 0
+    loop = asyncio.get_running_loop()
+    # None while it is not too large.
+    until: float | None = None
     more = True
-    while more:
+    while more and (until is None or (taken < TAKEN_BYTES and loop.time() < until)):
         event: Message = await receive()
         if event["type"] == "http.disconnect":
             raise ConnectionResetError("the peer has gone")
-        parts.append(event.get("body", b""))
-        size_bytes += len(parts[-1])
-        if size_bytes > MAX_MESSAGE_BYTES:
-            raise Refused(f"a payload may have at most {MAX_MESSAGE_BYTES} bytes", 413)
+        part = event.get("body", b"")
+        taken += len(part)
+        if taken <= MAX_MESSAGE_BYTES:
+            body += part
+        elif until is None:
+            until = loop.time() + TAKEN_WITHIN_S
         more = event.get("more_body", False)
-    return b"".join(parts)
+    if until is not None:
+        raise Refused(f"a payload may have at most {MAX_MESSAGE_BYTES} bytes", 413)
+    return bytes(body)
 
 
 class _WebSocket:

@@ -14,6 +14,7 @@ import orjson
 from starlette.types import ASGIApp
 
 from taskpush.access.principal import LOCAL
+from taskpush.errors import TaskPushError
 from taskpush.ids import new_connection_id
 from taskpush.models.task import LoggedEvent, VolatileEvent
 from taskpush.push.channel import Channel
@@ -31,6 +32,7 @@ from taskpush.sockets.guard import BadPacket, Connect, Disconnect, Event, parse
 from taskpush.sockets.namespace import NAMESPACE, Connection, TasksNamespace
 from taskpush.sockets.requests import Requests
 from taskpush.sockets.wire import binary_frame, deflated_frame, text_frame
+from taskpush.tasks.watching import refuse
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import PacketRefused
 
@@ -197,6 +199,13 @@ class SocketServer:
             self._telemetry.emit(PacketRefused(peer.address, reason))
             socket.end()
 
+    def flooded(self, socket: EngineSocket) -> None:
+        peer = self._peers.get(socket)
+        if peer is not None:
+            self._telemetry.emit(PacketRefused(peer.address, "far too many packets"))
+            # A goodbye would be read after everything that is still on its way.
+            socket.end(abort=True)
+
     def closed(self, socket: EngineSocket) -> None:
         peer = self._peers.pop(socket)
         peer.deadline.cancel()
@@ -222,7 +231,11 @@ class SocketServer:
             case Event() as event:
                 if peer.connection is None or event.namespace != NAMESPACE:
                     raise BadPacket("an event before its namespace was connected")
-                await self._tasks.handle(peer.connection, event)
+                if socket.overloads:
+                    limit = TaskPushError("events come too fast", code="rate_limited")
+                    refuse(peer.connection.channel, limit, event.ack)
+                else:
+                    await self._tasks.handle(peer.connection, event)
 
     def _connect(self, socket: EngineSocket, peer: _Peer, namespace: str) -> None:
         if namespace != NAMESPACE:
