@@ -33,6 +33,11 @@ CLOSE_WITHIN_S: Final = 2.0
 """How long a peer has to answer a close frame before the connection is aborted."""
 
 
+_BAD_HANDSHAKE: Final = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
+
+
 def text_frame(payload: bytes) -> bytes:
     """One unfragmented, unmasked text frame. Source: RFC 6455 section 5.2."""
     return _frame(0x81, payload)
@@ -163,6 +168,15 @@ class WireProtocol(WebSocketsSansIOProtocol):
     # What uvicorn calls.
 
     @override
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # uvicorn would wait for ever for a handshake that the library has given up on.
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.handshake_initiated = True
+            self.transport.write(_BAD_HANDSHAKE)
+            self.transport.close()
+
+    @override
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         # Refused handshakes have no scope.
@@ -187,7 +201,7 @@ class WireProtocol(WebSocketsSansIOProtocol):
                 # What was known of the request, which may be kilobytes.
                 del self.scope, self.request, self.response
                 return
-            if not self.handshake_complete:
+            if not (self.handshake_complete or self.close_sent):
                 self.logger.error("ASGI callable returned without completing handshake.")
                 self.send_500_response()
         if self.close_timer is None:
