@@ -137,6 +137,7 @@ class WireProtocol(WebSocketsSansIOProtocol):
     """A WebSocket connection that offers a `Wire`, and gives up on peers sooner."""
 
     _wire: Wire | None = None
+    _after_goodbye_bytes = 0
     # None until the connection is handed over.
     _reader: Reader | None = None
     # What is being done about a message; None while the next one may be taken.
@@ -169,6 +170,12 @@ class WireProtocol(WebSocketsSansIOProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
+        if self.close_sent:
+            self._after_goodbye_bytes += len(data)
+            if self._after_goodbye_bytes > HIGH_WATER_BYTES:
+                # It goes on as if nothing had been said.
+                self.transport.abort()
+                return
         super().data_received(data)
         # uvicorn would wait for ever for a handshake that the library has given up on.
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
