@@ -1,7 +1,7 @@
 """Engine.IO's requests: who is let in, long polling, and the upgrade to a WebSocket.
 
 Source: the Engine.IO protocol document, version 4, sections "Transports" and "Protocol". What it
-does not allow is answered 400; a WebSocket is not opened, which servers of ASGI answer 403.
+does not allow is answered 400; a WebSocket is not opened.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import asyncio
 import gzip
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
+from http import HTTPStatus
+from typing import Final, Literal
 from urllib.parse import parse_qs
 
 import orjson
@@ -116,8 +117,7 @@ class Requests:
             if session is not None and session.upgrading:
                 raise Refused("the session has a WebSocket")
         except Refused as refused:
-            # Before it was accepted: an HTTP answer, 403.
-            await send({"type": "websocket.close", "reason": str(refused)})
+            await _deny(scope, send, refused)
             return
         ws = _WebSocket(scope, receive, send)
         if session is None:
@@ -311,15 +311,33 @@ async def _write(ws: _WebSocket, socket: EngineSocket) -> None:
 # Answers.
 
 
+async def _deny(scope: Scope, send: Send, refused: Refused) -> None:
+    """Answer a WebSocket's handshake; a server that cannot do that answers it 403."""
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        await _answer(send, refused.status, _said(refused), kind=_JSON, event="websocket.http")
+    else:
+        await send({"type": "websocket.close", "reason": str(refused)})
+
+
 async def _answer(
-    send: Send, status: int, body: bytes, *, kind: bytes = _TEXT, gzipped: bool = False
+    send: Send,
+    status: int,
+    body: bytes,
+    *,
+    kind: bytes = _TEXT,
+    gzipped: bool = False,
+    event: Literal["http", "websocket.http"] = "http",
 ) -> None:
     headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        # What is not read of the request is not waited for.
+        headers.append((b"connection", b"close"))
     if gzipped and len(body) >= GZIP_FROM_BYTES:
         body = gzip.compress(body, compresslevel=1)
         headers.append((b"content-encoding", b"gzip"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": f"{event}.response.start", "status": status, "headers": headers})
+    await send({"type": f"{event}.response.body", "body": body})
 
 
 def _said(refused: Refused) -> bytes:
