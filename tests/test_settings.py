@@ -58,3 +58,37 @@ def test_what_is_no_limit_is_refused(
     monkeypatch.setenv(f"TASKPUSH_{name}", value)
     with pytest.raises(ValueError, match=said):
         Settings()
+
+
+def test_who_may_come_is_read_as_people_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKPUSH_ALLOW_HOSTS", "Jobs.Example, *.apps.example,[::1]")
+    monkeypatch.setenv("TASKPUSH_ALLOW_ORIGINS", "https://jobs.example,https://b.example:8443")
+    monkeypatch.setenv("TASKPUSH_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1,::1")
+    settings = Settings()
+    assert settings.allow_hosts == ("jobs.example", "*.apps.example", "::1")
+    assert settings.allow_origins == ("https://jobs.example", "https://b.example:8443")
+    assert settings.trusted_proxies == ("10.0.0.0/8", "192.0.2.1", "::1")
+
+
+def test_only_who_says_so_lets_other_machines_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not Settings().public
+    monkeypatch.setenv("TASKPUSH_INSECURE_PUBLIC", "true")
+    assert Settings().public
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ALLOW_HOSTS", "jobs.example:8000", "without a port"),
+        ("ALLOW_ORIGINS", "jobs.example", "is not an origin"),
+        ("TRUSTED_PROXIES", "nginx", "does not appear to be"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "has host bits set"),
+        ("TRUSTED_PROXIES", "*", "does not appear to be"),
+    ],
+)
+def test_who_may_come_has_to_be_said_right(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"TASKPUSH_{name}", value)
+    with pytest.raises(ValueError, match=said):
+        Settings()

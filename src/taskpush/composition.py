@@ -28,6 +28,7 @@ from taskpush.access.tickets import Tickets
 from taskpush.access.tokens import TokenMint, passing_secret, secret_in
 from taskpush.api.application import build
 from taskpush.api.event_stream import Streams
+from taskpush.api.gate import gated
 from taskpush.api.services import Services
 from taskpush.clock import SystemClock
 from taskpush.push.dispatch import Dispatcher
@@ -38,7 +39,6 @@ from taskpush.runner.registry import Registry
 from taskpush.runner.watchdog import Watchdog
 from taskpush.settings import Settings
 from taskpush.sockets.namespace import TasksNamespace
-from taskpush.sockets.origins import OriginPolicy
 from taskpush.sockets.server import SocketServer
 from taskpush.store.base import Store
 from taskpush.store.blobs import Blobs
@@ -171,7 +171,6 @@ async def start(
         telemetry,
         admit=authenticator.admit,
         doorkeeper=doorkeeper,
-        origin_allowed=OriginPolicy(settings.allow_origins),
         compress_above=settings.compress_above,
     )
     streams = Streams(plane)
@@ -217,8 +216,13 @@ async def start(
         telemetry=telemetry,
         default_kind=default_kind,
     )
-    application = build(
-        services, socket.asgi(), version=VERSION, allow_origins=settings.allow_origins
+    application = gated(
+        build(services, socket.asgi(), version=VERSION),
+        telemetry,
+        allow_hosts=settings.allow_hosts,
+        allow_origins=settings.allow_origins,
+        trusted_proxies=settings.trusted_proxies,
+        public=settings.public or authenticate is not None,
     )
     return Started(application, drain, hang_up)
 

@@ -6,6 +6,7 @@ Each field can be set by an environment variable named `TASKPUSH_` and the field
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -23,6 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from taskpush.access import keys
 from taskpush.access.algorithms import PUBLIC, SHARED
+from taskpush.access.hosts import host_pattern
 from taskpush.access.principal import Role
 from taskpush.core.quantities import parse_duration, parse_size
 from taskpush.core.retention import Keep, Retention
@@ -39,7 +41,14 @@ def _origin(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    """An address or a network, as people write them."""
+    return str(ipaddress.ip_network(text)) if "/" in text else str(ipaddress.ip_address(text))
+
+
 Origin = Annotated[str, AfterValidator(_origin)]
+Host = Annotated[str, AfterValidator(host_pattern)]
+Network = Annotated[str, AfterValidator(_network)]
 
 
 def _duration(value: object) -> object:
@@ -75,6 +84,18 @@ class Settings(BaseSettings):
     allow_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
         default=(),
         description="Origins of pages on other hosts that may use this server, comma-separated.",
+    )
+    allow_hosts: Annotated[tuple[Host, ...], NoDecode] = Field(
+        default=(),
+        description="Names that this server answers to besides those of loopback, comma-separated.",
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks of proxies whose X-Forwarded-… headers are heeded.",
+    )
+    insecure_public: bool = Field(
+        default=False,
+        description="Let in who comes from other machines although everybody may do everything.",
     )
     jwt_algorithms: Words = Field(
         default=(),
@@ -178,6 +199,11 @@ class Settings(BaseSettings):
         return self.jwt_configured or self.keys_file.exists()
 
     @property
+    def public(self) -> bool:
+        """Whether who comes from other machines may be let in."""
+        return self.access_configured or self.insecure_public
+
+    @property
     def retention(self) -> Retention:
         """What is kept of finished tasks whose kind does not say."""
         return Retention(
@@ -186,7 +212,14 @@ class Settings(BaseSettings):
             spare=self.keep_spare,
         )
 
-    @field_validator("allow_origins", "jwt_algorithms", "jwt_roles", mode="before")
+    @field_validator(
+        "allow_origins",
+        "allow_hosts",
+        "trusted_proxies",
+        "jwt_algorithms",
+        "jwt_roles",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return (

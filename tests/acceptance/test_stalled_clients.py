@@ -166,3 +166,5 @@ async def test_clients_are_told_what_may_wait_for_them(tmp_path: Path) -> None:
             assert name == "connected"
             assert greeting["limits"]["outbox_bytes"] == 64 * 1024
             assert greeting["limits"]["outboxes_bytes"] == 16 * 1024**2
+            assert greeting["limits"]["packets_at_once"] == 512
+            assert greeting["limits"]["packets_per_s"] == 100

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -32,19 +31,6 @@ def _create(server: ServerProcess, key: str, **body: Any) -> tuple[int, dict[str
         f"{server.url}/api/tasks", json=body, headers={"Idempotency-Key": key}, timeout=10
     )
     return answer.status_code, answer.json()
-
-
-def test_fifty_creates_at_once_with_one_key_make_one_task(server: ServerProcess) -> None:
-    key = str(uuid4())
-    with ThreadPoolExecutor(50) as pool:
-        answers = list(
-            pool.map(
-                lambda _: _create(server, key, kind="iterate", params={"iterations": 1}), range(50)
-            )
-        )
-    assert sorted({status for status, _ in answers}) == [200, 201]
-    assert [status for status, _ in answers].count(201) == 1
-    assert len({snapshot["task_id"] for _, snapshot in answers}) == 1
 
 
 def test_a_key_stands_for_one_body_whatever_its_spelling(server: ServerProcess) -> None:

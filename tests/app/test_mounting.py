@@ -19,8 +19,8 @@ from taskpush.errors import StoreLocked
 from taskpush.settings import Settings
 
 
-def _push(data: Path) -> TaskPush:
-    push = TaskPush(default_kind="double", settings=Settings(data=data))
+def _push(data: Path, **settings: Any) -> TaskPush:
+    push = TaskPush(default_kind="double", settings=Settings(data=data, **settings))
 
     @push.task("double")
     async def double(ctx: TaskContext, params: dict[str, int]) -> int:
@@ -117,6 +117,25 @@ async def _watched_result(url: str, prefix: str, task_id: str) -> Any:
         return await asyncio.wait_for(final, 10)
     finally:
         await client.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("allow_hosts", "status"), [((), 400), (("jobs.example",), 200), (("*",), 200)]
+)
+async def test_mounted_it_answers_to_the_names_it_would_alone(
+    tmp_path: Path, allow_hosts: tuple[str, ...], status: int
+) -> None:
+    app = FastAPI()
+    app.add_api_route("/own", lambda: {"own": True})
+    _push(tmp_path, allow_hosts=allow_hosts).mount_into(app, "/jobs")
+    named = {"Host": "jobs.example"}
+    async with _served(app) as url, aiohttp.ClientSession(url, headers=named) as http:
+        async with http.get("/jobs/api/kinds") as answer:
+            assert answer.status == status
+        # What is not its own is none of its business.
+        async with http.get("/own") as answer:
+            assert answer.status == 200
+            assert "Content-Security-Policy" not in answer.headers
 
 
 async def test_mounted_but_not_started_it_says_what_is_missing(tmp_path: Path) -> None:

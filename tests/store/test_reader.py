@@ -69,25 +69,11 @@ def test_what_runs_is_found_without_what_is_over(connection: apsw.Connection) ->
     assert "TEMP B-TREE" not in plan
 
 
-def test_a_page_of_the_log_is_sought_by_its_seq(connection: apsw.Connection) -> None:
-    plan = _plan(connection, reader._PAGE, task_id="t", after=5, limit=10, max_bytes=100)
-    assert "task=? AND seq>?" in plan
-    assert "SCAN events" not in plan
-    assert "TEMP B-TREE" not in plan
-
-
 def test_keys_and_deleted_ids_are_looked_up(connection: apsw.Connection) -> None:
     plan = _plan(connection, reader._KEYS, names="[]")
     assert "tenant=? AND owner=? AND key=?" in plan
     assert "SCAN idempotency_keys" not in plan
     assert "SCAN deleted_tasks" not in _plan(connection, reader._DELETED, task_ids="[]")
-
-
-def test_artifacts_are_found_without_the_rest_of_the_log(connection: apsw.Connection) -> None:
-    text = reader._OF_TYPE.replace("{events}", reader._APART)
-    plan = _plan(connection, text, task_id="t", event_type="artifact")
-    assert "INDEX events_apart (task=? AND event_type=?)" in plan
-    assert "TEMP B-TREE" not in plan
 
 
 def _plan(connection: apsw.Connection, text: str, **bindings: Any) -> str:

@@ -404,3 +404,24 @@ async def wordy(ctx: TaskContext, params: WordyParams) -> None:
     """An async job whose log lines take kilobytes."""
     for line in range(params.lines):
         await ctx.log(f"line {line}", parts=[f"part {n}" for n in range(params.entries)])
+
+
+_LONG_LINE = "x" * 10_000_000
+_first_attempts: dict[str, TaskContext] = {}
+
+
+@push.task("hostile", timeout_s=3, max_attempts=2, backoff=Backoff(first_s=0.01))
+async def hostile(ctx: TaskContext) -> Any:
+    """A job that says too much, takes back what it said, and speaks for an attempt that is over."""
+    if ctx.attempt == 1:
+        _first_attempts[ctx.task_id] = ctx
+        await asyncio.sleep(600)
+    await ctx.log(_LONG_LINE)
+    ctx.progress(50, 100)
+    ctx.progress(10, 100)
+    before = _first_attempts.pop(ctx.task_id)
+    with contextlib.suppress(Exception):
+        await before.log("from the grave")
+    with contextlib.suppress(Exception):
+        await before.iteration(1, metrics={"from the grave": 1.0})
+    return object()

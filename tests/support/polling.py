@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import orjson
 from tests.support.watcher import decoded
 
 _SEPARATOR: Final = "\x1e"
+_LENGTH: Final = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
 class PollingSocket:
@@ -63,8 +65,12 @@ class PollingSocket:
             )
             writer.write(head.encode() + body.encode())
             status, _, fields = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")
-            assert b"transfer-encoding: chunked" in fields.lower(), fields
-            content = await _chunks(reader)
+            length = _LENGTH.search(fields)
+            if length is None:
+                assert b"transfer-encoding: chunked" in fields.lower(), fields
+                content = await _chunks(reader)
+            else:
+                content = await reader.readexactly(int(length[1]))
         except EOFError as cut:
             raise ConnectionResetError(str(cut)) from cut
         finally:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,20 +23,16 @@ Watch over Socket.IO (path `/socket.io`, namespace `/tasks`), by Server-Sent Eve
 """
 
 
-def build(
-    services: Services,
-    socket: ASGIApp,
-    *,
-    version: str,
-    allow_origins: Sequence[str],
-) -> ASGIApp:
-    """Put the HTTP door together; `socket` is mounted at `/socket.io`."""
+def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
+    """Put the HTTP door together, and `socket` beside it, below `/socket.io`."""
     app = FastAPI(
         title="taskpush",
         version=version,
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        # The links between operations name them.
+        generate_unique_id_function=lambda route: route.name,
         openapi_tags=[
             {"name": "tasks", "description": "The life of a task."},
             {"name": "feeds", "description": "What changes in a set of tasks."},
@@ -51,24 +45,14 @@ def build(
         ],
     )
     app.state.services = services
-    problems.install(app)
+    parts = (tasks, stream, feed, artifacts, meta, queue, stats, tokens, pages)
+    problems.install(app, [route for part in parts for route in part.router.routes])
     app.add_middleware(BodyLimit)
-    if allow_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(allow_origins),
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Content-Type", "Authorization", "Idempotency-Key", "Last-Event-ID"],
-            expose_headers=["Location", "Retry-After"],
-        )
-    for part in (tasks, stream, feed, artifacts, queue, stats, tokens):
-        app.include_router(part.router, responses=problems.responses(400, 401, 403))
-        _answer_head(app, part.router)
-    for part in (meta, pages):
-        app.include_router(part.router)
+    for part in parts:
+        guarded = {} if part in (meta, pages) else problems.responses(400, 401, 403)
+        app.include_router(part.router, responses=guarded)
         _answer_head(app, part.router)
     app.mount("/static", pages.assets(), name="static")
-    app.mount(SOCKET_PATH, socket, name="socket")
     return _Front(app, socket)
 
 
@@ -80,14 +64,14 @@ def _answer_head(app: FastAPI, router: APIRouter) -> None:
 
 
 class _Front:
-    """Takes WebSockets to the socket directly: nothing of the HTTP door is meant for them."""
+    """Takes what is for the socket to it: nothing of the HTTP door is meant for that."""
 
     def __init__(self, app: FastAPI, socket: ASGIApp) -> None:
         self._app = app
         self._socket = socket
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        direct = scope["type"] == "websocket" and _path(scope).startswith(f"{SOCKET_PATH}/")
+        direct = _path(scope).startswith(f"{SOCKET_PATH}/")
         await (self._socket if direct else self._app)(scope, receive, send)
 
 

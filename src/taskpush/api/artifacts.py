@@ -74,7 +74,6 @@ async def get_artifact(
         filename=artifact.name,
         content_disposition_type="inline" if inline else "attachment",
         headers={
-            "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'; sandbox",
             "ETag": f'"{artifact.sha256}"',
             "X-Taskpush-Attempt": str(artifact.attempt),

@@ -20,8 +20,6 @@ _PAGE_HEADERS: Final = {
         "default-src 'self'; connect-src 'self' http: https: ws: wss:; img-src 'self' http: https:"
         " blob: data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
 # Swagger UI starts from an inline script and sets styles.
@@ -61,7 +59,7 @@ class Assets(StaticFiles):
 
     def file_response(self, *args: object, **kwargs: object) -> Response:
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]  # passed through
-        response.headers.update({"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"})
+        response.headers.update({"Cache-Control": "no-cache"})
         return response
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match, Route
 
 from taskpush.errors import FieldProblem, InvalidRequest, TaskPushError
 from taskpush.models.pages import Problem
@@ -57,11 +59,12 @@ def responses(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"model": Problem, "content": {"application/problem+json": {}}} for code in codes}
 
 
-def install(app: FastAPI) -> None:
-    """Turn every error of `app` into a problem document."""
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Turn every error of `app`, which has these routes, into a problem document."""
     app.add_exception_handler(TaskPushError, _coded)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _plain)
+    app.add_exception_handler(405, _not_allowed(routes))
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -93,6 +96,23 @@ async def _plain(_: Request, error: Exception) -> Response:
     response = problem_response(TaskPushError(code=code))
     response.headers.update(error.headers or {})
     return response
+
+
+def _not_allowed(
+    routes: Sequence[BaseRoute],
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Answers 405 with all methods that the address takes; each route knows only its own."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        response = await _plain(request, error)
+        here = [route for route in routes if isinstance(route, Route)]
+        first = next((it for it in here if it.matches(request.scope)[0] is not Match.NONE), None)
+        if first is not None:
+            methods = {m for it in here if it.path == first.path for m in it.methods or ()}
+            response.headers["Allow"] = ", ".join(sorted(methods))
+        return response
+
+    return answer
 
 
 async def _unexpected(_: Request, error: Exception) -> Response:

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
-from pydantic import AwareDatetime
 
 from taskpush.api.body import StrictRoute
 from taskpush.api.problems import responses
@@ -21,6 +20,7 @@ from taskpush.models.events import Status
 from taskpush.models.pages import EventPage, Page, Result
 from taskpush.models.position import START, Position, WirePosition
 from taskpush.models.task import Snapshot, Summary
+from taskpush.models.values import Moment
 from taskpush.tasks.queries import ListQuery
 from taskpush.tasks.service import Idempotency
 
@@ -55,6 +55,25 @@ _CREATE_EXAMPLES: dict[str, Any] = {
 _REPEATED: dict[int | str, dict[str, Any]] = {
     200: {"description": "The idempotency key was used before, with this body."}
 }
+_TASK_ID = {"task_id": "$response.body#/task_id"}
+_CREATED: dict[int | str, dict[str, Any]] = {
+    201: {
+        "description": "The task as it was stored.",
+        "headers": {"Location": {"schema": {"type": "string"}}},
+        "links": {
+            name: {"operationId": name, "parameters": _TASK_ID}
+            for name in (
+                "get_task",
+                "get_result",
+                "get_events",
+                "cancel_task",
+                "retry_task",
+                "delete_task",
+                "list_artifacts",
+            )
+        },
+    }
+}
 _CREATE_BODY = {
     "anyOf": [
         CreateTask.model_json_schema(),
@@ -67,7 +86,7 @@ _CREATE_BODY = {
     "",
     status_code=201,
     response_model=Snapshot,
-    responses=responses(400, 409, 413, 422, 503) | _REPEATED,
+    responses=responses(400, 409, 413, 422, 503) | _CREATED | _REPEATED,
     summary="Create a task",
 )
 async def create_task(
@@ -126,8 +145,8 @@ async def list_tasks(
     status: Status | None = None,
     kind: Name | None = None,
     tag: Name | None = None,
-    created_after: AwareDatetime | None = None,
-    created_before: AwareDatetime | None = None,
+    created_after: Moment | None = None,
+    created_before: Moment | None = None,
     q: Annotated[
         str | None, Query(max_length=100, description="Part of the title or the id.")
     ] = None,

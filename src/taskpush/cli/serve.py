@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import socket
@@ -15,6 +14,7 @@ import uvicorn
 from rich.console import Console
 from uvicorn.importer import ImportFromStringError, import_from_string
 
+from taskpush.access.hosts import address_of, is_loopback
 from taskpush.app import TaskPush
 from taskpush.cli.connection import HttpConnection
 from taskpush.cli.stopping import ANSWERS_WITHIN_S, JobServer
@@ -39,6 +39,14 @@ def serve(
         list[str] | None,
         typer.Option(help="Origin of a page elsewhere that may use this server; repeatable."),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Name that this server answers to, besides localhost; repeatable."),
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="Address or network of a proxy to heed X-Forwarded-… of; repeatable."),
+    ] = None,
     insecure_public: Annotated[
         bool, typer.Option(help="Listen beyond loopback although everybody may do everything.")
     ] = False,
@@ -49,8 +57,18 @@ def serve(
 ) -> None:
     """Serve a TaskPush application until Ctrl-C or SIGTERM; the second one waits for nobody."""
     push = _load(app)
-    _configure(push, data, allow_origin, compress=compress)
-    if not (insecure_public or push.access_configured or _is_loopback(host)):
+    _configure(
+        push,
+        data=data,
+        allow_origins=allow_origin or None,
+        allow_hosts=_own_names(host, allow_host, push),
+        trusted_proxies=trusted_proxy or None,
+        insecure_public=insecure_public or None,
+        compress_above=COMPRESS_ABOVE_BYTES
+        if compress and push.settings.compress_above is None
+        else None,
+    )
+    if not (push.access_configured or push.settings.public or is_loopback(host)):
         _refuse(
             f"{host} is reachable from other machines, and no access is configured: anybody could"
             " run and read tasks. Make an API key with `taskpush keys create`, listen on 127.0.0.1,"
@@ -62,7 +80,7 @@ def serve(
     )
     # It tells of every connection at level info.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    _announce(push, listener, public=not _is_loopback(host))
+    _announce(push, listener, public=not is_loopback(host))
     config = uvicorn.Config(
         push,
         log_config=None,
@@ -73,6 +91,8 @@ def serve(
         ws_per_message_deflate=push.settings.compress_above is not None,
         # Engine.IO has pings of its own.
         ws_ping_interval=None,
+        # The application heeds those of trusted proxies; uvicorn would trust all of this machine.
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=ANSWERS_WITHIN_S,
         lifespan="on",
@@ -93,18 +113,19 @@ def _load(target: str) -> TaskPush:
     return push
 
 
-def _configure(
-    push: TaskPush, data: Path | None, allow_origin: list[str] | None, *, compress: bool
-) -> None:
-    changes: dict[str, object] = {}
-    if data is not None:
-        changes["data"] = data
-    if allow_origin:
-        changes["allow_origins"] = tuple(allow_origin)
-    if compress and push.settings.compress_above is None:
-        changes["compress_above"] = COMPRESS_ABOVE_BYTES
+def _own_names(host: str, allow_host: list[str] | None, push: TaskPush) -> list[str] | None:
+    """The hosts to answer to: as said, and the name to listen on; None for as it is."""
+    listed = allow_host or list(push.settings.allow_hosts)
+    # Addresses are known by where a request comes in.
+    named = address_of(host) is None
+    return [*listed, host] if named else allow_host or None
+
+
+def _configure(push: TaskPush, **options: object) -> None:
+    """Replace the settings that were said; None says nothing."""
+    said = {name: value for name, value in options.items() if value is not None}
     try:
-        push.configure(**changes)
+        push.configure(**said)
     except ValueError as error:
         _refuse(str(error))
 
@@ -133,15 +154,6 @@ def _announce(push: TaskPush, listener: socket.socket, *, public: bool) -> None:
         err.print("  access [bold red]everybody who reaches this address may do everything[/]")
     else:
         err.print("  access this machine only, without login")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _refuse(message: str) -> Never:

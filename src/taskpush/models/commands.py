@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -14,7 +13,7 @@ from pydantic import (
 )
 
 from taskpush.models.position import WirePosition
-from taskpush.models.values import SafeInt, Text
+from taskpush.models.values import Moment, SafeInt, Text
 
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_TIMEOUT_S: Final = 30 * 24 * 3600.0
@@ -48,7 +47,7 @@ class CreateTask(Command):
     priority: Annotated[SafeInt, Field(ge=-1000, le=1000)] = Field(
         default=0, description="Higher goes first among the waiting tasks of its kind."
     )
-    run_at: AwareDatetime | None = Field(default=None, description="Not before this time.")
+    run_at: Moment | None = Field(default=None, description="Not before this time.")
     timeout_s: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S, allow_inf_nan=False)] | None = Field(
         default=None, description="How long an attempt may take; by default what the kind says."
     )

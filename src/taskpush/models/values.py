@@ -8,17 +8,40 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final
 
 import orjson
-from pydantic import AfterValidator, Field, JsonValue, StrictFloat, StrictInt
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    StrictFloat,
+    StrictInt,
+)
 
 from taskpush.errors import InvalidJson
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
 """Largest integer that a double, and so JavaScript, holds exactly."""
 MAX_DEPTH: Final = 100
+
+
+_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
+
+
+def _date_time(value: object) -> object:
+    # Pydantic takes any number, also as text, for seconds since 1970.
+    if not isinstance(value, str) or _DATE_TIME.match(value) is None:
+        raise ValueError("a date and time as RFC 3339 has it, with an offset")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_date_time)]
+"""A date and time that a client names."""
 
 
 def is_safe_number(value: float) -> bool:

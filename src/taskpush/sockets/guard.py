@@ -20,7 +20,8 @@ RESERVED: Final = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
 _PACKET: Final = re.compile(
-    r"(?P<type>[0-6])(?:(?P<attachments>\d+)-)?(?:(?P<namespace>/[^,]*),)?(?P<id>\d{1,15})?"
+    r"(?P<type>[0-6])(?:(?P<attachments>\d+)-)?(?:(?P<namespace>/[^,]*),)?(?P<id>\d{1,15})?",
+    re.ASCII,
 )
 # A packet without data may leave out the comma after its namespace.
 _BARE: Final = re.compile(r"(?P<type>[01])(?P<namespace>/[^,\[{\"]*)")

@@ -21,6 +21,7 @@ from taskpush.models.commands import CancelTask, SocketCancel, Subscribe, Unsubs
 from taskpush.models.events import MAX_EVENT_BYTES
 from taskpush.models.feed import SubscribeFeed, UnsubscribeFeed
 from taskpush.push.channel import Channel
+from taskpush.sockets.engine import PACKETS_AT_ONCE, PACKETS_PER_S
 from taskpush.sockets.guard import Event
 from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.queries import TaskQueries
@@ -88,6 +89,8 @@ class TasksNamespace:
                 "limits": {
                     "subscriptions": MAX_SUBSCRIPTIONS,
                     "event_bytes": MAX_EVENT_BYTES,
+                    "packets_per_s": PACKETS_PER_S,
+                    "packets_at_once": PACKETS_AT_ONCE,
                     **connection.channel.limits,
                 },
             },

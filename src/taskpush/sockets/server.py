@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 import orjson
+from starlette.types import ASGIApp
 
 from taskpush.access.doorkeeper import Doorkeeper
 from taskpush.access.visitor import Visitor
@@ -28,11 +29,12 @@ from taskpush.sockets.engine import (
     PING_TIMEOUT_S,
     Engine,
     EngineSocket,
-    OriginCheck,
 )
 from taskpush.sockets.guard import BadPacket, Connect, Disconnect, Event, parse
 from taskpush.sockets.namespace import NAMESPACE, Admit, Connection, TasksNamespace
+from taskpush.sockets.requests import Requests
 from taskpush.sockets.wire import binary_frame, deflated_frame, text_frame
+from taskpush.tasks.watching import refuse
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import AccessRefused, PacketRefused
 
@@ -136,12 +138,14 @@ class SocketLink:
 class _Peer:
     """One engine socket, and the namespace's connection over it once there is one."""
 
-    __slots__ = ("connection", "deadline", "refusals", "scope")
+    __slots__ = ("asked", "connection", "deadline", "refusals", "scope")
 
     def __init__(self, scope: Mapping[str, Any], deadline: asyncio.TimerHandle) -> None:
         # Of the request that opened the socket.
         self.scope = scope
         self.deadline = deadline
+        # Whether it has asked for a namespace, which has to come first.
+        self.asked = False
         # How often it was told that it may not come in.
         self.refusals = 0
         self.connection: Connection | None = None
@@ -158,7 +162,6 @@ class SocketServer:
         *,
         admit: Admit,
         doorkeeper: Doorkeeper,
-        origin_allowed: OriginCheck,
         connect_within_s: float = CONNECT_WITHIN_S,
         ping_interval_s: int = PING_INTERVAL_S,
         ping_timeout_s: int = PING_TIMEOUT_S,
@@ -176,16 +179,12 @@ class SocketServer:
             None if compress_above is None else _deflated_frames(self._frames, compress_above)
         )
         self._peers: dict[EngineSocket, _Peer] = {}
-        self.engine = Engine(
-            origin_allowed=origin_allowed,
-            ping_interval_s=ping_interval_s,
-            ping_timeout_s=ping_timeout_s,
-        )
+        self.engine = Engine(ping_interval_s=ping_interval_s, ping_timeout_s=ping_timeout_s)
         self.engine.listener = self
 
-    def asgi(self) -> Any:
+    def asgi(self) -> ASGIApp:
         """The ASGI application, to be mounted at `/socket.io`."""
-        return self.engine.asgi()
+        return Requests(self.engine)
 
     def shutdown(self) -> None:
         """Close every transport: clients come back by themselves."""
@@ -211,6 +210,13 @@ class SocketServer:
             self._telemetry.emit(PacketRefused(Visitor(peer.scope).peer, reason))
             socket.end()
 
+    def flooded(self, socket: EngineSocket) -> None:
+        peer = self._peers.get(socket)
+        if peer is not None:
+            self._telemetry.emit(PacketRefused(Visitor(peer.scope).peer, "far too many packets"))
+            # A goodbye would be read after everything that is still on its way.
+            socket.end(abort=True)
+
     def closed(self, socket: EngineSocket) -> None:
         peer = self._peers.pop(socket)
         peer.deadline.cancel()
@@ -220,8 +226,12 @@ class SocketServer:
 
     async def _dispatch(self, socket: EngineSocket, data: object) -> None:
         peer = self._peers[socket]
-        match parse(data):
+        packet = parse(data)
+        if not (peer.asked or isinstance(packet, Connect)):
+            raise BadPacket("the first packet has to connect a namespace")
+        match packet:
             case Connect(namespace, auth):
+                peer.asked = True
                 await self._connect(socket, peer, namespace, auth)
             case Disconnect(namespace):
                 if namespace == NAMESPACE and peer.connection is not None:
@@ -230,17 +240,21 @@ class SocketServer:
             case Event() as event:
                 if peer.connection is None or event.namespace != NAMESPACE:
                     raise BadPacket("an event before its namespace was connected")
-                await self._tasks.handle(peer.connection, event)
+                if socket.overloads:
+                    limit = TaskPushError("events come too fast", code="rate_limited")
+                    refuse(peer.connection.channel, limit, event.ack)
+                else:
+                    await self._tasks.handle(peer.connection, event)
 
     async def _connect(
         self, socket: EngineSocket, peer: _Peer, namespace: str, auth: Mapping[str, Any] | None
     ) -> None:
-        if peer.connection is not None:
-            raise BadPacket("connected twice")
         if namespace != NAMESPACE:
             where = "" if namespace == "/" else f"{namespace},"
             socket.message(f'4{where}{{"message":"Invalid namespace"}}')
             return
+        if peer.connection is not None:
+            raise BadPacket("connected twice")
         visitor = Visitor(peer.scope, auth)
         try:
             admission = await self._admit(visitor)

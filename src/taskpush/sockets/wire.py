@@ -8,7 +8,7 @@ there is no such extension, and frames go through ASGI's `send` one by one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -19,14 +19,23 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
+from taskpush.core.rates import LeakyBucket
 from taskpush.sockets.deflate import WITHOUT_CONTEXT, deflated, inflates
 
 EXTENSION: Final = "taskpush.wire"
 HIGH_WATER_BYTES: Final = 64 * 1024
 MAX_FRAGMENTS: Final = 256
 """Frames that a message may come in; endless empty ones would otherwise cost memory for ever."""
+CONTROL_FRAMES_PER_S: Final = 10
+CONTROL_FRAMES_AT_ONCE: Final = 200
+"""Pings and pongs of the WebSocket protocol, which browsers don't send by themselves."""
 CLOSE_WITHIN_S: Final = 2.0
 """How long a peer has to answer a close frame before the connection is aborted."""
+
+
+_BAD_HANDSHAKE: Final = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -53,6 +62,14 @@ def _frame(first_byte: int, payload: bytes) -> bytes:
     else:
         head = bytes((first_byte, 127)) + length.to_bytes(8, "big")
     return head + payload
+
+
+def _is_utf8(frames: Sequence[bytes]) -> bool:
+    try:
+        b"".join(frames).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Reader(Protocol):
@@ -120,6 +137,7 @@ class WireProtocol(WebSocketsSansIOProtocol):
     """A WebSocket connection that offers a `Wire`, and gives up on peers sooner."""
 
     _wire: Wire | None = None
+    _after_goodbye_bytes = 0
     # None until the connection is handed over.
     _reader: Reader | None = None
     # What is being done about a message; None while the next one may be taken.
@@ -128,6 +146,7 @@ class WireProtocol(WebSocketsSansIOProtocol):
     @override
     def __init__(self, config: Config, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
+        self._control_frames = LeakyBucket(CONTROL_FRAMES_PER_S, self.loop.time())
         if config.ws_per_message_deflate:
             self.conn.available_extensions = [WITHOUT_CONTEXT]
 
@@ -148,6 +167,21 @@ class WireProtocol(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)
 
     # What uvicorn calls.
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self.close_sent:
+            self._after_goodbye_bytes += len(data)
+            if self._after_goodbye_bytes > HIGH_WATER_BYTES:
+                # It goes on as if nothing had been said.
+                self.transport.abort()
+                return
+        super().data_received(data)
+        # uvicorn would wait for ever for a handshake that the library has given up on.
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.handshake_initiated = True
+            self.transport.write(_BAD_HANDSHAKE)
+            self.transport.close()
 
     @override
     def handle_connect(self, event: Request) -> None:
@@ -174,7 +208,7 @@ class WireProtocol(WebSocketsSansIOProtocol):
                 # What was known of the request, which may be kilobytes.
                 del self.scope, self.request, self.response
                 return
-            if not self.handshake_complete:
+            if not (self.handshake_complete or self.close_sent):
                 self.logger.error("ASGI callable returned without completing handshake.")
                 self.send_500_response()
         if self.close_timer is None:
@@ -195,16 +229,51 @@ class WireProtocol(WebSocketsSansIOProtocol):
                 self._wire.on_room()
 
     @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._reader is not None:
+            self._reader.lost()
+
+    @override
+    def handle_ping(self) -> None:
+        if self._controls(to_be_answered=True):
+            super().handle_ping()
+
+    @override
+    def handle_pong(self, event: Frame) -> None:
+        if self._controls(to_be_answered=False):
+            super().handle_pong(event)
+
+    def _controls(self, *, to_be_answered: bool) -> bool:
+        """Whether a control frame is heeded, of which nobody needs many."""
+        if self._control_frames.pour(self.loop.time()) > CONTROL_FRAMES_AT_ONCE:
+            self.transport.abort()
+            return False
+        if to_be_answered and self._wire is not None and not self._wire.writable:
+            # The peer takes nothing: only the newest ping has to be answered (RFC 6455, 5.5.3).
+            self.conn.data_to_send()
+            return False
+        return not self.transport.is_closing()
+
+    @override
     def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
+            # uvicorn would write a traceback about it.
+            self.frames = []
+            self.conn.fail(1007, "invalid UTF-8")
+            self.handle_parser_exception()
+            return
         super().send_receive_event_to_app()
         if self._reader is not None:
             self._take_next()
 
     @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self._reader is not None:
-            self._reader.lost()
+    def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is None:
+            # A handshake that the library does not take, which uvicorn takes for impossible.
+            self.transport.abort()
+            return
+        super().handle_parser_exception()
 
     @override
     def handle_cont(self, event: Frame) -> None:

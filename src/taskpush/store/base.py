@@ -249,7 +249,7 @@ class Store(ABC):
 
         Checking, giving seqs, appending and changing the record are one transaction: all of it
         takes effect or nothing. Calls take effect in the order in which they were made. Writes
-        that wait are committed together, as soon as the writer is idle.
+        that wait are committed together: soon, and within milliseconds where others come too.
 
         The future gives the `Commit`; or what `decide` raised; or `ValueError` or `TypeError` for
         a record that cannot be stored, or that is not what the task was created with (id, tenant,

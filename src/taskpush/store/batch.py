@@ -111,8 +111,8 @@ class Batch:
 
     @property
     def row_count(self) -> int:
-        """How many rows are to be written."""
-        return len(self.rows) + len(self.events) + len(self.latest)
+        """How many rows are to be written beside the events."""
+        return len(self.rows) + len(self.latest)
 
     def resolve(self) -> None:
         """Tell every caller what its call made true, or why it did not take effect."""

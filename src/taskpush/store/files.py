@@ -20,6 +20,7 @@ from taskpush.store.database import Database, open_database
 from taskpush.store.lockfile import acquire_lock, release_lock
 from taskpush.store.reader import Reader
 from taskpush.store.surveyor import Surveyor
+from taskpush.store.tails import RecentEvents
 
 Answer = TypeVar("Answer")
 
@@ -65,6 +66,7 @@ class Files:
         self.reserved_rev = database.reserved_rev()
         self.pending = database.pending()
         self.history = history
+        self.recent = RecentEvents()
 
     def load(self, task_ids: Collection[str], keys: Collection[IdempotencyKey]) -> Stored:
         """What is committed of the tasks and the keys; read on the calling thread."""
@@ -105,11 +107,13 @@ class Files:
 
     async def commit(self, batch: Batch) -> None:
         """Commit: at once what is small and not synced, else in the writer thread."""
-        if batch.synced or batch.row_count > MAX_ROWS_ON_LOOP:
+        placement = self.recent.place(batch)
+        if batch.synced or batch.row_count + placement.row_count > MAX_ROWS_ON_LOOP:
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._writing, self._database.commit, batch)
+            await loop.run_in_executor(self._writing, self._database.commit, batch, placement)
         else:
-            self._database.commit(batch)
+            self._database.commit(batch, placement)
+        self.recent.apply(placement)
 
     async def tidy(self) -> None:
         """Make a checkpoint when the WAL has grown enough."""
@@ -187,6 +191,7 @@ def _open(path: Path, epoch: str, writing: ThreadPoolExecutor) -> Files:
         stack.callback(release_lock, lock)
         database = open_database(path)
         stack.callback(database.close)
+        database.settle_recent()
         history = database.begin_era(epoch)
         reader = Reader(path)
         stack.callback(reader.close)

@@ -6,17 +6,16 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
-from taskpush.core.journal import first_rev, seal, seal_volatile
-from taskpush.core.lifecycle import Decide, Decision
+from taskpush.core.journal import first_rev, seal_volatile
+from taskpush.core.lifecycle import Decide
 from taskpush.errors import NotFound, QueueFull, TaskPushError
 from taskpush.models.events import EventType, Status
 from taskpush.models.feed import Change, How, Tombstone
-from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
-from taskpush.models.values import is_safe_number
+from taskpush.models.task import NewEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import (
     KEY_LIFETIME,
     ChangeListener,
@@ -26,26 +25,14 @@ from taskpush.store.base import (
     IdempotencyKey,
     TaskDeleted,
 )
-from taskpush.store.batch import Batch, Cut, Outcome, Row
+from taskpush.store.batch import Batch, Cut, Outcome
 from taskpush.store.calls import Call, Create, Delete, Entry, KeptKey, Stored, Trim, Write
 from taskpush.store.changes import ChangeBook
-from taskpush.store.rows import encode_record
+from taskpush.store.latest import is_past, newest_latest
+from taskpush.store.moves import Move, move_to
 
 REV_BLOCK: Final = 1 << 20
 """How many revs are reserved on disk at a time, so that a rev costs no write."""
-
-
-class Move(NamedTuple):
-    """What one decision makes of one task."""
-
-    entry: Entry
-    # None when the record is as it was.
-    row: Row | None
-    events: tuple[LoggedEvent, ...]
-    # Whether volatile events of older attempts are dropped.
-    raises_attempt: bool
-    # What it adds to the number of pending tasks of its kind.
-    pending: int
 
 
 class Ledger:
@@ -141,7 +128,7 @@ class Ledger:
         entry = self._live.get(task_id) or self._peek(task_id)
         if entry is None or entry.record.attempt != attempt or entry.record.status.is_over:
             return None
-        if _is_past(event.event_type, entry.record.status):
+        if is_past(event.event_type, entry.record.status):
             return None
         record, volatile = seal_volatile(
             entry.record, event, rev=self._next_rev, now=self._clock.now()
@@ -261,15 +248,9 @@ class Ledger:
         if entry is None and (task_id in batch.deleted or task_id in stored.deleted):
             raise TaskPushError("a task with this id was deleted", code="task_id_taken")
         order = entry.order if entry else self._next_order + place
-        row = _changed_row(task_id, present, decision, order)
-        record, events = seal(decision, epoch=self.epoch, now=self._clock.now())
-        raises = present is not None and record.attempt > present.attempt
-        latest = newest_latest(record.attempt, record.status, record.latest)
-        if len(latest) < len(record.latest):
-            record = replace(record, latest=latest)
-        was_pending = present is not None and present.status is Status.PENDING
-        pending = (record.status is Status.PENDING) - was_pending
-        return Move(Entry(order, record), row, tuple(events), raises, pending)
+        return move_to(
+            decision, task_id, present, order=order, epoch=self.epoch, now=self._clock.now()
+        )
 
     def _accept(self, moves: Iterable[Move], batch: Batch) -> None:
         """Let decisions take effect; nothing raises here, so that it is all of them."""
@@ -278,7 +259,8 @@ class Ledger:
             batch.entries[task_id] = move.entry
             batch.events += [(move.entry, event) for event in move.events]
             batch.told += move.events
-            batch.pending[move.entry.record.kind] += move.pending
+            if move.pending:
+                batch.pending[move.entry.record.kind] += move.pending
             if move.raises_attempt:
                 batch.outdated[task_id] = move.entry
             if move.row is not None:
@@ -301,14 +283,16 @@ class Ledger:
 
     def _make_newest(self, task_id: str, entry: Entry) -> Entry:
         record = entry.record
-        held = self.live(task_id)
-        if held is not None and held.latest is not record.latest:
+        held = self._live.get(task_id)
+        if held is not None and held.record.latest is not record.latest:
             # What was published meanwhile is newer than what the batch was staged on.
-            latest = newest_latest(record.attempt, record.status, held.latest)
+            latest = newest_latest(record.attempt, record.status, held.record.latest)
             entry = Entry(entry.order, replace(record, latest=latest))
-        unflushed = newest_latest(record.attempt, record.status, self._unflushed.pop(task_id, {}))
-        if unflushed:
-            self._unflushed[task_id] = unflushed
+        if task_id in self._unflushed:
+            unflushed = self._unflushed.pop(task_id)
+            applying = newest_latest(record.attempt, record.status, unflushed)
+            if applying:
+                self._unflushed[task_id] = applying
         self._live[task_id] = entry
         self._evict(task_id)
         return entry
@@ -362,21 +346,6 @@ class Ledger:
                 )
 
 
-def _changed_row(
-    task_id: str, present: TaskRecord | None, decision: Decision, order: int
-) -> Row | None:
-    """The row to write, or None when the record is as it was; raises for one that can't be."""
-    record = decision.record
-    if record is present or record == present:
-        return None
-    if _birth(record)[0] != task_id or (present and _birth(record) != _birth(present)):
-        raise ValueError("a decision must not change what a task was created with")
-    if not is_safe_number(record.priority):
-        raise ValueError(f"a priority of {record.priority} cannot be stored")
-    # Its place in the order of changes is given when it is accepted.
-    return Row(order, record, encode_record(record), created=present is None, changed=0)
-
-
 def _tombstone(record: TaskRecord, changed: int) -> Tombstone:
     return Tombstone(
         task_id=record.task_id,
@@ -388,41 +357,5 @@ def _tombstone(record: TaskRecord, changed: int) -> Tombstone:
     )
 
 
-def _birth(record: TaskRecord) -> tuple[object, ...]:
-    """What stays as it was when the task was created, and what lists are indexed by."""
-    return (
-        record.task_id,
-        record.tenant,
-        record.owner,
-        record.kind,
-        record.created_at,
-        record.tags,
-    )
-
-
 def _ended(batch: Batch) -> Collection[str]:
     return [task_id for task_id, entry in batch.entries.items() if entry.record.status.is_over]
-
-
-def newest_latest(
-    attempt: int, status: Status, *states: Mapping[EventType, VolatileEvent]
-) -> dict[EventType, VolatileEvent]:
-    """The newest event of each type, of those that apply to a task in this state."""
-    newest: dict[EventType, VolatileEvent] = {}
-    for state in states:
-        for event_type, event in state.items():
-            if event.attempt != attempt or _is_past(event_type, status):
-                continue
-            if event_type not in newest or newest[event_type].rev < event.rev:
-                newest[event_type] = event
-    return newest
-
-
-def _is_past(event_type: EventType, status: Status) -> bool:
-    """Whether it is a place in the queue of a task that waits no more, or what one showed."""
-    match event_type:
-        case EventType.QUEUE:
-            return status is not Status.PENDING
-        case EventType.PREVIEW:
-            return status is not Status.RUNNING
-    return False

@@ -50,7 +50,8 @@ from taskpush.store.changes import (
 )
 from taskpush.store.cursor import decode_cursor, encode_cursor
 from taskpush.store.daystats import day_stats, first_of_days, took_us
-from taskpush.store.ledger import Ledger, newest_latest
+from taskpush.store.latest import newest_latest
+from taskpush.store.ledger import Ledger
 from taskpush.store.positions import check_position
 from taskpush.store.rows import encode_record
 from taskpush.store.writer import NOT_OPEN, Writer

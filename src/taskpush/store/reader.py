@@ -19,23 +19,19 @@ from typing import Any, Final
 import apsw
 import orjson
 
-from taskpush.errors import NotFound
 from taskpush.models.events import EventType, Status
 from taskpush.models.feed import FeedFilter, Tombstone
-from taskpush.models.position import START, Position
-from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
+from taskpush.models.position import Position
+from taskpush.models.task import LoggedEvent, TaskRecord
 from taskpush.store.base import IdempotencyKey, LogPage, TaskFilter, TaskPage, Waiting
 from taskpush.store.calls import Entry, KeptKey, Stored
 from taskpush.store.cursor import decode_cursor, encode_cursor
 from taskpush.store.database import BUSY_TIMEOUT_MS
-from taskpush.store.ledger import newest_latest
-from taskpush.store.positions import check_position
+from taskpush.store.latest import newest_latest
+from taskpush.store.logs import LATEST, latest_events, read_page, read_type
 from taskpush.store.rows import decode_record, from_microseconds, to_microseconds
+from taskpush.store.tails import EventRow
 
-_LATEST: Final = """
-    (SELECT json_group_array(json_array(event_type, attempt, rev, CAST(body AS TEXT)))
-     FROM latest WHERE task = t.id)
-"""
 # Each task as [id, doc, [seq, epoch, at] of its head or null, [[event_type, attempt, rev, body]]].
 _ENTRIES: Final = """
     SELECT '[' || coalesce(group_concat(
@@ -44,7 +40,7 @@ _ENTRIES: Final = """
                             FROM events WHERE task = t.id ORDER BY seq DESC LIMIT 1), 'null')
         || ',' || {latest} || ']', ','), '') || ']'
     FROM ({chosen}) AS t
-""".replace("{latest}", _LATEST)
+""".replace("{latest}", LATEST)
 
 # The same, each with its place in the order of changes in front; and the tombstones as
 # [changed, task_id, tenant, owner, kind, tags].
@@ -122,49 +118,6 @@ _CONDITIONS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
-# An event per line: its columns, then its body, which holds no line break.
-_LINES: Final = """
-    (SELECT CAST(group_concat(seq || ' ' || attempt || ' ' || epoch || ' ' || event_type || ' '
-                              || final || ' ' || CAST(body AS TEXT), char(10)) AS BLOB)
-     FROM ({chosen}))
-"""
-_PAGE: Final = """
-    SELECT
-        (SELECT epoch FROM events WHERE task = t.id AND seq = :after),
-        (SELECT json_array(seq, epoch, final)
-         FROM events WHERE task = t.id ORDER BY seq DESC LIMIT 1),
-        (SELECT min(seq) FROM events WHERE task = t.id),
-        {latest},
-        attempt,
-        status,
-        {lines}
-    FROM tasks AS t WHERE task_id = :task_id
-""".replace("{latest}", _LATEST).replace(
-    "{lines}",
-    _LINES.replace(
-        "{chosen}",
-        "SELECT * FROM ("
-        "SELECT *, sum(octet_length(body)) OVER (ORDER BY seq) - octet_length(body) AS bytes_before"
-        " FROM (SELECT * FROM events WHERE task = t.id AND seq > :after ORDER BY seq LIMIT :limit))"
-        " WHERE bytes_before < :max_bytes",
-    ),
-)
-_OF_TYPE: Final = "SELECT t.id, {lines} FROM tasks AS t WHERE task_id = :task_id".replace(
-    "{lines}",
-    _LINES.replace(
-        "{chosen}",
-        "SELECT * FROM events_set_aside WHERE task = t.id AND event_type = :event_type"
-        " UNION ALL SELECT * FROM {events} WHERE task = t.id AND event_type = :event_type"
-        " ORDER BY seq LIMIT -1",
-    ),
-)
-# The planner would rather walk the whole log; a partial index also needs its own condition, word
-# by word.
-_APART: Final = (
-    "(SELECT * FROM events INDEXED BY events_apart WHERE event_type IN ('artifact', 'checkpoint'))"
-)
-_APART_TYPES: Final = frozenset({EventType.ARTIFACT, EventType.CHECKPOINT})
-
 
 class Reader:
     """Answers from the newest commit; used by one thread at a time."""
@@ -199,39 +152,21 @@ class Reader:
         return Stored(entries, self._deleted(wanted - entries.keys()), kept)
 
     def page(
-        self, task_id: str, after: Position, limit: int, max_bytes: int
+        self,
+        task_id: str,
+        after: Position,
+        limit: int,
+        max_bytes: int,
+        tail: Sequence[EventRow] = (),
     ) -> tuple[LogPage, int, Status]:
-        """See `Store.read`; `latest` is what the disk has. And the present attempt and status."""
-        bindings = {
-            "task_id": task_id,
-            "after": after.seq,
-            "limit": limit,
-            "max_bytes": max_bytes,
-        }
-        found = self._connection.execute(_PAGE, bindings).get
-        if found is None:
-            raise NotFound
-        stored_epoch, head_columns, oldest, latest, attempt, status, lines = found
-        seq, epoch, final = orjson.loads(head_columns) if head_columns else (0, None, False)
-        check_position(after, stored_epoch=stored_epoch, oldest=oldest or 1, head=seq)
-        events = _events(task_id, lines)
-        page = LogPage(
-            events=events,
-            end=(events[-1].seq if events else after.seq) == seq,
-            final=bool(final),
-            latest=_latest(task_id, orjson.loads(latest)),
-            head=Position(seq, epoch) if seq else START,
-        )
-        return page, attempt, Status(status)
+        """See `read_page`."""
+        return read_page(self._connection, task_id, after, limit, max_bytes, tail)
 
-    def events_of_type(self, task_id: str, event_type: EventType) -> list[LoggedEvent]:
-        """See `Store.read_type`."""
-        bindings = {"task_id": task_id, "event_type": event_type.value}
-        text = _OF_TYPE.replace("{events}", _APART if event_type in _APART_TYPES else "events")
-        found = self._connection.execute(text, bindings).get
-        if found is None:
-            raise NotFound
-        return _events(task_id, found[1])
+    def events_of_type(
+        self, task_id: str, event_type: EventType, tail: Sequence[EventRow] = ()
+    ) -> list[LoggedEvent]:
+        """See `read_type`."""
+        return read_type(self._connection, task_id, event_type, tail)
 
     def tasks(self, where: TaskFilter, *, limit: int, after: str | None) -> TaskPage:
         """See `Store.tasks`; `latest` is what the disk has."""
@@ -367,42 +302,10 @@ def _entry(
         doc,
         head=Position(seq, epoch),
         last_event_at=from_microseconds(at) if at is not None else None,
-        latest=_latest(doc["task_id"], latest),
+        latest=latest_events(doc["task_id"], latest),
     )
     applying = newest_latest(record.attempt, record.status, record.latest)
     return Entry(order, replace(record, latest=applying))
-
-
-def _latest(
-    task_id: str, rows: Sequence[tuple[str, int, int, str]]
-) -> dict[EventType, VolatileEvent]:
-    return {
-        EventType(event_type): VolatileEvent(
-            task_id=task_id,
-            attempt=attempt,
-            rev=rev,
-            event_type=EventType(event_type),
-            body=body.encode(),
-        )
-        for event_type, attempt, rev, body in rows
-    }
-
-
-def _events(task_id: str, lines: bytes | None) -> list[LoggedEvent]:
-    return [_event(task_id, line) for line in lines.split(b"\n")] if lines else []
-
-
-def _event(task_id: str, line: bytes) -> LoggedEvent:
-    seq, attempt, epoch, event_type, final, body = line.split(b" ", 5)
-    return LoggedEvent(
-        task_id=task_id,
-        attempt=int(attempt),
-        seq=int(seq),
-        epoch=epoch.decode(),
-        event_type=EventType(event_type.decode()),
-        body=body,
-        final=final == b"1",
-    )
 
 
 def selection(where: TaskFilter) -> tuple[str, dict[str, Any]]:

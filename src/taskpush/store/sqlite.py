@@ -45,7 +45,10 @@ from taskpush.store.base import (
 from taskpush.store.changes import ChangeBook, ChangePage, read_changes
 from taskpush.store.daystats import first_of_days
 from taskpush.store.files import Files, open_files
-from taskpush.store.ledger import Ledger, newest_latest
+from taskpush.store.latest import newest_latest
+from taskpush.store.ledger import Ledger
+from taskpush.store.rows import from_microseconds
+from taskpush.store.tails import EventRow
 from taskpush.store.writer import NOT_OPEN, Writer
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import StoreFailed
@@ -193,8 +196,9 @@ class SqliteStore(Store):
         # What the disk lacks is in memory: at the begin for a task that ends meanwhile, at the
         # end for one that is still live.
         before = opened.ledger.live(task_id)
+        tail = opened.files.recent.tail(task_id)
         page, attempt, status = await opened.files.ask(
-            lambda reader: reader.page(task_id, after, limit, max_bytes)
+            lambda reader: reader.page(task_id, after, limit, max_bytes, tail)
         )
         now = opened.ledger.live(task_id)
         states = [record.latest for record in (before, now) if record]
@@ -203,15 +207,17 @@ class SqliteStore(Store):
     @override
     async def read_type(self, task_id: str, event_type: EventType) -> Sequence[LoggedEvent]:
         files = self._opened().files
-        return await files.ask(lambda reader: reader.events_of_type(task_id, event_type))
+        tail = files.recent.tail(task_id)
+        return await files.ask(lambda reader: reader.events_of_type(task_id, event_type, tail))
 
     @override
     async def tasks(self, where: TaskFilter, *, limit: int, after: str | None = None) -> TaskPage:
         opened = self._opened()
+        newest = opened.files.recent.newest()
         page = await opened.files.browse(
             lambda reader: reader.tasks(where, limit=limit, after=after)
         )
-        return replace(page, records=_with_latest(page.records, opened.ledger))
+        return replace(page, records=_brought_up(page.records, opened.ledger, newest))
 
     @override
     async def missing(self, task_ids: Collection[str]) -> Collection[str]:
@@ -225,13 +231,13 @@ class SqliteStore(Store):
     async def abandoned(self) -> Sequence[TaskRecord]:
         opened = self._opened()
         records = await opened.files.ask(lambda reader: reader.abandoned(self.epoch))
-        return _with_latest(records, opened.ledger)
+        return [_with_latest(record, opened.ledger) for record in records]
 
     @override
     async def interrupted(self, kinds: Collection[str]) -> Sequence[TaskRecord]:
         opened = self._opened()
         records = await opened.files.ask(lambda reader: reader.interrupted(kinds))
-        return _with_latest(records, opened.ledger)
+        return [_with_latest(record, opened.ledger) for record in records]
 
     @override
     async def finished(
@@ -290,19 +296,20 @@ class _ChangedOnDisk:
     async def active_tasks(
         self, where: FeedFilter, before: int | None, limit: int
     ) -> Sequence[tuple[int, TaskRecord]]:
+        newest = self._files.recent.newest()
         found = await self._files.browse(lambda reader: reader.active(where, before, limit))
-        records = _with_latest([record for _, record in found], self._ledger)
+        records = _brought_up([record for _, record in found], self._ledger, newest)
         return list(zip([order for order, _ in found], records, strict=True))
 
     async def written_tasks(
         self, where: FeedFilter, after: int, limit: int
     ) -> Sequence[tuple[int, TaskRecord | Tombstone]]:
+        newest = self._files.recent.newest()
         found = await self._files.browse(lambda reader: reader.written(where, after, limit))
         return [
-            (
-                changed,
-                task if isinstance(task, Tombstone) else _with_latest([task], self._ledger)[0],
-            )
+            (changed, task)
+            if isinstance(task, Tombstone)
+            else (changed, _brought_up([task], self._ledger, newest)[0])
             for changed, task in found
         ]
 
@@ -316,13 +323,24 @@ class _ChangedOnDisk:
         return [record for record in found if record is not None]
 
 
-def _with_latest(records: Sequence[TaskRecord], ledger: Ledger) -> list[TaskRecord]:
-    """The records with the volatile events of the moment, which the disk may lack."""
-    return [
-        replace(
-            record, latest=newest_latest(record.attempt, record.status, record.latest, live.latest)
-        )
-        if (live := ledger.live(record.task_id))
-        else record
-        for record in records
-    ]
+def _brought_up(
+    records: Sequence[TaskRecord], ledger: Ledger, newest: Mapping[str, EventRow]
+) -> list[TaskRecord]:
+    """The records with what the disk may lack: volatile events of the moment, and the end of
+    their logs as `newest` had it before they were read."""
+    return [_with_latest(_with_head(record, newest), ledger) for record in records]
+
+
+def _with_head(record: TaskRecord, newest: Mapping[str, EventRow]) -> TaskRecord:
+    row = newest.get(record.task_id)
+    if row is None or row.seq <= record.head.seq:
+        return record
+    return record.moved(Position(row.seq, row.epoch), from_microseconds(row.at))
+
+
+def _with_latest(record: TaskRecord, ledger: Ledger) -> TaskRecord:
+    live = ledger.live(record.task_id)
+    if live is None:
+        return record
+    latest = newest_latest(record.attempt, record.status, record.latest, live.latest)
+    return replace(record, latest=latest)

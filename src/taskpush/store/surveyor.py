@@ -33,11 +33,14 @@ _FINISHED: Final = """
         ORDER BY finished_at DESC, id DESC LIMIT :limit
     ) CROSS JOIN tasks AS t USING (id)
 """
-# Seqs have no holes: two look-ups for each task, however long its log.
+# Seqs have no holes: two look-ups for each task, however long its log. And what is in none yet.
 _USAGE: Final = """
     SELECT json_array(count(*), total(
         (SELECT coalesce(max(seq), 0) FROM events WHERE task = t.id)
         - (SELECT coalesce(min(seq), 1) FROM events WHERE task = t.id) + 1
+    ) + (
+        SELECT count(*) FROM recent_events AS r
+        WHERE seq > (SELECT max(seq) FROM events WHERE task = r.task)
     ), json((
         SELECT json_array((page_count - freelist_count) * page_size, freelist_count * page_size)
         FROM pragma_page_count, pragma_freelist_count, pragma_page_size

@@ -1,6 +1,7 @@
 """The queue in front of a store: calls that change it wait here, and are committed together.
 
-Group commit without a timer: whatever arrived while one batch was committed is the next batch.
+Whatever arrived while one batch was committed is the next batch; see `gathering` for when it may
+wait for more.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from taskpush.models.values import is_clean_text
 from taskpush.store.base import MAX_CREATED_TASKS, Commit, Created, IdempotencyKey
 from taskpush.store.batch import Batch
 from taskpush.store.calls import Call, Create, Delete, Stored, Trim, Write
+from taskpush.store.gathering import Gathering
 from taskpush.store.ledger import Ledger
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import StoreFailed
@@ -62,6 +64,7 @@ class Writer:
         # None while no flush is planned.
         self._flush_timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
+        self._gathering = Gathering(self._wake.set)
         self._stopping = False
         self._task = asyncio.create_task(self._run(), name="taskpush-store-writer")
 
@@ -140,7 +143,7 @@ class Writer:
 
     def _add(self, call: Call) -> None:
         self._queue.append(call)
-        self._wake.set()
+        self._gathering.add(call)
 
     def _check_open(self) -> None:
         if self._stopping or self._task.done():
@@ -175,6 +178,7 @@ class Writer:
 
     async def _commit_waiting(self) -> None:
         calls = self._next_calls()
+        self._gathering.end(len(calls))
         probes, self._probes = self._probes, []
         flush, self._flush_due = self._flush_due, False
         error = await self._commit_together(calls, flush=flush, probed=bool(probes))
@@ -213,6 +217,7 @@ class Writer:
         except asyncio.CancelledError:
             batch.abandon()
             raise
+        self._gathering.begin(batch.calls)
         self._ledger.apply(batch)
         batch.resolve()
         return None
@@ -244,6 +249,7 @@ class Writer:
         """After a stop nothing waits; after a cancellation or a bug nobody may wait for ever."""
         if self._flush_timer is not None:
             self._flush_timer.cancel()
+        self._gathering.end(0)
         for call in self._queue:
             if not call.future.done():
                 call.future.set_exception(StoreUnavailable(NOT_OPEN))

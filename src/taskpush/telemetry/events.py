@@ -149,6 +149,17 @@ class PacketRefused(TelemetryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class RequestRefused(TelemetryEvent):
+    """A request was not let in: its host, its origin, or where it came in."""
+
+    name: ClassVar[str] = "request.refused"
+    level: ClassVar[int] = logging.WARNING
+    peer: str
+    code: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccessRefused(TelemetryEvent):
     """Somebody asked without a credential that is good; nothing of what was shown is told."""
 

@@ -108,6 +108,21 @@ CREATE TABLE events (
     PRIMARY KEY (task, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- The newest reports of running tasks, in the order of their commits, until they are
+-- copied into `events`, with others of their task. What has been copied, or belongs to a task that
+-- is gone, may still be here: only rows past the newest of `events` count.
+CREATE TABLE recent_events (
+    id INTEGER PRIMARY KEY,
+    task INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    epoch TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    final INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+
 -- What stays of the begin of a trimmed log: the artifacts, whose files can still be fetched.
 CREATE TABLE events_set_aside (
     task INTEGER NOT NULL,

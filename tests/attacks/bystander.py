@@ -1,0 +1,96 @@
+"""Somebody who watches a task while others misbehave, in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Final, Self
+
+from websockets.sync.client import connect
+
+from tests.support.server import ServerProcess
+
+EVENT_EVERY_S: Final = 0.05
+LOOK_EVERY_S: Final = 0.02
+
+
+class Bystander:
+    """Notes when each event comes, and how much memory the server has in between."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self._server = server
+        self._stopping = False
+        self._thread = threading.Thread(target=self._watch, name="bystander")
+        self._told = threading.Condition()
+        self._last = 0.0
+        self._longest_gap_s = 0.0
+        self._peak_bytes = 0
+        # What ended the watching before its time; None while all is well.
+        self._broken: Exception | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.next_event()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping = True
+        self._thread.join()
+
+    def begin(self) -> None:
+        """Measure from now on."""
+        self.next_event()
+        with self._told:
+            self._longest_gap_s, self._peak_bytes = 0.0, 0
+
+    def next_event(self) -> None:
+        """Wait for one more."""
+        with self._told:
+            before = self._last
+            assert self._told.wait_for(lambda: self._last > before or self._broken, timeout=10)
+            assert self._broken is None, self._broken
+
+    @property
+    def longest_gap_s(self) -> float:
+        """The longest time without an event since it began to measure."""
+        with self._told:
+            return max(self._longest_gap_s, time.monotonic() - self._last)
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory of the server since then."""
+        with self._told:
+            return max(self._peak_bytes, self._server.rss_bytes)
+
+    def _watch(self) -> None:
+        try:
+            self._follow()
+        except Exception as error:  # noqa: BLE001 - told to whoever waits for an event
+            with self._told:
+                self._broken = error
+                self._told.notify_all()
+
+    def _follow(self) -> None:
+        task_id = self._server.create("iterate", iterations=100_000, pause_s=EVENT_EVERY_S)
+        address = f"ws://127.0.0.1:{self._server.port}/socket.io/?EIO=4&transport=websocket"
+        with connect(address, compression=None, ping_interval=None, proxy=None) as ws:
+            ws.send("40/tasks,")
+            ws.send(f'42/tasks,["subscribe",{{"task_id":"{task_id}","after":"now"}}]')
+            while not self._stopping:
+                try:
+                    packet = ws.recv(timeout=LOOK_EVERY_S)
+                except TimeoutError:
+                    packet = ""
+                if packet == "2":
+                    ws.send("3")
+                self._note(told='"iteration_complete"' in str(packet))
+
+    def _note(self, *, told: bool) -> None:
+        rss = self._server.rss_bytes
+        with self._told:
+            self._peak_bytes = max(self._peak_bytes, rss)
+            if told:
+                now = time.monotonic()
+                self._longest_gap_s = max(self._longest_gap_s, now - (self._last or now))
+                self._last = now
+                self._told.notify_all()

@@ -1,0 +1,27 @@
+"""The application's whole stack: as `taskpush serve` runs it, and under uvicorn as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conformance.peer import Peer
+from tests.support.server import ServerProcess
+
+
+@pytest.fixture(scope="session", params=["serve", "plain uvicorn"])
+def door(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    """A server that all tests share; none leaves anything behind."""
+    data = tmp_path_factory.mktemp("door") / "data"
+    with ServerProcess(data, plain_asgi=request.param == "plain uvicorn") as server:
+        yield server
+        assert "Traceback" not in server.log, server.log
+
+
+@pytest.fixture
+def peer(door: ServerProcess) -> Peer:
+    """Nothing but requests to that server."""
+    return Peer(door.port)
