@@ -41,8 +41,9 @@ bench/peers/node/node_modules/.ready: bench/peers/node/package-lock.json .venv/.
 demo: setup ## the server with the example, on PORT (8000); ONCE=1 runs it through once and ends
 	@$(BIN)/python -m examples.demo --port $(PORT) $(if $(ONCE),--once)
 
-test: setup-test check ## checks and tests
-	@$(BIN)/pytest -q
+# A file's tests stay in one process, which shares a server; the slowest files come first.
+test: setup-test check ## checks and tests, in two processes
+	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-full: setup-test check ## the slow tests too
 	@$(BIN)/pytest -q -m "full or not full"
