@@ -90,7 +90,7 @@ def drawn(title: str, rows: Mapping[str, Mapping[str, float]], y: float) -> Iter
     yield f'<text class="title" x="{MARGIN}" y="{y + 20}">{escape(title)}</text>'
     y += 32
     for name, value in sorted(rows.items(), key=lambda row: row[1]["median"]):
-        kind = "bar ours" if name == OURS else "bar"
+        kind = "bar ours" if name.startswith(OURS) else "bar"
         middle = y + BAR / 2
         end, least, most = (left + scale * value[each] for each in ("median", "min", "max"))
         label = escape(SERVERS[name].title)
