@@ -136,6 +136,8 @@ async def test_forbidden_is_told_and_mistakes_are_not_hidden(tmp_path: Any) -> N
     for hook, mistake in (
         (lambda connection: "ann", "TypeError: authenticate gave a str"),
         (lambda connection: 1 / 0, "ZeroDivisionError"),
+        # Somebody without a name, for whom the application has an account all the same.
+        (lambda connection: Principal("acme", None), "ValueError: owner"),  # type: ignore[arg-type]  # the mistake
     ):
         said: list[TelemetryEvent] = []
         with pytest.raises(TaskPushError) as failed:

@@ -150,6 +150,13 @@ async def test_a_token_is_good_until_it_expires_and_the_clocks_may_differ_a_litt
         await by_rsa(leeway_s=0).admit(token(RSA, "RS256", exp=time.time() - 2))
 
 
+@pytest.mark.parametrize("exp", [1.79e12, 10**17, 10**400])
+async def test_an_expiry_in_a_year_without_a_date_is_the_last_there_is(exp: float) -> None:
+    admission = await by_rsa().admit(token(RSA, "RS256", exp=exp))
+    assert admission.expires is not None
+    assert admission.expires.year == 9999
+
+
 KIDS = {
     "a path": "../../../../etc/passwd",
     "a device": "/dev/null",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -100,6 +101,20 @@ def test_an_admin_has_every_role_and_a_reader_one(role: Role) -> None:
     else:
         with pytest.raises(Forbidden):
             demand(READER, role)
+
+
+@pytest.mark.parametrize("nobody", [None, "", 7, "a\nb", "\ud800", "x" * 201])
+def test_who_has_no_name_is_nobody_and_not_everybody(nobody: Any) -> None:
+    with pytest.raises(ValueError, match="owner"):
+        Principal("acme", nobody)
+    with pytest.raises(ValueError, match="tenant"):
+        Principal(nobody, "ann")
+
+
+@pytest.mark.parametrize("roles", ["administrator", ["read"], {"read"}, frozenset({"root"}), None])
+def test_roles_are_a_set_of_roles(roles: Any) -> None:
+    with pytest.raises(ValueError, match="roles"):
+        Principal("acme", "ann", roles)
 
 
 def test_who_creates_awaits_any_id_and_who_was_given_a_token_only_its_own() -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from taskpush.access.principal import LOCAL, Principal
+
+LATEST: Final = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
+"""Later times have no date. There are issuers that count milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,12 @@ class Admission:
     expires_at: float | None = None
     # The credentials that this one was made with, and falls with.
     parents: tuple[str, ...] = ()
+
+    @property
+    def expires(self) -> datetime | None:
+        """When it expires, as a date."""
+        at = self.expires_at
+        return None if at is None else datetime.fromtimestamp(min(at, LATEST), UTC)
 
 
 NO_ACCESS_CONFIGURED: Final = Admission(LOCAL, "none")

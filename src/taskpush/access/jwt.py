@@ -14,13 +14,12 @@ from typing import Any, Final, Protocol
 import jwt
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 
-from taskpush.access.admission import Admission
+from taskpush.access.admission import LATEST, Admission
 from taskpush.access.algorithms import PUBLIC, SHARED
-from taskpush.access.principal import LOCAL, Principal, Role
+from taskpush.access.principal import LOCAL, Principal, Role, is_name
 from taskpush.errors import AccessEnded, Unauthenticated
 
 MAX_TOKEN: Final = 8192
-MAX_NAME: Final = 200
 
 
 class KeySource(Protocol):
@@ -79,7 +78,8 @@ class JwtAuthenticator:
         if key is None:
             raise Unauthenticated("the token is signed by a key that is not known")
         claims = self._verified(token, key, algorithm)
-        expires_at = float(claims["exp"]) + self._rules.leeway_s
+        # Whole seconds, as PyJWT has it; they may be more than a float holds.
+        expires_at = min(int(claims["exp"]), LATEST) + self._rules.leeway_s
         # Two tokens are told apart by this, and none can be made of it.
         name = hashlib.sha256(token.encode()).hexdigest()[:16]
         return Admission(self._principal(claims), f"jwt:{name}", expires_at)
@@ -131,7 +131,7 @@ def header_of(token: str) -> dict[str, Any]:
 def _name(claims: Mapping[str, Any], claim: str) -> str:
     value = claims.get(claim)
     named = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(named, str) or not 0 < len(named) <= MAX_NAME or not named.isprintable():
+    if not isinstance(named, str) or not is_name(named):
         raise Unauthenticated(f"the token's claim {claim} names nobody")
     return named
 

@@ -19,6 +19,7 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+_ROLES: Final = frozenset(Role)
 OWNERS_ROLES: Final = frozenset({Role.CREATE, Role.READ, Role.CONTROL, Role.REPORT})
 """What an owner may do with tasks of its own."""
 
@@ -32,9 +33,20 @@ class Scope:
     tag: str | None = None
 
 
+MAX_NAME: Final = 200
+
+
+def is_name(value: object) -> bool:
+    """Whether it can name an owner or a tenant: a text that looks like what it is."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody whose identity is settled. Tasks belong to a tenant and, in it, to an owner."""
+    """Somebody whose identity is settled. Tasks belong to a tenant and, in it, to an owner.
+
+    Raises `ValueError` for what names nobody: an owner of None would be every owner.
+    """
 
     tenant: str
     owner: str
@@ -43,6 +55,14 @@ class Principal:
     scope: Scope | None = None
     # Whether it reaches every owner's tasks of the tenant: an admin, or who holds a token of one.
     whole_tenant: bool = False
+
+    def __post_init__(self) -> None:
+        for what, value in (("tenant", self.tenant), ("owner", self.owner)):
+            if not is_name(value):
+                raise ValueError(f"{what} is a printable text of 1 to {MAX_NAME} characters")
+        # In a text, `in` would look for parts of words.
+        if not (isinstance(self.roles, frozenset) and self.roles <= _ROLES):
+            raise ValueError("roles is a frozenset of roles")
 
     def has(self, role: Role) -> bool:
         """Whether the role was given to it, by itself or with all others."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -150,12 +149,8 @@ class TasksNamespace:
         if not covers(admission.principal, connection.principal):
             raise Forbidden("the credential is somebody else's, or may less: connect anew with it")
         connection.door.admission = admission
-        connection.channel.reply(event.ack, {"ok": True, "expires_at": _time(admission)})
-
-
-def _time(admission: Admission) -> str | None:
-    at = admission.expires_at
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
+        expires = admission.expires
+        connection.channel.reply(event.ack, {"ok": True, "expires_at": expires and expires.isoformat()})
 
 
 def _payload(model: type[Payload], event: Event) -> Payload:
