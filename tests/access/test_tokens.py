@@ -15,6 +15,7 @@ from taskpush.access.authenticator import Authenticator
 from taskpush.access.keys import KeyRing, create_key, read_keys, revoke_key
 from taskpush.access.policy import covers, narrowed
 from taskpush.access.principal import OWNERS_ROLES, Principal, Role, Scope
+from taskpush.access.revocations import MAX_OF_ONE as REVOKED_OF_ONE
 from taskpush.access.revocations import MAX_REVOKED, Revocations
 from taskpush.access.tickets import GOOD_FOR_S, MAX_OF_ONE, Tickets
 from taskpush.access.tokens import TYPE, TokenMint, is_ours, secret_in
@@ -145,13 +146,27 @@ async def test_revocations_are_forgotten_with_what_they_revoked_and_bounded(
 ) -> None:
     revocations = Revocations(None, clock)
     for number in range(MAX_REVOKED):
-        revocations._until["acme", "ann", str(number)] = clock.now + 10
+        revocations._until["acme", f"owner {number % 20}", str(number)] = clock.now + 10
     with pytest.raises(TaskPushError) as full:
         await revocations.revoke("x", ANN)
     assert full.value.code == "rate_limited"
     clock.now += 10
     await revocations.revoke("x", ANN)
     assert len(revocations._until) == 1
+
+
+async def test_who_revokes_what_nobody_was_given_keeps_nobody_else_from_revoking(
+    clock: Clock,
+) -> None:
+    revocations = Revocations(None, clock)
+    for number in range(REVOKED_OF_ONE):
+        await revocations.revoke(str(number), ANN)
+    with pytest.raises(TaskPushError) as full:
+        await revocations.revoke("x", ANN)
+    assert full.value.code == "rate_limited"
+    for other in (Principal("acme", "bob"), Principal("other", "ann"), ADMIN):
+        await revocations.revoke("x", other)
+        assert revocations.hold("x", other)
 
 
 def test_the_secret_is_made_once_and_for_nobody_else_to_read(tmp_path: Path) -> None:
@@ -217,3 +232,11 @@ def test_nobody_takes_all_tickets(clock: Clock) -> None:
     tickets.issue(Admission(ANN, "jwt:y"))
     tickets.redeem(first)
     tickets.issue(BY_ANN)
+
+
+def test_two_whom_an_application_lets_in_have_tickets_of_their_own(clock: Clock) -> None:
+    tickets = Tickets(clock)
+    for _ in range(MAX_OF_ONE):
+        tickets.issue(Admission(ANN))
+    tickets.issue(Admission(Principal("acme", "bob")))
+    tickets.issue(Admission(Principal("other", "ann")))

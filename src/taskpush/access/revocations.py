@@ -17,6 +17,8 @@ FILE: Final = "revoked-tokens.json"
 MAX_TTL_S: Final = 24 * 3600.0
 """No token lives longer, so no revocation has to."""
 MAX_REVOKED: Final = 10_000
+MAX_OF_ONE: Final = 1_000
+"""Revocations that one owner may have at a time, or the admins of a tenant together."""
 
 Entry = tuple[str, str | None, str]
 """Tenant, owner (None: any of the tenant) and id: nobody revokes what is somebody else's."""
@@ -51,7 +53,8 @@ class Revocations:
         async with self._writing:
             now = self._now()
             kept = {entry: until for entry, until in self._until.items() if until > now}
-            if len(kept) >= MAX_REVOKED:
+            of_one = sum(entry[:2] == (by.tenant, owner) for entry in kept)
+            if of_one >= MAX_OF_ONE or len(kept) >= MAX_REVOKED:
                 raise TaskPushError("too many tokens were revoked in a day", code="rate_limited")
             self._until = kept | {(by.tenant, owner, token_id): now + MAX_TTL_S}
             if self._path is not None:

@@ -19,6 +19,9 @@ MAX_TICKETS: Final = 10_000
 MAX_OF_ONE: Final = 200
 """Tickets that one credential may have at a time."""
 
+Whose = tuple[str, str, str]
+"""Tenant, owner and credential."""
+
 
 class Tickets:
     """The tickets that were given out and not used, each for what its credential may."""
@@ -27,18 +30,18 @@ class Tickets:
         self._now = now
         # By a hash, in the order in which they expire.
         self._waiting: dict[bytes, tuple[float, Admission]] = {}
-        self._of_one: Counter[str] = Counter()
+        self._of_one: Counter[Whose] = Counter()
 
     def issue(self, admission: Admission) -> tuple[str, float]:
         """A ticket, and when it expires; raises `rate_limited`."""
         self._forget_expired()
-        of_one = self._of_one[admission.credential]
+        of_one = self._of_one[_whose(admission)]
         if of_one >= MAX_OF_ONE or len(self._waiting) >= MAX_TICKETS:
             raise TaskPushError("too many tickets wait to be used", code="rate_limited")
         ticket = secrets.token_urlsafe(32)
         expires_at = self._now() + GOOD_FOR_S
         self._waiting[_hash(ticket)] = (expires_at, admission)
-        self._of_one[admission.credential] += 1
+        self._of_one[_whose(admission)] += 1
         return ticket, expires_at
 
     def redeem(self, ticket: str) -> Admission:
@@ -61,9 +64,15 @@ class Tickets:
             self._return(admission)
 
     def _return(self, admission: Admission) -> None:
-        self._of_one[admission.credential] -= 1
-        if not self._of_one[admission.credential]:
-            del self._of_one[admission.credential]
+        whose = _whose(admission)
+        self._of_one[whose] -= 1
+        if not self._of_one[whose]:
+            del self._of_one[whose]
+
+
+def _whose(admission: Admission) -> Whose:
+    """All whom an application lets in by itself have the same name of a credential."""
+    return admission.principal.tenant, admission.principal.owner, admission.credential
 
 
 def _hash(ticket: str) -> bytes:
