@@ -92,3 +92,13 @@ def test_who_may_come_has_to_be_said_right(
     monkeypatch.setenv(f"TASKPUSH_{name}", value)
     with pytest.raises(ValueError, match=said):
         Settings()
+
+
+@pytest.mark.parametrize("secret", ["correct-horse", "correct-horse-battery-staple-and-more"])
+def test_a_mistake_is_told_without_the_secret(
+    monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("TASKPUSH_JWT_SECRET", secret)
+    with pytest.raises(ValueError, match="jwt_audience") as told:
+        Settings()
+    assert "correct" not in str(told.value)

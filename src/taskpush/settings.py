@@ -73,7 +73,13 @@ MIN_SECRET_BYTES: Final = 32
 class Settings(BaseSettings):
     """Settings of one taskpush server."""
 
-    model_config = SettingsConfigDict(env_prefix="TASKPUSH_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="TASKPUSH_",
+        frozen=True,
+        extra="ignore",
+        # An error is printed, and what was given may be a secret.
+        hide_input_in_errors=True,
+    )
 
     store: Literal["sqlite", "memory"] = Field(
         default="sqlite", description="Where tasks are kept; memory forgets them at the end."
