@@ -22,6 +22,7 @@ from taskpush.access.hook import DependencyHook
 from taskpush.access.jwks import Jwks, fetch_from
 from taskpush.access.jwt import JwtAuthenticator, JwtRules, KeySource, OneKey
 from taskpush.access.keys import KeyRing
+from taskpush.access.private_file import private_folder
 from taskpush.access.revocations import FILE as REVOKED_FILE
 from taskpush.access.revocations import Revocations
 from taskpush.access.tickets import Tickets
@@ -286,7 +287,7 @@ def _stores(
     if settings.store == "memory":
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="taskpush-"))
         return MemoryStore(clock=clock, telemetry=telemetry), Blobs(Path(folder))
-    settings.data.mkdir(parents=True, exist_ok=True)
+    private_folder(settings.data)
     database = settings.data / "taskpush.db"
     return SqliteStore(database, clock=clock, telemetry=telemetry), Blobs(settings.data)
 

@@ -120,7 +120,7 @@ def test_names_are_used_once_at_a_time(path: Path) -> None:
     assert [key.revoked_at for key in read_keys(path)] == [1001, None]
 
 
-@pytest.mark.parametrize("wrong", [{"name": "a b"}, {"owner": ""}, {"tenant": "a\nb"}])
+@pytest.mark.parametrize("wrong", [{"name": "a b"}, {"owner": ""}, {"owner": "ann\u202e"}, {"tenant": "a\nb"}])
 def test_names_that_cannot_be_are_refused(path: Path, wrong: dict[str, str]) -> None:
     given = {"name": "ci", "owner": "ann", "tenant": "acme"} | wrong
     name, owner, tenant = given.values()
@@ -141,6 +141,37 @@ def test_without_its_file_a_server_that_had_keys_lets_nobody_in(
         ring.admit(key)
     assert ring.in_use
     assert [type(event) for event in said] == [KeysUnreadable] * path.exists()
+
+
+def test_a_file_that_was_there_at_the_start_counts_before_anybody_asks(
+    path: Path, clock: Clock
+) -> None:
+    make(path)
+    ring = KeyRing(path, Telemetry(), clock)
+    path.unlink()
+    assert ring.in_use
+
+
+def test_a_folder_that_cannot_be_looked_into_any_more_lets_nobody_in(
+    path: Path, ring: KeyRing, said: list[TelemetryEvent]
+) -> None:
+    key = make(path)
+    ring.admit(key)
+    path.unlink()
+    path.with_name("keys.json.lock").unlink()
+    path.parent.rmdir()
+    # As root, who may look anywhere: no folder, but a file.
+    path.parent.write_text("")
+    assert ring.in_use
+    assert not ring.lets_in(key.split("_")[1])
+    with pytest.raises(Unauthenticated):
+        ring.admit(key)
+    assert [type(event) for event in said] == [KeysUnreadable]
+
+
+def test_the_folder_that_is_made_for_them_is_its_owners_alone(path: Path) -> None:
+    make(path)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
 def test_keys_that_are_made_at_once_are_all_kept(path: Path) -> None:

@@ -14,10 +14,10 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from taskpush.access.admission import Admission
-from taskpush.access.principal import LOCAL, Principal, Role
+from taskpush.access.principal import LOCAL, MAX_NAME, Principal, Role, is_name
 from taskpush.access.private_file import Version, locked, replace_private, version_of
 from taskpush.errors import AccessEnded, Unauthenticated
 from taskpush.models.commands import Name
@@ -31,7 +31,14 @@ DEFAULT_ROLES: Final = (Role.CREATE, Role.READ, Role.CONTROL)
 _KEY: Final = re.compile(r"tpk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _NOBODYS: Final = "0" * 64
 
-Party = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+
+def _party(text: str) -> str:
+    if not is_name(text):
+        raise ValueError(f"a printable text of 1 to {MAX_NAME} characters")
+    return text
+
+
+Party = Annotated[str, AfterValidator(_party)]
 """An owner or a tenant."""
 
 
@@ -143,6 +150,8 @@ class KeyRing:
         self._keys: dict[str, ApiKey] = {}
         # Whether there was a file, once: then nobody gets in without a key, whatever becomes of it.
         self._seen = False
+        # At once: a file that is there at the start, and gone at the first request, was there.
+        self._refresh()
 
     @property
     def in_use(self) -> bool:

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Final
 
 MODE: Final = 0o600
+FOLDER_MODE: Final = 0o700
 
 Version = tuple[int, int, int]
 """Changes whenever the file is replaced or written."""
+UNREACHABLE: Final[Version] = (0, 0, 0)
+"""Of a file in a folder that may not be looked into (any more)."""
 
 
 def version_of(path: Path) -> Version | None:
@@ -22,7 +25,14 @@ def version_of(path: Path) -> Version | None:
         found = path.stat()
     except FileNotFoundError:
         return None
+    except OSError:
+        return UNREACHABLE
     return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def private_folder(path: Path) -> None:
+    """Make the folder, for its owner alone; one that is there stays as it is."""
+    path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
 
 
 def replace_private(path: Path, content: bytes) -> None:
@@ -48,7 +58,7 @@ def locked(path: Path) -> Iterator[None]:
 
     The lock is a file of its own, since the other one is replaced.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     lock = path.with_name(f"{path.name}.lock")
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
     try:
