@@ -31,12 +31,24 @@ def log_to(logger: logging.Logger) -> Subscriber:
             values = {f.name: getattr(event, f.name) for f in fields(event)}
             trace = values.pop("traceback", None)
             text = " ".join(f"{key}={_shown(value)}" for key, value in values.items())
-            logger.log(event.level, "%s %s%s", event.name, text, f"\n{trace}" if trace else "")
+            more = f"\n{_indented(trace)}" if trace else ""
+            logger.log(event.level, "%s %s%s", event.name, text, more)
 
     return write
 
 
 def _shown(value: object) -> str:
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    quoted = text.encode("unicode_escape").decode()
+    quoted = text.encode("unicode_escape").decode().replace('"', r"\"")
     return f'"{quoted}"' if " " in text or quoted != text else text
+
+
+def _indented(trace: str) -> str:
+    """The traceback, which may quote what somebody sent: no line of it looks like one of the log's,
+    and a terminal finds nothing to obey."""
+    lines = trace.rstrip("\n").split("\n")
+    return "\n".join(f"  {''.join(map(_plain, line))}" for line in lines)
+
+
+def _plain(mark: str) -> str:
+    return mark if mark.isprintable() else mark.encode("unicode_escape").decode()

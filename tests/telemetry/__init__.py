@@ -1,0 +1,1 @@
+"""Telemetry: what is said, and how it is written down."""
