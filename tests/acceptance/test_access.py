@@ -195,7 +195,19 @@ def test_a_401_says_what_it_wants(server: ServerProcess) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["token=x", "access_token=x", "q=tpk_0123456789abcdef_x", "q=eyJhbGci.eyJzdWIi.x"]
+    "query",
+    [
+        "token=x",
+        "access_token=x",
+        "TOKEN=x",
+        "%74o%6ben=x",
+        "token",
+        "id_token=x",
+        "q=tpk_0123456789abcdef_x",
+        "q=%74pk%5f0123456789abcdef_x",
+        "q=eyJhbGci.eyJzdWIi.x",
+        "q=Bearer+eyJhbGci%2eeyJzdWIi.x",
+    ],
 )
 async def test_a_credential_in_the_address_is_refused_and_not_logged(
     server: ServerProcess, ann: str, query: str

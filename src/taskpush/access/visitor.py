@@ -16,9 +16,20 @@ from taskpush.errors import TaskPushError, Unauthenticated
 
 MAX_CREDENTIAL: Final = 8192
 IN_ADDRESSES: Final = frozenset(
-    {"token", "access_token", "api_key", "apikey", "jwt", "authorization"}
+    {
+        "access_token",
+        "api_key",
+        "api-key",
+        "apikey",
+        "auth_token",
+        "authorization",
+        "bearer",
+        "id_token",
+        "jwt",
+        "token",
+    }
 )
-_KEY_OR_TOKEN: Final = re.compile(rb"tpk_[0-9a-f]{16}_|[=&]eyJ[A-Za-z0-9_-]+\.eyJ")
+_KEY_OR_TOKEN: Final = re.compile(r"tpk_[0-9a-f]{16}_|(?:^|\s)eyJ[A-Za-z0-9_-]+\.eyJ")
 
 
 class Visitor:
@@ -54,8 +65,8 @@ class Visitor:
         query: bytes = self.scope.get("query_string", b"")
         if not query:
             return
-        names = {name.lower() for name, _ in parse_qsl(query.decode("latin-1"), True)}
-        if names & IN_ADDRESSES or _KEY_OR_TOKEN.search(query):
+        said = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        if any(name.lower() in IN_ADDRESSES or _KEY_OR_TOKEN.search(value) for name, value in said):
             raise TaskPushError(
                 "addresses end up in logs: send the credential as Authorization: Bearer …, or as"
                 " token in the auth of Socket.IO",
