@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskpush.api.problems import problem_response
+from taskpush.api.services import admitted
 from taskpush.errors import TaskPushError
 from taskpush.models.values import parse_json
 
@@ -28,12 +29,16 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that reads bodies as `StrictRequest` does."""
+    """A route that reads bodies as `StrictRequest` does, of those alone who are let in.
+
+    FastAPI by itself parses a body first, and asks its dependencies afterwards.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
+            await admitted(request)
             return await handler(StrictRequest(request.scope, request.receive))
 
         return strict

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -61,6 +61,8 @@ _SCHEME = HTTPBearer(
 )
 
 
+_ADMISSION: Final = "taskpush.admission"
+
 # Coroutines, because FastAPI takes plain functions to a thread.
 
 
@@ -72,17 +74,26 @@ async def _services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(_services)]
 
 
-async def _admission(
-    request: Request,
-    services: ServicesDep,
-    _: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)],
-) -> Admission:
+async def admitted(request: Request) -> Admission:
+    """Who asks, which is asked once for a request; raises what they are refused with."""
+    known: Admission | None = request.scope.get(_ADMISSION)
+    if known is not None:
+        return known
+    services: Services = request.app.state.services
     visitor = Visitor(request.scope)
     try:
-        return await services.authenticator.admit(visitor)
+        admission = await services.authenticator.admit(visitor)
     except TaskPushError as error:
         services.telemetry.emit(AccessRefused(visitor.peer, error.code, error.detail))
         raise
+    request.scope[_ADMISSION] = admission
+    return admission
+
+
+async def _admission(
+    request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]
+) -> Admission:
+    return await admitted(request)
 
 
 AdmissionDep = Annotated[Admission, Depends(_admission)]
@@ -91,14 +102,14 @@ AdmissionDep = Annotated[Admission, Depends(_admission)]
 async def _stream_admission(
     request: Request,
     services: ServicesDep,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)],
+    _: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)],
     ticket: Annotated[
         str | None,
         Query(max_length=100, description="In the place of a header: see `POST /api/tickets`."),
     ] = None,
 ) -> Admission:
     if ticket is None:
-        return await _admission(request, services, credentials)
+        return await admitted(request)
     visitor = Visitor(request.scope)
     try:
         visitor.refuse_credential_in_address()

@@ -120,29 +120,56 @@ def encoded(value: Any) -> bytes:
 
 
 def value_problems(value: Any, where: str = "$", depth: int = 0) -> Iterator[str]:
-    """Say, lazily, what in `value` cannot travel and where (`$.metrics.max_temp`)."""
-    match value:
-        case None | bool():
-            return
-        case int() | float():
-            if not is_safe_number(value):
-                yield f"{where}: {_shown(value)} cannot travel as a JSON number"
-        case str():
-            if not is_clean_text(value):
-                yield f"{where}: text with a lone surrogate"
-        case dict() | list() | tuple() if depth >= MAX_DEPTH:
-            yield f"{where}: nested more than {MAX_DEPTH} deep"
-        case dict():
-            for key, inner in value.items():
-                if not isinstance(key, str) or not is_clean_text(key):
-                    yield f"{where}: a name that is not text"
-                else:
-                    yield from value_problems(inner, f"{where}.{key}", depth + 1)
-        case list() | tuple():
-            for index, inner in enumerate(value):
-                yield from value_problems(inner, f"{where}[{index}]", depth + 1)
-        case _:
-            yield f"{where}: a {type(value).__name__} is not a JSON value"
+    """Say, lazily, what in `value` cannot travel and where (`$.metrics.max_temp`).
+
+    A request may hold half a million values: where one is, is only worked out when it is wrong.
+    """
+    if not isinstance(value, _CONTAINERS):
+        if (problem := _problem(value)) is not None:
+            yield f"{where}: {problem}"
+        return
+    level: list[tuple[Any, _Way]] = [(value, (None, where))]
+    while level:
+        deeper: list[tuple[Any, _Way]] = []
+        for container, way in level:
+            if depth >= MAX_DEPTH:
+                yield f"{_place(way)}: nested more than {MAX_DEPTH} deep"
+                continue
+            named = isinstance(container, dict)
+            for step, inner in container.items() if named else enumerate(container):
+                if named and not (isinstance(step, str) and is_clean_text(step)):
+                    yield f"{_place(way)}: a name that is not text"
+                elif isinstance(inner, _CONTAINERS):
+                    deeper.append((inner, (way, step)))
+                elif (problem := _problem(inner)) is not None:
+                    yield f"{_place((way, step))}: {problem}"
+        level, depth = deeper, depth + 1
+
+
+_CONTAINERS: Final = (dict, list, tuple)
+_Way = tuple[Any, str | int]
+"""The way to the container around it, None for the outermost, and the last step."""
+
+
+def _place(way: _Way) -> str:
+    steps: list[str] = []
+    before: _Way | None = way
+    while before is not None:
+        before, step = before
+        inside = f".{step}" if isinstance(step, str) else f"[{step}]"
+        steps.append(inside if before is not None else str(step))
+    return "".join(reversed(steps))
+
+
+def _problem(value: Any) -> str | None:
+    """What is wrong with something that holds nothing else; None when it can travel."""
+    if isinstance(value, str):
+        return None if is_clean_text(value) else "text with a lone surrogate"
+    if value is None:
+        return None
+    if isinstance(value, int | float):
+        return None if is_safe_number(value) else f"{_shown(value)} cannot travel as a JSON number"
+    return f"a {type(value).__name__} is not a JSON value"
 
 
 def _shown(value: float) -> str:
