@@ -95,9 +95,7 @@ def test_who_may_come_has_to_be_said_right(
 
 
 @pytest.mark.parametrize("secret", ["correct-horse", "correct-horse-battery-staple-and-more"])
-def test_a_mistake_is_told_without_the_secret(
-    monkeypatch: pytest.MonkeyPatch, secret: str
-) -> None:
+def test_a_mistake_is_told_without_the_secret(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
     monkeypatch.setenv("TASKPUSH_JWT_SECRET", secret)
     with pytest.raises(ValueError, match="jwt_audience") as told:
         Settings()

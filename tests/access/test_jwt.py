@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,8 +18,10 @@ from taskpush.telemetry.bus import Telemetry
 from tests.access.signing import (
     AUDIENCE,
     ISSUER,
+    b64,
     claims,
     ec_key,
+    forged,
     jwk,
     jwks,
     pem,
@@ -49,17 +48,6 @@ def by_jwks(document: bytes, *algorithms: str) -> JwtAuthenticator:
 
     keys: KeySource = Jwks(fetch, algorithms, Telemetry(), time.monotonic)
     return JwtAuthenticator(rules(*algorithms), keys)
-
-
-def _b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def forged(header: dict[str, Any], key: bytes | None = None, **changes: Any) -> str:
-    """A token as the library would not make it; with a key it has an HMAC of SHA-256."""
-    said = f"{_b64(orjson.dumps(header))}.{_b64(orjson.dumps(claims(**changes)))}"
-    mac = b"" if key is None else hmac.digest(key, said.encode(), hashlib.sha256)
-    return f"{said}.{_b64(mac)}"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +109,7 @@ ATTACKS: dict[str, Callable[[], str]] = {
     "cut": lambda: token(RSA, "RS256")[:-5],
     "without a signature": lambda: token(RSA, "RS256").rpartition(".")[0] + ".",
     "not base64": lambda: "eyJ!.eyJ!.x",
-    "deep": lambda: f"{_b64(b'[' * 5000)}.{_b64(b'{}')}.x",
+    "deep": lambda: f"{b64(b'[' * 5000)}.{b64(b'{}')}.x",
     "a critical extension": lambda: jwt.encode(
         claims(), RSA, algorithm="RS256", headers={"crit": ["b64"], "b64": False}
     ),
@@ -139,7 +127,7 @@ async def test_what_is_not_a_good_token_is_refused(attack: str) -> None:
 async def test_a_changed_claim_breaks_the_signature() -> None:
     head, _, mac = token(RSA, "RS256").split(".")
     with pytest.raises(Unauthenticated):
-        await by_rsa().admit(f"{head}.{_b64(orjson.dumps(claims(sub='root')))}.{mac}")
+        await by_rsa().admit(f"{head}.{b64(orjson.dumps(claims(sub='root')))}.{mac}")
 
 
 async def test_a_token_is_good_until_it_expires_and_the_clocks_may_differ_a_little() -> None:

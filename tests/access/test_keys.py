@@ -120,7 +120,9 @@ def test_names_are_used_once_at_a_time(path: Path) -> None:
     assert [key.revoked_at for key in read_keys(path)] == [1001, None]
 
 
-@pytest.mark.parametrize("wrong", [{"name": "a b"}, {"owner": ""}, {"owner": "ann\u202e"}, {"tenant": "a\nb"}])
+@pytest.mark.parametrize(
+    "wrong", [{"name": "a b"}, {"owner": ""}, {"owner": "ann\u202e"}, {"tenant": "a\nb"}]
+)
 def test_names_that_cannot_be_are_refused(path: Path, wrong: dict[str, str]) -> None:
     given = {"name": "ci", "owner": "ann", "tenant": "acme"} | wrong
     name, owner, tenant = given.values()

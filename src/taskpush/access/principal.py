@@ -61,7 +61,8 @@ class Principal:
             if not is_name(value):
                 raise ValueError(f"{what} is a printable text of 1 to {MAX_NAME} characters")
         # In a text, `in` would look for parts of words.
-        if not (isinstance(self.roles, frozenset) and self.roles <= _ROLES):
+        roles: object = self.roles
+        if not isinstance(roles, frozenset) or not roles <= _ROLES:
             raise ValueError("roles is a frozenset of roles")
 
     def has(self, role: Role) -> bool:

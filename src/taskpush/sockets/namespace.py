@@ -150,7 +150,9 @@ class TasksNamespace:
             raise Forbidden("the credential is somebody else's, or may less: connect anew with it")
         connection.door.admission = admission
         expires = admission.expires
-        connection.channel.reply(event.ack, {"ok": True, "expires_at": expires and expires.isoformat()})
+        connection.channel.reply(
+            event.ack, {"ok": True, "expires_at": expires and expires.isoformat()}
+        )
 
 
 def _payload(model: type[Payload], event: Event) -> Payload:
