@@ -38,3 +38,11 @@ def test_who_names_no_host_has_no_pages() -> None:
 
 def test_a_star_allows_every_page() -> None:
     assert OriginPolicy(["*"])("http://evil.example", HOST)
+
+
+def test_over_tls_a_page_that_anybody_on_the_way_could_write_may_not_come() -> None:
+    policy = OriginPolicy(())
+    assert policy("https://jobs.example.org", "jobs.example.org", secure=True)
+    assert not policy("http://jobs.example.org", "jobs.example.org", secure=True)
+    # A proxy that is not trusted may have taken the TLS off.
+    assert policy("https://jobs.example.org", "jobs.example.org", secure=False)

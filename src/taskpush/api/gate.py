@@ -98,7 +98,10 @@ class Gate:
                 " can add names with --allow-host or TASKPUSH_ALLOW_HOSTS",
                 code="host_refused",
             )
-        if len(origins) > 1 or not all(self._origins(origin, hosts[0]) for origin in origins):
+        secure = scope["scheme"] in {"https", "wss"}
+        if len(origins) > 1 or not all(
+            self._origins(origin, hosts[0], secure=secure) for origin in origins
+        ):
             named = " and ".join(map(repr, origins))[:200]
             raise TaskPushError(
                 f"pages of {named} may not use this server; whoever runs it can add origins with"
