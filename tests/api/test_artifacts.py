@@ -39,6 +39,18 @@ def test_an_address_pins_the_version(
     assert newest.json() == {"version": 2}
 
 
+def test_a_file_is_kept_by_who_asked_for_it_and_by_no_cache_on_the_way(
+    server: ServerProcess, artifacts: list[dict[str, str]]
+) -> None:
+    pinned = artifacts[0]["url"]
+    for address, kept in (
+        (pinned, "private, immutable, max-age=31536000"),
+        (pinned.partition("?")[0], "private, no-cache"),
+    ):
+        answer = requests.get(server.url + address, timeout=10)
+        assert answer.headers["Cache-Control"] == kept
+
+
 def test_ranges_are_answered(server: ServerProcess, artifacts: list[dict[str, str]]) -> None:
     answer = requests.get(
         server.url + artifacts[0]["url"], headers={"Range": "bytes=2-8"}, timeout=10

@@ -78,7 +78,9 @@ async def get_artifact(
             "ETag": f'"{artifact.sha256}"',
             "X-Taskpush-Attempt": str(artifact.attempt),
             "X-Taskpush-Partial": "true" if artifact.partial else "false",
-            "Cache-Control": "private, immutable, max-age=31536000" if sha256 else "no-cache",
+            "Cache-Control": (
+                "private, immutable, max-age=31536000" if sha256 else "private, no-cache"
+            ),
         },
     )
 
