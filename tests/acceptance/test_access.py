@@ -20,6 +20,7 @@ from taskpush.access.keys import create_key, revoke_key
 from taskpush.access.principal import OWNERS_ROLES, Role
 from taskpush.client import AsyncClient, Client, RequestRefused
 from tests.access.signing import AUDIENCE, ISSUER, jwk, jwks, rsa_key, token
+from tests.support.doors import DOORS
 from tests.support.server import ROOT, ServerProcess
 from tests.support.stream import raw_stream
 from tests.support.watcher import RawSocket
@@ -131,30 +132,6 @@ def _refusal(packet: str) -> str:
     return code
 
 
-DOORS = [
-    ("GET", "/api/tasks"),
-    ("POST", "/api/tasks"),
-    ("POST", "/api/tasks/batch"),
-    ("GET", "/api/tasks/{task}"),
-    ("GET", "/api/tasks/{task}/events"),
-    ("GET", "/api/tasks/{task}/result"),
-    ("GET", "/api/tasks/{task}/stream"),
-    ("GET", "/api/tasks/{task}/artifacts"),
-    ("GET", "/api/tasks/{task}/artifacts/a.txt"),
-    ("POST", "/api/tasks/{task}/cancel"),
-    ("POST", "/api/tasks/{task}/retry"),
-    ("DELETE", "/api/tasks/{task}"),
-    ("GET", "/api/stream"),
-    ("GET", "/api/feed"),
-    ("GET", "/api/kinds"),
-    ("GET", "/api/queue"),
-    ("GET", "/api/stats"),
-    ("POST", "/api/tokens"),
-    ("DELETE", "/api/tokens/{token}"),
-    ("POST", "/api/tickets"),
-]
-
-
 def test_no_door_under_api_is_left_out(server: ServerProcess) -> None:
     document = server.call("GET", "/openapi.json")[1]
     served = {
@@ -182,6 +159,12 @@ def test_nobody_comes_in_without_a_credential(
         assert (status, problem["code"]) == (401, "unauthenticated")
         if method == "GET":
             assert server.raw("HEAD", path, token=credential)[0] == 401
+
+
+@pytest.mark.parametrize("path", ["/api/tasks", "/api/tasks/batch", "/api/tokens"])
+def test_nothing_is_parsed_of_whom_nobody_knows(server: ServerProcess, path: str) -> None:
+    for body in (b"{", b"[" * 100_000, b'{"kind": NaN}'):
+        assert server.call("POST", path, raw=body)[0] == 401
 
 
 def test_what_is_for_everybody_stays_so(server: ServerProcess) -> None:

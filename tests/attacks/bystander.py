@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Final, Self
 
+import orjson
 from websockets.sync.client import connect
 
 from tests.support.server import ServerProcess
@@ -17,8 +18,10 @@ LOOK_EVERY_S: Final = 0.02
 class Bystander:
     """Notes when each event comes, and how much memory the server has in between."""
 
-    def __init__(self, server: ServerProcess) -> None:
+    def __init__(self, server: ServerProcess, token: str | None = None) -> None:
         self._server = server
+        # None where nobody has to show anything.
+        self._token = token
         self._stopping = False
         self._thread = threading.Thread(target=self._watch, name="bystander")
         self._told = threading.Condition()
@@ -71,10 +74,12 @@ class Bystander:
                 self._told.notify_all()
 
     def _follow(self) -> None:
-        task_id = self._server.create("iterate", iterations=100_000, pause_s=EVENT_EVERY_S)
+        task_id = self._server.create_as(
+            self._token, "iterate", iterations=100_000, pause_s=EVENT_EVERY_S
+        )
         address = f"ws://127.0.0.1:{self._server.port}/socket.io/?EIO=4&transport=websocket"
         with connect(address, compression=None, ping_interval=None, proxy=None) as ws:
-            ws.send("40/tasks,")
+            ws.send("40/tasks," + orjson.dumps({"token": self._token}).decode())
             ws.send(f'42/tasks,["subscribe",{{"task_id":"{task_id}","after":"now"}}]')
             while not self._stopping:
                 try:

@@ -75,9 +75,9 @@ def post(port: int, path: str, body: bytes, *, chunked: bool = False) -> bytes:
     return ask(port, head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
 
-def polling_session(port: int) -> str:
-    """The address of a new session over long polling."""
-    body = get(port, POLLING).partition(b"\r\n\r\n")[2]
+def polling_session(port: int, *, query: str = "") -> str:
+    """The address of a new session over long polling, which was asked for with `query` besides."""
+    body = get(port, f"{POLLING}{query}").partition(b"\r\n\r\n")[2]
     return f"{POLLING}&sid={orjson.loads(body[body.index(b'{') : body.rindex(b'}') + 1])['sid']}"
 
 
@@ -170,10 +170,11 @@ class Peer:
 
 
 @contextmanager
-def peer(port: int, *, receive_buffer: int | None = None) -> Iterator[Peer]:
+def peer(port: int, *, receive_buffer: int | None = None, query: str = "") -> Iterator[Peer]:
     """A WebSocket whose session was opened."""
     with closing(plug(port, receive_buffer=receive_buffer)) as raw:
-        raw.sendall(f"GET {WEBSOCKET} HTTP/1.1\r\nHost: localhost\r\n".encode() + UPGRADE + b"\r\n")
+        address = f"{WEBSOCKET}{query}"
+        raw.sendall(f"GET {address} HTTP/1.1\r\nHost: localhost\r\n".encode() + UPGRADE + b"\r\n")
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += raw.recv(1)

@@ -186,7 +186,12 @@ class ServerProcess:
 
     def create(self, kind: str, **params: Any) -> str:
         """Create a task; returns its id."""
-        status, snapshot = self.call("POST", "/api/tasks", {"kind": kind, "params": params})
+        return self.create_as(None, kind, **params)
+
+    def create_as(self, token: str | None, kind: str, /, **params: Any) -> str:
+        """Create a task, and show a credential; returns its id."""
+        body = {"kind": kind, "params": params}
+        status, snapshot = self.call("POST", "/api/tasks", body, token=token)
         assert status == 201, snapshot
         task_id: str = snapshot["task_id"]
         return task_id

@@ -1,0 +1,28 @@
+"""Every address that asks who is there: method and path, `{task}` and `{token}` to be filled."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DOORS: Final = [
+    ("GET", "/api/tasks"),
+    ("POST", "/api/tasks"),
+    ("POST", "/api/tasks/batch"),
+    ("GET", "/api/tasks/{task}"),
+    ("GET", "/api/tasks/{task}/events"),
+    ("GET", "/api/tasks/{task}/result"),
+    ("GET", "/api/tasks/{task}/stream"),
+    ("GET", "/api/tasks/{task}/artifacts"),
+    ("GET", "/api/tasks/{task}/artifacts/a.txt"),
+    ("POST", "/api/tasks/{task}/cancel"),
+    ("POST", "/api/tasks/{task}/retry"),
+    ("DELETE", "/api/tasks/{task}"),
+    ("GET", "/api/stream"),
+    ("GET", "/api/feed"),
+    ("GET", "/api/kinds"),
+    ("GET", "/api/queue"),
+    ("GET", "/api/stats"),
+    ("POST", "/api/tokens"),
+    ("DELETE", "/api/tokens/{token}"),
+    ("POST", "/api/tickets"),
+]
