@@ -223,3 +223,47 @@ def test_odd_headers_are_answered_or_cut_off(
 )
 def test_noise_is_no_request(server: ServerProcess, noise: bytes) -> None:
     assert raw.status(raw.ask(server.port, noise + b"\r\n\r\n")) in {400, 0}
+
+
+SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+        b"Transfer-Encoding: xchunked\r\nContent-Length: 5\r\n",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n",
+        b"Content-Length: -5\r\n",
+        b"Content-Length: +5\r\n",
+        b"Content-Length : 5\r\n",
+        b"Transfer-Encoding:\r\n chunked\r\n",
+        b"X: a\nContent-Length: 5\r\n",
+    ],
+    ids=repr,
+)
+def test_a_body_whose_end_is_in_doubt_hides_no_second_request(
+    server: ServerProcess, fields: bytes
+) -> None:
+    head = b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\n" + fields + b"\r\n"
+    answer = raw.ask(server.port, head + b"0\r\n\r\n" + SMUGGLED)
+    assert raw.status(answer) == 400
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_the_body_of_a_streams_request_is_no_other_request(server: ServerProcess) -> None:
+    task_id = server.create("iterate", iterations=3)
+    server.wait_over(task_id)
+    head = f"GET /api/tasks/{task_id}/stream HTTP/1.1\r\nHost: localhost\r\n"
+    with closing(raw.plug(server.port)) as sending:
+        sending.sendall(f"{head}Content-Length: {len(SMUGGLED)}\r\n\r\n".encode() + SMUGGLED[:9])
+        said = b""
+        while b"\r\n0\r\n\r\n" not in said:
+            said += sending.recv(65536)
+        # The rest of it, and another request, whose answer is the second and the last.
+        sending.sendall(SMUGGLED[9:] + SMUGGLED.replace(b"healthz", b"readyz"))
+        while part := sending.recv(65536):
+            said += part
+    assert said.count(b"HTTP/1.1 ") == 2
+    assert said.endswith(b'{"status":"ok","checks":{"store":"ok","push":"ok"}}')
