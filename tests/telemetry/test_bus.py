@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from taskpush.telemetry.bus import Telemetry, log_to
+from taskpush.telemetry.bus import LineFormatter, Telemetry, log_to
 from taskpush.telemetry.events import AccessRefused, HandlerRaised
 
 LOGGER = "taskpush.test_bus"
@@ -43,3 +43,15 @@ def test_no_line_of_a_traceback_looks_like_one_of_the_log(
         "  ValueError: a",
         f"  {forged}\\r\\x1b[2J\\u2028{forged}",
     ]
+
+
+def test_nor_does_one_of_an_exception_that_nobody_expected() -> None:
+    try:
+        raise ValueError("a\n2026-11-22 14:00:00 INFO taskpush: server.stopped\x1b[2J")
+    except ValueError as error:
+        found = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("x", logging.ERROR, "x", 1, "it failed", None, found)
+    first, *lines = LineFormatter("%(message)s").format(record).split("\n")
+    assert first == "it failed"
+    assert all(line.startswith("  ") for line in lines)
+    assert lines[-1] == r"  2026-11-22 14:00:00 INFO taskpush: server.stopped\x1b[2J"

@@ -20,6 +20,7 @@ from taskpush.cli.connection import HttpConnection
 from taskpush.cli.stopping import ANSWERS_WITHIN_S, JobServer
 from taskpush.composition import VERSION
 from taskpush.sockets.wire import WireProtocol
+from taskpush.telemetry.bus import LineFormatter
 
 USAGE_ERROR: Final = 2
 COMPRESS_ABOVE_BYTES: Final = 1024
@@ -75,9 +76,7 @@ def serve(
             " or say --insecure-public."
         )
     listener = _listen(host, port)
-    logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
+    _log_at(log_level)
     # It tells of every connection at level info.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     _announce(push, listener, public=not is_loopback(host))
@@ -100,6 +99,12 @@ def serve(
     code = JobServer(config, push).serve_on(listener)
     if code:
         raise typer.Exit(code)
+
+
+def _log_at(level: str) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 def _load(target: str) -> TaskPush:

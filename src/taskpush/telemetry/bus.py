@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import fields
+from typing import Any
+
+from typing_extensions import override
 
 from taskpush.telemetry.events import TelemetryEvent
 
@@ -35,6 +38,14 @@ def log_to(logger: logging.Logger) -> Subscriber:
             logger.log(event.level, "%s %s%s", event.name, text, more)
 
     return write
+
+
+class LineFormatter(logging.Formatter):
+    """A formatter for whom an exception's text is no line of the log either."""
+
+    @override
+    def formatException(self, ei: Any) -> str:
+        return _indented(super().formatException(ei))
 
 
 def _shown(value: object) -> str:
