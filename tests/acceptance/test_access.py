@@ -391,6 +391,16 @@ async def test_an_expired_token_ends_what_it_opened(server: ServerProcess) -> No
     assert status == 202
 
 
+async def test_a_connection_goes_on_by_a_token_whose_issuer_counts_milliseconds(
+    server: ServerProcess,
+) -> None:
+    async with knocking(server, {"token": by_jwt(sub="visitor")}) as (socket, _):
+        await socket.event()
+        late = by_jwt(sub="visitor", exp=int(time.time() + 600) * 1000)
+        await socket.emit("authenticate", {"token": late}, ack=1)
+        assert (await socket.event())[1] == {"ok": True, "expires_at": "9999-12-31T00:00:00+00:00"}
+
+
 async def test_the_issuers_keys_are_rotated_in_flight(
     server: ServerProcess, jwks_file: Path
 ) -> None:
