@@ -260,3 +260,22 @@ def test_who_was_sent_away_and_stays_is_closed(server: ServerProcess) -> None:
         while stubborn.packet() != "41/tasks,":
             pass
         assert stubborn.close_code() == 1012
+
+
+MANY_VALUES = [
+    b'{"params": {"x": [' + b"0," * 500_000 + b"0]}}",
+    b'{"params": {"x": [' + b"[[],[]]," * 110_000 + b"0]}}",
+    b'{"params": {"x": [' + b"{}," * 330_000 + b"0]}}",
+    b'{"params": {"x": [' + b"[[],[]]," * 110_000 + b"9007199254740993]}}",
+]
+
+
+@pytest.mark.parametrize("body", MANY_VALUES, ids=lambda body: repr(body[18:32] + body[-8:]))
+def test_half_a_million_values_hold_nobody_up(
+    server: ServerProcess, attack: Attack, body: bytes
+) -> None:
+    # While they are looked at, a value of two bytes is a Python object.
+    attack.growth_bytes = 100_000_000
+    answer, problem = server.call("POST", "/api/tasks", raw=body, token=by_jwt())
+    assert answer in {400, 422}
+    assert len(str(problem)) < 1000

@@ -98,7 +98,7 @@ class Gate:
                 " can add names with --allow-host or TASKPUSH_ALLOW_HOSTS",
                 code="host_refused",
             )
-        secure = scope["scheme"] in {"https", "wss"}
+        secure = scope.get("scheme") in {"https", "wss"}
         if len(origins) > 1 or not all(
             self._origins(origin, hosts[0], secure=secure) for origin in origins
         ):
