@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from taskpush import TaskContext
-from taskpush.access.principal import Principal
+from taskpush.access.policy import narrowed
+from taskpush.access.principal import Principal, Role, Scope
 from taskpush.core import lifecycle
 from taskpush.errors import TaskPushError
 from taskpush.models.events import EventType
@@ -571,6 +572,20 @@ async def test_others_entries_are_shown_as_the_kind_says(bench: Bench) -> None:
         "secret": [(2, True, "Bob's", True)],
         "open": [(1, False, "Ann's", False), (2, True, "Bob's", True)],
     }
+
+
+async def test_who_holds_a_token_is_told_no_title_of_what_it_is_not_for(bench: Bench) -> None:
+    await bench.harness.create_running(kind="open")
+    for title, owner in (("Ann's", "ann"), ("Bob's", "bob")):
+        await bench.harness.create(kind="open", title=title, owner=owner, tags=("red",))
+    await bench.harness.create(kind="open", title="Bob's other", owner="bob")
+    token = narrowed(BOB, Scope(tag="red"), frozenset({Role.READ}))
+    entries = (await bench.queue("open", reader=token)).entries
+    assert [(entry.own, entry.title) for entry in entries] == [
+        (False, None),
+        (True, "Bob's"),
+        (False, None),
+    ]
 
 
 async def test_a_readers_own_entries_beyond_the_limit_are_shown_too(bench: Bench) -> None:

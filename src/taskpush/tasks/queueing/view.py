@@ -55,7 +55,9 @@ def _visible(
                 break
             own_beyond += own
         if own or (visibility != "none" and forecast.position <= limit):
-            shown = own or (visibility == "titles" and entry.record.tenant == principal.tenant)
+            # A token is for some tasks, and says nothing of the others.
+            known = principal.scope is None and entry.record.tenant == principal.tenant
+            shown = own or (visibility == "titles" and known)
             entries.append(
                 QueueEntry(
                     **place_numbers(forecast),
