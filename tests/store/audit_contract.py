@@ -119,7 +119,7 @@ class AuditContract:
         expected = sorted(enumerate(entries), key=lambda it: (it[1].at, it[0]), reverse=True)
         assert found == [entry for _, entry in expected]
 
-    async def test_each_filter_leaves_what_fits(self, harness: Harness) -> None:
+    async def test_each_filter_leaves_the_entries_that_fit(self, harness: Harness) -> None:
         entries = [
             entry_of(harness, Action.RETRY, task_id="a"),
             entry_of(harness, Action.CANCEL, task_id="b", owner="bob"),
@@ -140,7 +140,7 @@ class AuditContract:
             ({"tenant": "acme"}, [entries[3]]),
             ({"tenant": "acme", "task_id": "b"}, []),
         ):
-            where = AuditFilter(**({"tenant": "local"} | fields))  # type: ignore[arg-type]  # mixed
+            where = AuditFilter(**({"tenant": "local"} | fields))
             assert await trail(harness, where) == expected, fields
 
     async def test_only_what_is_older_is_forgotten(self, harness: Harness) -> None:

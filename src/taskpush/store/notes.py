@@ -18,4 +18,4 @@ class NoteRow(NamedTuple):
 
 def note_row(entry: AuditEntry) -> NoteRow:
     """The row of an entry; raises `ValueError` for a text that has no UTF-8 form."""
-    return NoteRow(to_microseconds(entry.at), entry, entry.model_dump_json(exclude_none=True))
+    return NoteRow(to_microseconds(entry.at), entry, entry.model_dump_json())

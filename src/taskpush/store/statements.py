@@ -206,9 +206,8 @@ def _tombstone_rows(batch: Batch) -> Sequence[Values]:
 
 def _note_rows(batch: Batch) -> Sequence[Values]:
     return [
-        (note.at_us, note.entry.tenant, note.entry.owner, note.entry.action, note.entry.task_id)
-        + (note.doc,)
-        for note in batch.notes
+        (at_us, entry.tenant, entry.owner, entry.action, entry.task_id, doc)
+        for at_us, entry, doc in batch.notes
     ]
 
 

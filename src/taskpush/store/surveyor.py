@@ -159,9 +159,7 @@ class Surveyor:
         found = self._ask(text, {**bindings, "since": to_microseconds(since)})
         return [_day_stats(*columns) for columns in found]
 
-    def audit(
-        self, where: AuditFilter, before: AuditPlace | None, limit: int
-    ) -> list[PlacedEntry]:
+    def audit(self, where: AuditFilter, before: AuditPlace | None, limit: int) -> list[PlacedEntry]:
         """See `Store.audit`."""
         asked = {
             "task_id": where.task_id,
