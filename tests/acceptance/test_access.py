@@ -149,6 +149,7 @@ DOORS = [
     ("GET", "/api/kinds"),
     ("GET", "/api/queue"),
     ("GET", "/api/stats"),
+    ("GET", "/api/audit"),
     ("POST", "/api/tokens"),
     ("DELETE", "/api/tokens/{token}"),
     ("POST", "/api/tickets"),
@@ -300,6 +301,8 @@ async def test_roles_say_what_may_be_done(server: ServerProcess, keys: Keys, ann
         (maker, "GET", "/api/feed", 403),
         (maker, "GET", "/api/stream", 403),
         (maker, "GET", "/api/stats", 403),
+        (maker, "GET", "/api/audit", 403),
+        (admin, "GET", "/api/audit", 200),
         (admin, "GET", path, 200),
         (admin, "POST", f"{path}/cancel", 202),
     ):

@@ -161,9 +161,13 @@ def test_pages_hold_all_of_both_sources_once_newest_first(
     assert sorts >= {"rest", "shell"}
 
 
-def test_only_admins_of_the_tenant_read_it(server: ServerProcess, keys: Keys, ann: str) -> None:
-    status, problem = server.call("GET", "/api/audit", token=ann)
-    assert (status, problem["code"]) == (403, "forbidden")
+def test_only_admins_of_the_tenant_read_it(
+    server: ServerProcess, keys: Keys, ann: str, admin: str
+) -> None:
+    scoped = server.call("POST", "/api/tokens", {"feed": "all"}, token=admin)[1]["token"]
+    for shown in (ann, scoped):
+        status, problem = server.call("GET", "/api/audit", token=shown)
+        assert (status, problem["code"]) == (403, "forbidden")
     other = keys.make("other", Role.ADMIN, tenant="other")
     assert {each["tenant"] for each in _trail(server, other)} == {"other"}
 
