@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import orjson
 import pytest
 
+from taskpush.access.keys import create_key
+from taskpush.access.principal import Role
 from tests.support.server import ServerProcess
 
 CONFIG = """
@@ -42,11 +45,15 @@ def test_no_answer_is_undocumented_and_none_is_the_servers_fault(
 ) -> None:
     config, report = tmp_path / "config.toml", tmp_path / "report.json"
     config.write_text(CONFIG)
+    key = create_key(
+        tmp_path / "data" / "keys.json", "asker", roles=Role, owner="asker", now=time.time()
+    )
     with ServerProcess(tmp_path / "data", app="tests.conformance.kinds:push") as server:
         said = subprocess.run(
             [
                 Path(sys.executable).with_name("schemathesis"),
                 *("--config-file", config, "run", f"{server.url}/openapi.json"),
+                *("--header", f"Authorization: Bearer {key}"),
                 *("--max-examples", str(examples), "--seed", "1", "--no-color"),
                 *("--exclude-path-regex", "stream$", "--request-timeout", "10"),
                 # What fits the document may still name no kind, or a task that is not there.
