@@ -6,7 +6,7 @@ BIN := .venv/bin
 ASSETS := src/taskpush/api/static/vendor/versions.json
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup setup-test setup-bench demo test test-full soak bench bench-quick check lint fmt lock clean
+.PHONY: help setup setup-test setup-bench demo test test-full soak bench bench-quick check lint fmt audit lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -68,6 +68,9 @@ lint: setup ## check without the format
 fmt: setup ## format, and fix what can be fixed
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
+
+audit: setup ## has a locked package a known vulnerability? fails too when nobody can tell
+	@scripts/audit
 
 lock: setup ## requirements.lock and the package-lock.json files; UPGRADE=1 moves every pin
 	@scripts/lock

@@ -8,7 +8,9 @@ from pathlib import Path
 from taskpush.errors import CODES
 from taskpush.telemetry import events as telemetry
 
-REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference"
+THREATS = ROOT / "docs" / "explanation" / "threat-model.md"
 
 
 def test_every_error_code_is_in_the_table_with_its_status_and_meaning() -> None:
@@ -23,3 +25,22 @@ def test_every_telemetry_event_is_in_the_table() -> None:
     page = (REFERENCE / "telemetry.md").read_text(encoding="utf-8")
     names = {cls.name for cls in telemetry.TelemetryEvent.__subclasses__()}
     assert set(re.findall(r"^\| `([a-z_.]+)` \|", page, re.MULTILINE)) == names
+
+
+def test_every_answer_of_the_threat_model_names_tests_and_code_that_exist() -> None:
+    page = THREATS.read_text(encoding="utf-8")
+    tried = page.partition("| threat |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert tried
+    for row in tried:
+        paths = re.findall(r"`(tests/[\w/.]+)`", row.rpartition(" | ")[2])
+        assert paths, f"no test is named: {row}"
+        assert [path for path in paths if not (ROOT / path).is_file()] == [], row
+    stages = re.findall(r"`((?:\w+/)+(?:\w+\.py)?)`", page.partition("## Where")[2])
+    ours = [path for path in stages if not path.startswith("tests/")]
+    assert [path for path in ours if not (ROOT / "src" / "taskpush" / path).exists()] == []
+
+
+def test_links_of_the_security_pages_lead_somewhere() -> None:
+    for page in (ROOT / "SECURITY.md", THREATS, ROOT / "docs" / "how-to" / "access.md"):
+        links = re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8"))
+        assert [link for link in links if not (page.parent / link).exists()] == [], page

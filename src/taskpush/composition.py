@@ -45,6 +45,7 @@ from taskpush.store.base import Store
 from taskpush.store.blobs import Blobs
 from taskpush.store.memory import MemoryStore
 from taskpush.store.sqlite import SqliteStore
+from taskpush.tasks.audit import AuditTrail
 from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.history import History
 from taskpush.tasks.queries import TaskQueries
@@ -154,12 +155,14 @@ async def start(
     polls = LongPolls()
     queries = TaskQueries(store, plane.hub, Showing(registry), polls)
     feeds = Feeds(store, plane.feeds, polls=polls)
+    audit = AuditTrail(store, clock, settings.keys_file)
     service = TaskService(
         store,
         registry,
         runner,
         clock,
         blobs,
+        audit,
         default_kind=default_kind,
         room_in_s=keeper.room_in_s,
     )
@@ -207,6 +210,7 @@ async def start(
         readiness=readiness,
         queue=keeper,
         history=History(store, registry, keeper),
+        audit=audit,
         registry=registry,
         blobs=blobs,
         authenticator=authenticator,
@@ -315,5 +319,6 @@ def _retention_rounds(
         telemetry,
         retention=settings.retention,
         of_kinds=of_kinds,
+        audit_age=settings.keep_audit_age,
         interval_s=settings.retention_interval_s,
     )

@@ -182,6 +182,10 @@ class Settings(BaseSettings):
         default=timedelta(hours=1),
         description="Limits of count and size leave a task alone for so long after its end.",
     )
+    keep_audit_age: Annotated[Age, Field(le=timedelta(days=36_500))] | None = Field(
+        default=timedelta(days=400),
+        description="Entries of the audit trail are removed when they are older.",
+    )
     retention_interval_s: float = Field(
         default=600.0, gt=0, description="Seconds between two rounds of retention."
     )

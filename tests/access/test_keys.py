@@ -45,8 +45,10 @@ def ring(path: Path, clock: Clock, said: list[TelemetryEvent]) -> KeyRing:
     return KeyRing(path, Telemetry(said.append), clock)
 
 
-def make(path: Path, name: str = "ci", **options: float) -> str:
-    return create_key(path, name, roles=ROLES, owner="ann", tenant="acme", now=1000, **options)
+def make(path: Path, name: str = "ci", *, expires_at: float | None = None) -> str:
+    return create_key(
+        path, name, roles=ROLES, owner="ann", tenant="acme", now=1000, expires_at=expires_at
+    )
 
 
 def test_a_key_shows_whose_it_is(path: Path, ring: KeyRing) -> None:

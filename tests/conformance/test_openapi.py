@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from taskpush.access.keys import create_key
-from taskpush.access.principal import OWNERS_ROLES
+from taskpush.access.principal import Role
 from tests.support.server import ServerProcess
 
 CONFIG = """
@@ -45,9 +45,8 @@ def test_no_answer_is_undocumented_and_none_is_the_servers_fault(
 ) -> None:
     config, report = tmp_path / "config.toml", tmp_path / "report.json"
     config.write_text(CONFIG)
-    # The document says that every address asks who is there, and so it is where there is a key.
     key = create_key(
-        tmp_path / "data" / "keys.json", "asker", owner="asker", roles=OWNERS_ROLES, now=time.time()
+        tmp_path / "data" / "keys.json", "asker", roles=Role, owner="asker", now=time.time()
     )
     with ServerProcess(tmp_path / "data", app="tests.conformance.kinds:push") as server:
         said = subprocess.run(

@@ -44,6 +44,8 @@ from taskpush.store.base import (
     Waiting,
 )
 from taskpush.store.rows import encode_record
+from tests.store.audit_contract import LOCAL as LOCAL_TRAIL
+from tests.store.audit_contract import AuditContract, entry_of
 from tests.store.changes_contract import ChangesContract
 from tests.store.harness import (
     Harness,
@@ -1497,6 +1499,10 @@ class LifeContract:
             store.trim(task_id, _anyway)
         with pytest.raises(StoreUnavailable):
             store.publish(task_id, 1, progress(1))
+        with pytest.raises(StoreUnavailable):
+            store.note(entry_of(harness))
+        with pytest.raises(StoreUnavailable):
+            store.forget_audit(harness.clock.now())
         for call in (
             store.get(task_id),
             store.read(task_id, START, 1),
@@ -1512,6 +1518,7 @@ class LifeContract:
             store.durations("layout"),
             store.daily(LOCAL, 1),
             store.probe(),
+            store.audit(LOCAL_TRAIL, limit=1),
         ):
             with pytest.raises(StoreUnavailable):
                 await call
@@ -1554,6 +1561,7 @@ class StoreContract(
     StatisticsContract,
     LifeContract,
     ChangesContract,
+    AuditContract,
 ):
     """All of it."""
 

@@ -22,6 +22,7 @@ DOORS: Final = [
     ("GET", "/api/kinds"),
     ("GET", "/api/queue"),
     ("GET", "/api/stats"),
+    ("GET", "/api/audit"),
     ("POST", "/api/tokens"),
     ("DELETE", "/api/tokens/{token}"),
     ("POST", "/api/tickets"),

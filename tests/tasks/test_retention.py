@@ -14,16 +14,17 @@ from taskpush.clock import ManualClock
 from taskpush.core import lifecycle
 from taskpush.core.retention import Fate, Judge, Keep, Retention
 from taskpush.errors import NotFound
+from taskpush.models.audit import Action, AuditEntry, AuditFilter, Door
 from taskpush.models.events import EventType, Status
 from taskpush.models.position import START
 from taskpush.models.task import NewEvent, TaskError, TaskRecord
-from taskpush.store.base import Announcement, Store, TaskDeleted
+from taskpush.store.base import MAX_FORGOTTEN_ENTRIES, Announcement, Store, TaskDeleted
 from taskpush.store.blobs import Blobs
 from taskpush.store.memory import MemoryStore
 from taskpush.store.sqlite import SqliteStore
 from taskpush.tasks.retention import RetentionRounds, carry_out, verdicts
 from taskpush.telemetry.bus import Telemetry
-from taskpush.telemetry.events import RetentionPruned, TelemetryEvent
+from taskpush.telemetry.events import AuditForgotten, RetentionPruned, TelemetryEvent
 
 DAY = timedelta(days=1)
 
@@ -57,7 +58,9 @@ class _Scene:
                 self._stirred.clear()
                 await self._stirred.wait()
 
-    def rounds(self, retention: Retention, **of_kinds: Retention) -> RetentionRounds:
+    def rounds(
+        self, retention: Retention, *, audit_age: timedelta | None = None, **of_kinds: Retention
+    ) -> RetentionRounds:
         return RetentionRounds(
             self.store,
             self.blobs,
@@ -65,6 +68,7 @@ class _Scene:
             self._telemetry,
             retention=retention,
             of_kinds=of_kinds,
+            audit_age=audit_age,
             interval_s=0.01,
         )
 
@@ -89,6 +93,10 @@ class _Scene:
         for task_id in task_ids:
             await self.end(await self.create(task_id, kind, lines=lines, size=size))
             self.clock.wind(DAY.total_seconds())
+
+    async def entries(self) -> int:
+        """How many the audit trail has."""
+        return len(await self.store.audit(AuditFilter("local"), limit=10_000))
 
     async def state(self) -> dict[str, int]:
         """How many events each finished task has, oldest first."""
@@ -286,3 +294,44 @@ async def test_the_file_becomes_smaller(fate: Fate, tmp_path: Path) -> None:
             with pytest.raises(NotFound):
                 await scene.store.read("t0", START, 1)
     print(f"{fate.name}: {full / 1e6:.1f} MB before, {small / 1e6:.1f} MB after")
+
+
+async def test_the_audit_trail_is_forgotten_by_its_age_alone(scene: _Scene) -> None:
+    await scene.create_ended("a")
+    for _ in range(3):
+        await scene.store.note(_entry(scene))
+        scene.clock.wind(DAY.total_seconds())
+    rounds = scene.rounds(Retention(), audit_age=2 * DAY)
+    rounds.start()
+    async with asyncio.timeout(10):
+        while AuditForgotten(1) not in scene.said:  # noqa: ASYNC110 - who is told has no event
+            await asyncio.sleep(0.01)
+    await rounds.close()
+    assert (await scene.entries(), await scene.state()) == (2, {"a": 6})
+
+
+async def test_without_an_age_the_audit_trail_is_kept_for_ever(scene: _Scene) -> None:
+    await scene.store.note(_entry(scene))
+    scene.clock.wind(1000 * DAY.total_seconds())
+    await scene.rounds(Retention(tasks=Keep(max_age=DAY))).round()
+    assert await scene.entries() == 1
+
+
+async def test_all_that_is_too_old_goes_in_one_round(scene: _Scene) -> None:
+    entry, count = _entry(scene), 2 * MAX_FORGOTTEN_ENTRIES + 1
+    await asyncio.gather(*(scene.store.note(entry, synced=False) for _ in range(count)))
+    scene.clock.wind(DAY.total_seconds())
+    await scene.rounds(Retention(), audit_age=timedelta(hours=1)).round()
+    assert await scene.entries() == 0
+
+
+def _entry(scene: _Scene) -> AuditEntry:
+    return AuditEntry(
+        at=scene.clock.now(),
+        tenant="local",
+        owner="ann",
+        credential="key:1",
+        door=Door.REST,
+        address=None,
+        action=Action.CANCEL,
+    )

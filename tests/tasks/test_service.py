@@ -17,6 +17,7 @@ from taskpush.runner.registry import Registry
 from taskpush.store.base import Waiting
 from taskpush.store.blobs import Blobs
 from taskpush.store.memory import MemoryStore
+from taskpush.tasks.audit import AuditTrail
 from taskpush.tasks.service import TaskService
 from taskpush.telemetry.bus import Telemetry
 
@@ -54,7 +55,8 @@ async def test_a_create_whose_caller_goes_away_still_reaches_the_runner(tmp_path
     registry.register("job", _handler)
     store = MemoryStore(clock=clock, telemetry=Telemetry())
     await store.open()
-    service = TaskService(store, registry, runner, clock, Blobs(tmp_path))
+    audit = AuditTrail(store, clock, tmp_path / "keys.json")
+    service = TaskService(store, registry, runner, clock, Blobs(tmp_path), audit)
     task_id = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
     creating = asyncio.create_task(service.create(LOCAL, CreateTask(kind="job", task_id=task_id)))
     await asyncio.sleep(0)

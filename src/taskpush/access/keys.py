@@ -57,6 +57,9 @@ class ApiKey(BaseModel):
     created_at: float
     expires_at: float | None = None
     revoked_at: float | None = None
+    # Names of the system's users; None when it is not known, or not revoked.
+    created_by: str | None = None
+    revoked_by: str | None = None
 
     def ended(self, now: float) -> bool:
         """Whether it lets nobody in any more."""
@@ -84,8 +87,11 @@ def create_key(
     tenant: str = LOCAL.tenant,
     now: float,
     expires_at: float | None = None,
+    by: str | None = None,
 ) -> str:
     """Add a key to the file; returns the key itself, which is not kept anywhere.
+
+    `by` is who makes it, for the audit trail.
 
     Raises `KeyProblem` when the name is in use.
     """
@@ -100,6 +106,7 @@ def create_key(
             roles=tuple(sorted(set(roles))),
             created_at=now,
             expires_at=expires_at,
+            created_by=by,
         )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -112,13 +119,13 @@ def create_key(
     return f"{PREFIX}{key_id}_{secret}"
 
 
-def revoke_key(path: Path, name: str, *, now: float) -> ApiKey:
+def revoke_key(path: Path, name: str, *, now: float, by: str | None = None) -> ApiKey:
     """Revoke the key of that name or id; raises `KeyProblem` when there is none in use."""
     with locked(path):
         present = read_keys(path)
         for index, key in enumerate(present):
             if name in (key.name, key.id) and key.revoked_at is None:
-                revoked = key.model_copy(update={"revoked_at": now})
+                revoked = key.model_copy(update={"revoked_at": now, "revoked_by": by})
                 _write(path, [*present[:index], revoked, *present[index + 1 :]])
                 return revoked
     raise KeyProblem(f"no key named {name} is in use")

@@ -46,6 +46,12 @@ class Visitor:
         client = self.scope.get("client")
         return f"{client[0]}:{client[1]}" if client else "unknown"
 
+    @property
+    def address(self) -> str | None:
+        """Where it comes from, without the port; None when it came over no network."""
+        client = self.scope.get("client")
+        return str(client[0]) if client else None
+
     @cached_property
     def token(self) -> str | None:
         """The credential that was shown; None when there was none. Raises `Unauthenticated`.

@@ -8,7 +8,19 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from taskpush.api import artifacts, feed, meta, pages, problems, queue, stats, stream, tasks, tokens
+from taskpush.api import (
+    artifacts,
+    audit,
+    feed,
+    meta,
+    pages,
+    problems,
+    queue,
+    stats,
+    stream,
+    tasks,
+    tokens,
+)
 from taskpush.api.body import BodyLimit
 from taskpush.api.services import Services
 
@@ -40,12 +52,12 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
             {"name": "kinds", "description": "What can be run here."},
             {"name": "queue", "description": "Who waits, and for how long."},
             {"name": "stats", "description": "What became of tasks, day by day."},
-            {"name": "access", "description": "Short-lived credentials for browsers."},
+            {"name": "access", "description": "Credentials for browsers; who did what."},
             {"name": "health", "description": "For load balancers and people."},
         ],
     )
     app.state.services = services
-    parts = (tasks, stream, feed, artifacts, meta, queue, stats, tokens, pages)
+    parts = (tasks, stream, feed, artifacts, meta, queue, stats, tokens, audit, pages)
     problems.install(app, [route for part in parts for route in part.router.routes])
     app.add_middleware(BodyLimit)
     for part in parts:

@@ -18,8 +18,10 @@ from taskpush.access.tokens import TokenMint
 from taskpush.access.visitor import Visitor
 from taskpush.api.event_stream import Streams
 from taskpush.errors import AccessEnded, TaskPushError
+from taskpush.models.audit import Door, Via
 from taskpush.runner.registry import Registry
 from taskpush.store.blobs import Blobs
+from taskpush.tasks.audit import AuditTrail
 from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.history import History
 from taskpush.tasks.queries import TaskQueries
@@ -43,6 +45,7 @@ class Services:
     feeds: Feeds
     queue: QueueKeeper
     history: History
+    audit: AuditTrail
     registry: Registry
     blobs: Blobs
     authenticator: Authenticator
@@ -130,3 +133,11 @@ async def _principal(admission: AdmissionDep) -> Principal:
 
 
 PrincipalDep = Annotated[Principal, Depends(_principal)]
+
+
+async def _via(request: Request, admission: AdmissionDep) -> Via:
+    return Via(admission.credential, Door.REST, Visitor(request.scope).address)
+
+
+ViaDep = Annotated[Via, Depends(_via)]
+"""How whoever asks came, for the audit trail."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 
 from taskpush.api.body import StrictRoute
+from taskpush.api.pagination import address_of_next
 from taskpush.api.problems import responses
-from taskpush.api.services import AdmissionDep, PrincipalDep, ServicesDep
+from taskpush.api.services import AdmissionDep, PrincipalDep, ServicesDep, ViaDep
 from taskpush.core.views import latest_of, snapshot_of, summary_of
 from taskpush.errors import NotFound
 from taskpush.ids import canonical_task_id
@@ -167,7 +167,7 @@ async def list_tasks(
         q=q,
     )
     page = await services.queries.page(principal, query)
-    following = page.next and _following(request, page.next)
+    following = page.next and address_of_next(request, "/api/tasks", page.next)
     return Page(items=[summary_of(record) for record in page.records], next=following)
 
 
@@ -241,12 +241,13 @@ async def get_events(
 async def cancel_task(
     services: ServicesDep,
     principal: PrincipalDep,
+    via: ViaDep,
     task_id: TaskIdPath,
     body: CancelTask | None = None,
 ) -> Snapshot:
     """Ask a pending or running task to end; a running one ends when its handler has stopped."""
     command = body or CancelTask()
-    record = await services.tasks.cancel(principal, _canonical(task_id), command)
+    record = await services.tasks.cancel(principal, _canonical(task_id), command, via)
     return snapshot_of(services.queries.shown(principal, record))
 
 
@@ -260,6 +261,7 @@ async def cancel_task(
 async def retry_task(
     services: ServicesDep,
     principal: PrincipalDep,
+    via: ViaDep,
     task_id: TaskIdPath,
     body: RetryTask | None = None,
 ) -> Snapshot:
@@ -268,16 +270,18 @@ async def retry_task(
     It goes on from the newest checkpoint, if there is one, unless `from_start`.
     """
     command = body or RetryTask()
-    record = await services.tasks.retry(principal, _canonical(task_id), command)
+    record = await services.tasks.retry(principal, _canonical(task_id), command, via)
     return snapshot_of(services.queries.shown(principal, record))
 
 
 @router.delete(
     "/{task_id}", status_code=204, responses=responses(404, 409, 503), summary="Delete a task"
 )
-async def delete_task(services: ServicesDep, principal: PrincipalDep, task_id: TaskIdPath) -> None:
+async def delete_task(
+    services: ServicesDep, principal: PrincipalDep, via: ViaDep, task_id: TaskIdPath
+) -> None:
     """Delete a task that is over, with its events and artifacts. Its id is never used again."""
-    await services.tasks.delete(principal, _canonical(task_id))
+    await services.tasks.delete(principal, _canonical(task_id), via)
 
 
 def _idempotency(key: str | None, body: Any) -> Idempotency | None:
@@ -286,12 +290,6 @@ def _idempotency(key: str | None, body: Any) -> Idempotency | None:
         return None
     canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
     return Idempotency(key, hashlib.sha256(canonical).hexdigest())
-
-
-def _following(request: Request, after: str) -> str:
-    """The address of the next page of a list, with the same filters."""
-    query = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
-    return f"/api/tasks?{urlencode([*query, ('after', after)])}"
 
 
 def _canonical(task_id: str) -> str:

@@ -11,7 +11,7 @@ from taskpush.access.policy import narrowed
 from taskpush.access.principal import Role, Scope
 from taskpush.api.body import StrictRoute
 from taskpush.api.problems import responses
-from taskpush.api.services import AdmissionDep, ServicesDep
+from taskpush.api.services import AdmissionDep, ServicesDep, ViaDep
 from taskpush.errors import Forbidden
 from taskpush.models.access import NewToken, ScopedToken, Ticket
 
@@ -23,11 +23,11 @@ _PRIVATE = {"Cache-Control": "no-store"}
 @router.post(
     "/tokens",
     status_code=201,
-    responses=responses(413, 422),
+    responses=responses(413, 422, 503),
     summary="Make a token for a task, a tag or a feed",
 )
 async def make_token(
-    response: Response, services: ServicesDep, admission: AdmissionDep, body: NewToken
+    response: Response, services: ServicesDep, admission: AdmissionDep, via: ViaDep, body: NewToken
 ) -> ScopedToken:
     """A token to hand to a browser: for some tasks, some rights and a short time.
 
@@ -40,16 +40,21 @@ async def make_token(
         own_only=body.feed == "owner:me",
     )
     minted = services.mint.mint(admission, principal, body.ttl_s)
+    await services.audit.token_issued(admission.principal, via, minted.id, body)
     response.headers.update(_PRIVATE)
     return ScopedToken(id=minted.id, token=minted.token, expires_at=_time(minted.expires_at))
 
 
 @router.delete(
-    "/tokens/{token_id}", status_code=204, responses=responses(422, 429), summary="Revoke a token"
+    "/tokens/{token_id}",
+    status_code=204,
+    responses=responses(422, 429, 503),
+    summary="Revoke a token",
 )
 async def revoke_token(
     services: ServicesDep,
     admission: AdmissionDep,
+    via: ViaDep,
     token_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{22}$")],
 ) -> None:
     """End a token of one's own, or for an admin one of the tenant, and all that it has opened.
@@ -60,6 +65,7 @@ async def revoke_token(
     if admission.principal.scope is not None and not by_itself:
         raise Forbidden("a scoped token revokes only itself")
     await services.revocations.revoke(token_id, admission.principal)
+    await services.audit.token_revoked(admission.principal, via, token_id)
 
 
 @router.post(

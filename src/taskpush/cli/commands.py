@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,7 +14,7 @@ import typer
 
 from taskpush.cli.exits import EXIT_CODES_HELP, ExitCode, errors_told, exit_code_of
 from taskpush.cli.keys import keys
-from taskpush.cli.listing import show_artifacts, show_days, show_kinds, show_tasks
+from taskpush.cli.listing import show_artifacts, show_audit, show_days, show_kinds, show_tasks
 from taskpush.cli.render import Renderer, follow, print_json_line, renderer_for
 from taskpush.cli.values import duration_of, params_of, size_of
 from taskpush.client import Client
@@ -226,6 +226,36 @@ def stats(
     """Show what became of tasks, per day and kind."""
     with errors_told(), client_for(server, token) as client:
         show_days(client.stats(kind, days=days)["days"], json_lines=json_lines)
+
+
+@app.command(epilog=EXIT_CODES_HELP)
+def audit(
+    task_id: Annotated[
+        str | None, typer.Option("--task", metavar="TASK_ID", help="Only what was done to it.")
+    ] = None,
+    owner: Annotated[str | None, typer.Option(help="Only what this owner asked for.")] = None,
+    action: Annotated[
+        str | None,
+        typer.Option(
+            help="Only cancel, retry, delete, issue_token, revoke_token, create_key or revoke_key."
+        ),
+    ] = None,
+    since: Annotated[
+        timedelta | None,
+        typer.Option(parser=duration_of, metavar="AGE", help="Only what is newer: 7d, 12h."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Show who did what, from where, newest first; for admins."""
+    moment = None if since is None else datetime.now(UTC) - since
+    with errors_told(), client_for(server, token) as client:
+        entries = client.audit(
+            task_id=task_id, owner=owner, action=action, since=moment, limit=limit
+        )
+        show_audit(entries, json_lines=json_lines)
 
 
 @app.command(epilog=EXIT_CODES_HELP)

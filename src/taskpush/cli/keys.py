@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -75,6 +77,7 @@ def create(
             tenant=tenant or LOCAL.tenant,
             now=now,
             expires_at=None if expires is None else now + expires.total_seconds(),
+            by=_user(),
         )
     typer.echo(key)
     typer.echo("Keep it: it is not shown again. Show it as TASKPUSH_TOKEN or --token.", err=True)
@@ -100,7 +103,7 @@ def revoke(
     from taskpush.access import keys as store
 
     with _problems_told():
-        revoked = store.revoke_key(data / store.FILE, name, now=time.time())
+        revoked = store.revoke_key(data / store.FILE, name, now=time.time(), by=_user())
     typer.echo(f"revoked {revoked.name} ({revoked.id})")
 
 
@@ -128,6 +131,13 @@ def _shown(key: ApiKey, now: float) -> dict[str, object]:
         "expires_at": _time(key.expires_at),
         "revoked_at": _time(key.revoked_at),
     }
+
+
+def _user() -> str:
+    """Who sits at the shell: the name of the system's user, or its number."""
+    with suppress(KeyError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    return str(os.getuid())
 
 
 def _time(at: float | None) -> str | None:

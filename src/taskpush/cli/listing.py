@@ -67,6 +67,30 @@ def _day_cells(day: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def show_audit(entries: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
+    """Entries of the audit trail, newest first."""
+    if json_lines:
+        _show_json(entries)
+    else:
+        names = ("at", "action", "of", "outcome", "by", "shown", "from", "detail")
+        _show(names, (_audit_cells(entry) for entry in entries))
+
+
+def _audit_cells(entry: Mapping[str, Any]) -> list[str]:
+    at = datetime.fromisoformat(str(entry["at"])).astimezone()
+    source = " ".join(str(entry[name]) for name in ("door", "address") if entry.get(name))
+    return [
+        at.strftime("%Y-%m-%d %H:%M:%S"),
+        str(entry["action"]),
+        str(entry.get("target") or entry.get("task_id") or ""),
+        str(entry["outcome"]),
+        str(entry.get("owner") or ""),
+        str(entry["credential"]),
+        source,
+        str(entry.get("detail") or ""),
+    ]
+
+
 def show_pruned(
     kinds: Sequence[Mapping[str, Any]],
     *,

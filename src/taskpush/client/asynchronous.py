@@ -33,7 +33,7 @@ After = Position | str | int | None
 
 
 _PAGE: Final = 200
-"""Tasks asked for at once; the server gives no more."""
+"""Items asked for at once; the server gives no more."""
 
 
 class AsyncClient:
@@ -167,15 +167,8 @@ class AsyncClient:
         limit: int | None = None,
     ) -> AsyncIterator[Task]:
         """The tasks that fit, newest first; `limit` is how many at most, None means all."""
-        named = {"status": status, "kind": kind, "tag": tag, "q": q}
-        query = {name: value for name, value in named.items() if value is not None}
-        query["limit"] = str(max(1, min(limit or _PAGE, _PAGE)))
-        left = limit
-        async for fields in self._items("/tasks", query):
-            if left is not None:
-                if left <= 0:
-                    return
-                left -= 1
+        query = _query(limit, status=status, kind=kind, tag=tag, q=q)
+        async for fields in _at_most(limit, self._items("/tasks", query)):
             yield Task(fields)
 
     async def cancel(self, task_id: str, *, attempt: int | None = None, keep: bool = False) -> Task:
@@ -225,6 +218,24 @@ class AsyncClient:
         if not isinstance(answer, dict):
             raise BadAnswer("the server sent statistics that are none")
         return answer
+
+    async def audit(
+        self,
+        *,
+        task_id: str | None = None,
+        owner: str | None = None,
+        action: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Who did what, newest first, as `GET /api/audit` says it; for admins.
+
+        `owner` is who asked, `since` an aware time; `limit` is how many at most, None means all.
+        """
+        moment = None if since is None else since.isoformat()
+        query = _query(limit, task_id=task_id, owner=owner, action=action, since=moment)
+        async for entry in _at_most(limit, self._items("/audit", query)):
+            yield entry
 
     async def events(self, task_id: str, after: After = None) -> AsyncIterator[WatchEvent]:
         """The logged events after a position that there are now, without waiting for more.
@@ -342,6 +353,24 @@ class AsyncClient:
         )
         self._connections.append(connection)
         return connection
+
+
+def _query(limit: int | None, **named: str | None) -> dict[str, str]:
+    """What is not None, and how many items a page has when `limit` are wanted."""
+    query = {name: value for name, value in named.items() if value is not None}
+    return query | {"limit": str(max(1, min(limit or _PAGE, _PAGE)))}
+
+
+async def _at_most(
+    limit: int | None, items: AsyncIterator[dict[str, Any]]
+) -> AsyncIterator[dict[str, Any]]:
+    left = limit
+    async for item in items:
+        if left is not None:
+            if left <= 0:
+                return
+            left -= 1
+        yield item
 
 
 def _path(task_id: str) -> str:

@@ -112,6 +112,7 @@ class Client(CallbackClient):
     kinds = _blocking(AsyncClient.kinds)
     stats = _blocking(AsyncClient.stats)
     list_tasks = _iterating(AsyncClient.list_tasks)
+    audit = _iterating(AsyncClient.audit)
     events = _iterating(AsyncClient.events)
     watch = _iterating(AsyncClient.watch)
     feed = _iterating(AsyncClient.feed)

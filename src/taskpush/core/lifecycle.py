@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import JsonValue
 
 from taskpush.errors import IllegalTransition, NotFound, StaleAttempt, TaskPushError
+from taskpush.models.audit import AuditEntry
 from taskpush.models.events import Checkpoint, ErrorReport, EventType, Status, StatusChange
 from taskpush.models.task import CheckpointRef, NewEvent, TaskError, TaskRecord
 
@@ -71,6 +72,8 @@ class Decision(NamedTuple):
 
     record: TaskRecord
     events: tuple[NewEvent, ...] = ()
+    # What is noted of it in the audit trail.
+    notes: tuple[AuditEntry, ...] = ()
 
 
 Decide = Callable[[TaskRecord | None], Decision]

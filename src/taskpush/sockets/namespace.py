@@ -16,6 +16,7 @@ from taskpush.access.visitor import Visitor
 from taskpush.core.views import snapshot_body
 from taskpush.errors import Forbidden, InvalidRequest, TaskPushError
 from taskpush.models.access import Authenticate
+from taskpush.models.audit import Door, Via
 from taskpush.models.commands import CancelTask, SocketCancel, Subscribe, Unsubscribe
 from taskpush.models.events import MAX_EVENT_BYTES
 from taskpush.models.feed import SubscribeFeed, UnsubscribeFeed
@@ -48,6 +49,12 @@ class Connection:
     @property
     def principal(self) -> Principal:
         return self.door.admission.principal
+
+    @property
+    def via(self) -> Via:
+        """How its client came, for the audit trail."""
+        address = Visitor(self.scope).address
+        return Via(self.door.admission.credential, Door.SOCKET, address)
 
 
 class TasksNamespace:
@@ -134,6 +141,7 @@ class TasksNamespace:
             connection.principal,
             command.task_id,
             CancelTask(attempt=command.attempt, keep=command.keep),
+            connection.via,
         )
         shown = self._queries.shown(connection.principal, record)
         answer: dict[str, Any] = {"ok": True, "task_id": record.task_id}

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from taskpush.core.lifecycle import Decide
 from taskpush.core.retention import FinishedTask
+from taskpush.models.audit import AuditEntry, AuditFilter, AuditPlace, PlacedEntry
 from taskpush.models.events import EventType, Status
 from taskpush.models.feed import Change, FeedFilter, Mark
 from taskpush.models.position import Position
@@ -25,6 +26,8 @@ from taskpush.store.changes import ChangePage
 MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
 MAX_CREATED_TASKS: Final = 1000
 """How many tasks one call creates at most."""
+MAX_FORGOTTEN_ENTRIES: Final = 1000
+"""How many entries of the audit trail one call removes at most: some milliseconds."""
 KEY_LIFETIME: Final = timedelta(hours=24)
 """How long an idempotency key is remembered."""
 NO_LIMITS: Final[Mapping[str, int]] = MappingProxyType({})
@@ -257,6 +260,8 @@ class Store(ABC):
         done, the commit survives the end of this process; with `synced` also power loss.
         Cancelling the future, or who awaits it, does not undo the write.
 
+        The decision's notes are entries of the audit trail, of the same transaction.
+
         A write that raises the attempt drops the volatile events of the older ones. One that
         would create a task under the id of a deleted one raises `task_id_taken`.
         """
@@ -290,8 +295,9 @@ class Store(ABC):
     def delete(self, task_id: str, decide: Decide) -> Future[TaskRecord]:
         """Remove a task with its events, tags and volatile events, synced, as `write` is.
 
-        `decide` raises unless the task may be deleted; what it returns is ignored. The future
-        gives the record as it was, or what `decide` raised, or `NotFound`. Deletions take their
+        `decide` raises unless the task may be deleted; of what it returns the notes alone count,
+        which outlive the task in the audit trail. The future gives the record as it was, or what
+        `decide` raised, or `NotFound`. Deletions take their
         place in the order of the writes. From then on the task does not exist, and its id is never
         given again.
         """
@@ -390,6 +396,31 @@ class Store(ABC):
         `START` means the log from there. `read_type` goes on to give the `artifact` events, whose
         files stay; they count as removed all the same. Raises `ValueError` at once for a
         `keep_last` below 1.
+        """
+
+    @abstractmethod
+    def note(self, entry: AuditEntry, *, synced: bool = True) -> Future[None]:
+        """Add an entry to the audit trail by itself; committed, as `write` is, when it is done.
+
+        Nothing changes an entry, and only `forget_audit` removes any. The future raises
+        `ValueError` for a text that has no UTF-8 form.
+        """
+
+    @abstractmethod
+    async def audit(
+        self, where: AuditFilter, *, before: AuditPlace | None = None, limit: int
+    ) -> Sequence[PlacedEntry]:
+        """Entries of the audit trail, newest first, at most `limit`.
+
+        With `before`, those that stand before that place, whatever is added meanwhile. Of entries
+        of one moment the last noted is first.
+        """
+
+    @abstractmethod
+    def forget_audit(self, before: datetime) -> Future[int]:
+        """Remove entries of all tenants that are older, the oldest `MAX_FORGOTTEN_ENTRIES` at most.
+
+        The future gives how many went.
         """
 
     @abstractmethod

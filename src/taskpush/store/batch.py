@@ -13,6 +13,7 @@ from taskpush.models.feed import Tombstone
 from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import Announcement, Commit, Created
 from taskpush.store.calls import Call, Entry, KeptKey
+from taskpush.store.notes import NoteRow
 
 MAX_BATCH_EVENTS: Final = 1000
 """Bounds how long others wait for one commit; a single call may be larger."""
@@ -45,7 +46,16 @@ class Cut:
     removed_bytes: int = 0
 
 
-Outcome = Commit | Created | TaskRecord | Cut | Exception
+@dataclass(slots=True)
+class Forgetting:
+    """Old entries of the audit trail that are removed."""
+
+    before: datetime
+    # Filled in by the adapter that commits it.
+    removed: int = 0
+
+
+Outcome = Commit | Created | TaskRecord | Cut | Forgetting | Exception | None
 
 
 @dataclass(slots=True)
@@ -78,6 +88,9 @@ class Batch:
     tombstones: list[Tombstone] = field(default_factory=list)
     # Tombstones up to this number may go; None while there is place for all.
     forget_tombstones: int | None = None
+    # Entries of the audit trail, in the order of their calls.
+    notes: list[NoteRow] = field(default_factory=list)
+    forgettings: list[Forgetting] = field(default_factory=list)
     # What was stirred when the batch was staged; later stirs are not covered by it.
     stirred: int = 0
     # The high-water mark to store; None while the stored one is far enough.
@@ -101,6 +114,8 @@ class Batch:
             or self.keys
             or self.cuts
             or self.deleted
+            or self.notes
+            or self.forgettings
             or self.reserved_rev is not None
         )
 
@@ -112,7 +127,7 @@ class Batch:
     @property
     def row_count(self) -> int:
         """How many rows are to be written beside the events."""
-        return len(self.rows) + len(self.latest)
+        return len(self.rows) + len(self.latest) + len(self.notes)
 
     def resolve(self) -> None:
         """Tell every caller what its call made true, or why it did not take effect."""
@@ -124,6 +139,8 @@ class Batch:
                 future.set_exception(outcome)
             elif isinstance(outcome, Cut):
                 future.set_result(outcome.removed_bytes)
+            elif isinstance(outcome, Forgetting):
+                future.set_result(outcome.removed)
             else:
                 future.set_result(outcome)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from taskpush.core.lifecycle import Decide
+from taskpush.models.audit import AuditEntry
 from taskpush.models.task import TaskRecord
 from taskpush.store.base import KEY_LIFETIME, Commit, Created, IdempotencyKey
 
@@ -72,7 +73,27 @@ class Trim:
         return (self.task_id,)
 
 
-Call = Write | Create | Delete | Trim
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One call of `Store.note`."""
+
+    entry: AuditEntry
+    synced: bool
+    future: Future[None]
+    task_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetAudit:
+    """One call of `Store.forget_audit`."""
+
+    before: datetime
+    future: Future[int]
+    synced: bool = False
+    task_ids: tuple[str, ...] = ()
+
+
+Call = Write | Create | Delete | Trim | Note | ForgetAudit
 
 
 @dataclass(frozen=True, slots=True)

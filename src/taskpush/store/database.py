@@ -17,8 +17,10 @@ from typing import Final
 import apsw
 import orjson
 
-from taskpush.store.batch import Batch, Cut
+from taskpush.store.base import MAX_FORGOTTEN_ENTRIES
+from taskpush.store.batch import Batch, Cut, Forgetting
 from taskpush.store.changes import MAX_ERAS, History
+from taskpush.store.rows import to_microseconds
 from taskpush.store.schema import migrate
 from taskpush.store.statements import Statements, Values, deletions_of
 from taskpush.store.tails import Placement
@@ -36,6 +38,9 @@ _SET_ASIDE: Final = (
     "INSERT INTO events_set_aside SELECT * FROM events INDEXED BY events_apart"
     " WHERE event_type IN ('artifact', 'checkpoint')"
     " AND task = ? AND event_type = 'artifact' AND seq <= ?"
+)
+_FORGET_AUDIT: Final = (
+    "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? ORDER BY at, id LIMIT ?)"
 )
 _CUT: Final = "DELETE FROM events WHERE task = ? AND seq <= ?"
 # The last event of a log is always kept: what is not past it was copied, or cut off, before.
@@ -123,11 +128,11 @@ class Database:
         statements = list(self._statements.of(batch, placement))
         deletions = list(deletions_of(batch))
         self._set_synced(batch.synced)
-        if len(statements) == 1 and not (batch.cuts or deletions):
+        if len(statements) == 1 and not (batch.cuts or batch.forgettings or deletions):
             # On its own it is a transaction by itself, in one step instead of three.
             self._connection.execute(*statements[0])
         else:
-            self._commit_all(statements, batch.cuts, deletions)
+            self._commit_all(statements, batch, deletions)
         self._wal_pages += self._connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)[0]
 
     @property
@@ -166,7 +171,7 @@ class Database:
     def _commit_all(
         self,
         statements: Sequence[tuple[str, Values]],
-        cuts: Sequence[Cut],
+        batch: Batch,
         deletions: Sequence[tuple[str, Values]],
     ) -> None:
         # IMMEDIATE: a transaction that begins as a reader may fail when it turns into a writer.
@@ -174,8 +179,10 @@ class Database:
         try:
             for text, values in statements:
                 self._connection.execute(text, values)
-            for cut in cuts:
+            for cut in batch.cuts:
                 self._cut(cut)
+            for forgetting in batch.forgettings:
+                self._forget(forgetting)
             for text, values in deletions:
                 self._connection.execute(text, values)
             self._connection.execute("COMMIT")
@@ -190,6 +197,11 @@ class Database:
         cut.removed_bytes = int(self._connection.execute(_CUT_BYTES, which).get)
         self._connection.execute(_SET_ASIDE, which)
         self._connection.execute(_CUT, which)
+
+    def _forget(self, forgetting: Forgetting) -> None:
+        before = to_microseconds(forgetting.before)
+        self._connection.execute(_FORGET_AUDIT, (before, MAX_FORGOTTEN_ENTRIES))
+        forgetting.removed = self._connection.changes()
 
     def _set_synced(self, synced: bool) -> None:
         if synced != self._synced:

@@ -13,6 +13,7 @@ from taskpush.core import lifecycle
 from taskpush.core.journal import first_rev, seal_volatile
 from taskpush.core.lifecycle import Decide
 from taskpush.errors import NotFound, QueueFull, TaskPushError
+from taskpush.models.audit import AuditEntry
 from taskpush.models.events import EventType, Status
 from taskpush.models.feed import Change, How, Tombstone
 from taskpush.models.task import NewEvent, TaskRecord, VolatileEvent
@@ -25,11 +26,23 @@ from taskpush.store.base import (
     IdempotencyKey,
     TaskDeleted,
 )
-from taskpush.store.batch import Batch, Cut, Outcome
-from taskpush.store.calls import Call, Create, Delete, Entry, KeptKey, Stored, Trim, Write
+from taskpush.store.batch import Batch, Cut, Forgetting, Outcome
+from taskpush.store.calls import (
+    Call,
+    Create,
+    Delete,
+    Entry,
+    ForgetAudit,
+    KeptKey,
+    Note,
+    Stored,
+    Trim,
+    Write,
+)
 from taskpush.store.changes import ChangeBook
 from taskpush.store.latest import is_past, newest_latest
 from taskpush.store.moves import Move, move_to
+from taskpush.store.notes import note_row
 
 REV_BLOCK: Final = 1 << 20
 """How many revs are reserved on disk at a time, so that a rev costs no write."""
@@ -157,6 +170,13 @@ class Ledger:
                     return self._delete(call, batch, stored)
                 case Trim():
                     return self._trim(call, batch, stored)
+                case Note():
+                    batch.notes.append(note_row(call.entry))
+                    return None
+                case ForgetAudit():
+                    forgetting = Forgetting(call.before)
+                    batch.forgettings.append(forgetting)
+                    return forgetting
         except StopIteration as error:
             # A future cannot carry one.
             return RuntimeError(f"decide raised {error!r}")
@@ -207,7 +227,8 @@ class Ledger:
         return Created(tuple(entry.record for entry in entries if entry), (), fresh=False)
 
     def _delete(self, call: Delete, batch: Batch, stored: Stored) -> TaskRecord:
-        entry = self._allowed(call, batch, stored)
+        entry, notes = self._allowed(call, batch, stored)
+        batch.notes += list(map(note_row, notes))
         batch.deleted[call.task_id] = entry
         batch.pending[entry.record.kind] -= entry.record.status is Status.PENDING
         batch.tombstones.append(_tombstone(entry.record, self.changes.next_written()))
@@ -216,19 +237,21 @@ class Ledger:
         return entry.record
 
     def _trim(self, call: Trim, batch: Batch, stored: Stored) -> Cut:
-        entry = self._allowed(call, batch, stored)
+        entry, _ = self._allowed(call, batch, stored)
         cut = Cut(entry, entry.record.head.seq - call.keep_last)
         if cut.through > 0:
             batch.cuts.append(cut)
             batch.removals += cut.through
         return cut
 
-    def _allowed(self, call: Delete | Trim, batch: Batch, stored: Stored) -> Entry:
+    def _allowed(
+        self, call: Delete | Trim, batch: Batch, stored: Stored
+    ) -> tuple[Entry, Sequence[AuditEntry]]:
         entry = self._newest(call.task_id, batch, stored)
-        call.decide(entry.record if entry else None)
+        decision = call.decide(entry.record if entry else None)
         if entry is None:
             raise NotFound
-        return entry
+        return entry, decision.notes
 
     def _newest(self, task_id: str, batch: Batch, stored: Stored) -> Entry | None:
         if task_id in batch.deleted:
@@ -259,6 +282,7 @@ class Ledger:
             batch.entries[task_id] = move.entry
             batch.events += [(move.entry, event) for event in move.events]
             batch.told += move.events
+            batch.notes += move.notes
             if move.pending:
                 batch.pending[move.entry.record.kind] += move.pending
             if move.raises_attempt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,11 +20,13 @@ from taskpush.core.lifecycle import Decide
 from taskpush.core.retention import FinishedTask
 from taskpush.errors import NotFound, StoreUnavailable
 from taskpush.ids import new_epoch
+from taskpush.models.audit import AuditEntry, AuditFilter, AuditPlace, PlacedEntry
 from taskpush.models.events import EventType, Status
 from taskpush.models.feed import FeedFilter, Mark, Tombstone
 from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.store.base import (
+    MAX_FORGOTTEN_ENTRIES,
     MAX_PAGE_BYTES,
     NO_LIMITS,
     ChangeListener,
@@ -40,7 +42,7 @@ from taskpush.store.base import (
     TaskPage,
     Waiting,
 )
-from taskpush.store.batch import MAX_FORGOTTEN_KEYS, Batch, Cut
+from taskpush.store.batch import MAX_FORGOTTEN_KEYS, Batch, Cut, Forgetting
 from taskpush.store.calls import Entry, KeptKey, Stored
 from taskpush.store.changes import (
     ChangeBook,
@@ -82,6 +84,9 @@ class MemoryStore(Store):
         # In the order of changes: what was written of which task.
         self._changed: dict[str, int] = {}
         self._tombstones: list[Tombstone] = []
+        # By their places.
+        self._audit: list[PlacedEntry] = []
+        self._last_note = 0
         self._eras: dict[str, int] = {}
         self._forgotten = 0
         self._last_order = 0
@@ -336,6 +341,27 @@ class MemoryStore(Store):
         return found
 
     @override
+    def note(self, entry: AuditEntry, *, synced: bool = True) -> Future[None]:
+        return self._opened()[1].note(entry, synced=synced)
+
+    @override
+    async def audit(
+        self, where: AuditFilter, *, before: AuditPlace | None = None, limit: int
+    ) -> Sequence[PlacedEntry]:
+        self._opened()
+        found = [
+            noted
+            for noted in reversed(self._audit)
+            if where.holds(noted.entry) and (before is None or noted.place < before)
+        ]
+        await _read_elsewhere()
+        return found[:limit]
+
+    @override
+    def forget_audit(self, before: datetime) -> Future[int]:
+        return self._opened()[1].forget_audit(before)
+
+    @override
     async def usage(self) -> StoreUsage:
         self._opened()
         records = [entry.record for entry in self._entries.values()]
@@ -425,6 +451,17 @@ class MemoryStore(Store):
             self._forgotten = batch.forget_tombstones
             self._tombstones = [gone for gone in self._tombstones if gone.changed > self._forgotten]
         self._reserved_rev = batch.reserved_rev or self._reserved_rev
+        for note in batch.notes:
+            self._last_note += 1
+            place = AuditPlace(note.at_us, self._last_note)
+            insort(self._audit, PlacedEntry(place, note.entry), key=itemgetter(0))
+        for forgetting in batch.forgettings:
+            self._forget(forgetting)
+
+    def _forget(self, forgetting: Forgetting) -> None:
+        old = bisect_left(self._audit, forgetting.before, key=lambda noted: noted.entry.at)
+        forgetting.removed = min(old, MAX_FORGOTTEN_ENTRIES)
+        del self._audit[: forgetting.removed]
 
     def _cut(self, cut: Cut) -> None:
         log = self._logs[cut.entry.record.task_id]

@@ -14,6 +14,7 @@ from taskpush.models.values import is_safe_number
 from taskpush.store.batch import Row
 from taskpush.store.calls import Entry
 from taskpush.store.latest import newest_latest
+from taskpush.store.notes import NoteRow, note_row
 from taskpush.store.rows import encode_record
 
 
@@ -28,6 +29,7 @@ class Move(NamedTuple):
     raises_attempt: bool
     # What it adds to the number of pending tasks of its kind.
     pending: int
+    notes: tuple[NoteRow, ...]
 
 
 def move_to(
@@ -42,16 +44,17 @@ def move_to(
     """What the decision makes of the present record; raises for what cannot be stored."""
     row = _changed_row(task_id, present, decision, order)
     record, events = seal(decision, epoch=epoch, now=now)
+    notes = tuple(map(note_row, decision.notes))
     if decision.record is present:
         # Nearly every write: something is reported, and else all is as it was.
-        return Move(Entry(order, record), None, tuple(events), raises_attempt=False, pending=0)
+        return Move(Entry(order, record), None, tuple(events), False, 0, notes)
     raises = present is not None and record.attempt > present.attempt
     latest = newest_latest(record.attempt, record.status, record.latest)
     if len(latest) < len(record.latest):
         record = replace(record, latest=latest)
     was_pending = present is not None and present.status is Status.PENDING
     pending = (record.status is Status.PENDING) - was_pending
-    return Move(Entry(order, record), row, tuple(events), raises, pending)
+    return Move(Entry(order, record), row, tuple(events), raises, pending, notes)
 
 
 def _changed_row(

@@ -22,6 +22,7 @@ from taskpush.core.lifecycle import Decide
 from taskpush.core.retention import FinishedTask
 from taskpush.errors import StoreUnavailable
 from taskpush.ids import new_epoch
+from taskpush.models.audit import AuditEntry, AuditFilter, AuditPlace, PlacedEntry
 from taskpush.models.events import EventType
 from taskpush.models.feed import FeedFilter, Mark, Tombstone
 from taskpush.models.position import Position
@@ -251,6 +252,22 @@ class SqliteStore(Store):
         return await self._opened().files.survey(
             lambda surveyor: surveyor.finished(before=before, kind=kind, after=after, limit=limit)
         )
+
+    @override
+    def note(self, entry: AuditEntry, *, synced: bool = True) -> Future[None]:
+        return self._opened().writer.note(entry, synced=synced)
+
+    @override
+    async def audit(
+        self, where: AuditFilter, *, before: AuditPlace | None = None, limit: int
+    ) -> Sequence[PlacedEntry]:
+        return await self._opened().files.survey(
+            lambda surveyor: surveyor.audit(where, before, limit)
+        )
+
+    @override
+    def forget_audit(self, before: datetime) -> Future[int]:
+        return self._opened().writer.forget_audit(before)
 
     @override
     async def usage(self) -> StoreUsage:

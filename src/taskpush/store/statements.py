@@ -71,6 +71,10 @@ _TOMBSTONES: Final = (
     " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
 )
 _FORGET_TOMBSTONES: Final = "DELETE FROM tombstones WHERE changed <= ?"
+_NOTES: Final = (
+    "INSERT INTO audit (at, tenant, owner, action, task_id, doc)"
+    " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+)
 _META: Final = (
     "INSERT OR REPLACE INTO meta (name, value)"
     " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
@@ -103,6 +107,7 @@ class Statements:
         yield from self._inserts(_TOMBSTONES, 6, _tombstone_rows(batch))
         if batch.forget_tombstones is not None:
             yield _FORGET_TOMBSTONES, (batch.forget_tombstones,)
+        yield from self._inserts(_NOTES, 6, _note_rows(batch))
         yield from self._inserts(_META, 2, _meta_rows(batch))
 
     def _inserts(
@@ -199,6 +204,13 @@ def _tombstone_rows(batch: Batch) -> Sequence[Values]:
     ]
 
 
+def _note_rows(batch: Batch) -> Sequence[Values]:
+    return [
+        (at_us, entry.tenant, entry.owner, entry.action, entry.task_id, doc)
+        for at_us, entry, doc in batch.notes
+    ]
+
+
 def _microseconds(moment: datetime | None) -> int | None:
     return to_microseconds(moment) if moment is not None else None
 
@@ -213,7 +225,7 @@ def _meta_rows(batch: Batch) -> Sequence[Values]:
         rows.append(("rev", batch.reserved_rev))
     if batch.forget_tombstones is not None:
         rows.append(("forgotten", batch.forget_tombstones))
-    if batch.synced and not (batch.rows or batch.events or rows):
+    if batch.synced and not (batch.rows or batch.events or batch.notes or rows):
         # Something must be written for a sync to happen: what the caller's decision saw, and is
         # told is safe, may so far be in the system's cache only.
         rows.append(("probe", 0))

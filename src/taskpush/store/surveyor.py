@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from taskpush.core.retention import FinishedTask
+from taskpush.models.audit import AuditEntry, AuditFilter, AuditPlace, PlacedEntry
 from taskpush.store.base import DayStats, StoreUsage, TaskFilter
 from taskpush.store.daystats import DAY_US, MEDIAN, P95, day_of, to_seconds
 from taskpush.store.reader import conditions_of, open_readonly
@@ -89,6 +90,18 @@ _DAILY: Final = (
     .replace("{median}", str(MEDIAN))
     .replace("{p95}", str(P95))
 )
+_AUDIT: Final = """
+    SELECT json_group_array(json_array(at, id, json(doc))) FROM (
+        SELECT at, id, doc FROM audit WHERE {conditions} AND (at, id) < (:before, :number)
+        ORDER BY at DESC, id DESC LIMIT :limit
+    )
+"""
+_AUDIT_CONDITIONS: Final = (
+    ("task_id", "task_id = :task_id"),
+    ("owner", "owner = :owner"),
+    ("action", "action = :action"),
+    ("since", "at >= :since"),
+)
 _TAGGED: Final = "t.id IN (SELECT task FROM task_tags WHERE tenant = :tenant AND tag = :tag)"
 _EVER: Final = 2**63 - 1
 
@@ -145,6 +158,27 @@ class Surveyor:
         text = _DAILY.replace("{conditions}", conditions)
         found = self._ask(text, {**bindings, "since": to_microseconds(since)})
         return [_day_stats(*columns) for columns in found]
+
+    def audit(self, where: AuditFilter, before: AuditPlace | None, limit: int) -> list[PlacedEntry]:
+        """See `Store.audit`."""
+        asked = {
+            "task_id": where.task_id,
+            "owner": where.owner,
+            "action": where.action,
+            "since": None if where.since is None else to_microseconds(where.since),
+        }
+        conditions = ["tenant = :tenant"]
+        conditions += [text for name, text in _AUDIT_CONDITIONS if asked[name] is not None]
+        last = before or AuditPlace(_EVER, 0)
+        bindings = {**asked, "tenant": where.tenant, "limit": limit}
+        found = self._ask(
+            _AUDIT.replace("{conditions}", " AND ".join(conditions)),
+            {**bindings, "before": last.at_us, "number": last.number},
+        )
+        return [
+            PlacedEntry(AuditPlace(at, number), AuditEntry.model_validate(doc))
+            for at, number, doc in found
+        ]
 
     def _ask(self, text: str, bindings: dict[str, Any]) -> Sequence[Any]:
         answer: Sequence[Any] = orjson.loads(self._connection.execute(text, bindings).get)

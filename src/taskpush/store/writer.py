@@ -10,15 +10,17 @@ import asyncio
 from asyncio import Future
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from taskpush.core.lifecycle import Decide
 from taskpush.errors import StoreUnavailable
+from taskpush.models.audit import AuditEntry
 from taskpush.models.task import TaskRecord
 from taskpush.models.values import is_clean_text
 from taskpush.store.base import MAX_CREATED_TASKS, Commit, Created, IdempotencyKey
 from taskpush.store.batch import Batch
-from taskpush.store.calls import Call, Create, Delete, Stored, Trim, Write
+from taskpush.store.calls import Call, Create, Delete, ForgetAudit, Note, Stored, Trim, Write
 from taskpush.store.gathering import Gathering
 from taskpush.store.ledger import Ledger
 from taskpush.telemetry.bus import Telemetry
@@ -112,6 +114,20 @@ class Writer:
         self._add(Trim(task_id, decide, keep_last, future))
         return future
 
+    def note(self, entry: AuditEntry, *, synced: bool) -> Future[None]:
+        """Queue an entry of the audit trail; see `Store.note`."""
+        self._check_open()
+        future: Future[None] = asyncio.get_running_loop().create_future()
+        self._add(Note(entry, synced, future))
+        return future
+
+    def forget_audit(self, before: datetime) -> Future[int]:
+        """Queue a removal of old entries; see `Store.forget_audit`."""
+        self._check_open()
+        future: Future[int] = asyncio.get_running_loop().create_future()
+        self._add(ForgetAudit(before, future))
+        return future
+
     def shrink(self) -> Future[None]:
         """Begin to give back unused space; see `Store.shrink`."""
         self._check_open()
@@ -196,7 +212,7 @@ class Writer:
         while self._queue and tasks < MAX_BATCH_TASKS:
             call = self._queue.popleft()
             calls.append(call)
-            tasks += len(call.task_ids)
+            tasks += len(call.task_ids) or 1
         return calls
 
     async def _commit_together(

@@ -11,17 +11,17 @@ from asyncio import Task
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
 from taskpush.core.retention import Fate, FinishedTask, Judge, Retention, pays_to_shrink
 from taskpush.errors import IllegalTransition, NotFound, StaleAttempt, StoreUnavailable
-from taskpush.store.base import Store
+from taskpush.store.base import MAX_FORGOTTEN_ENTRIES, Store
 from taskpush.store.blobs import Blobs
 from taskpush.telemetry.bus import Telemetry
-from taskpush.telemetry.events import RetentionPruned
+from taskpush.telemetry.events import AuditForgotten, RetentionPruned
 
 PAGE: Final = 200
 """Tasks that are asked for at once: some milliseconds."""
@@ -148,7 +148,8 @@ class RetentionRounds:
     """Applies retention while the server runs: soon after `start`, then at an interval.
 
     A round takes at most half of the time, so that others have theirs. `of_kinds` are the kinds
-    with a retention of their own. Does nothing when everything is kept.
+    with a retention of their own; `audit_age` is how old entries of the audit trail become, None
+    for ever. Does nothing when everything is kept.
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class RetentionRounds:
         *,
         retention: Retention,
         of_kinds: Mapping[str, Retention],
+        audit_age: timedelta | None = None,
         interval_s: float,
     ) -> None:
         self._store = store
@@ -168,6 +170,7 @@ class RetentionRounds:
         self._telemetry = telemetry
         self._retention = retention
         self._of_kinds = of_kinds
+        self._audit_age = audit_age
         self._interval_s = interval_s
         self._stop = asyncio.Event()
         # None before `start`, and when there is nothing to do.
@@ -175,7 +178,7 @@ class RetentionRounds:
 
     def start(self) -> None:
         """Begin, if anything is limited."""
-        if not self._judge().keeps_everything:
+        if self._audit_age is not None or not self._judge().keeps_everything:
             self._worker = asyncio.create_task(self._work(), name="retention")
             self._worker.add_done_callback(_say_broken)
 
@@ -191,7 +194,8 @@ class RetentionRounds:
         Raises `StoreUnavailable`.
         """
         begin_s = asyncio.get_running_loop().time()
-        tally = await self._remove()
+        await self._forget_audit()
+        tally = Tally() if self._judge().keeps_everything else await self._remove()
         if tally.deleted or tally.trimmed:
             given_back = await self._shrink()
             took_s = asyncio.get_running_loop().time() - begin_s
@@ -214,6 +218,23 @@ class RetentionRounds:
                 return tally
             turn_s = loop.time()
         return tally
+
+    async def _forget_audit(self) -> None:
+        """Remove old entries of the audit trail, pausing as `_remove` does."""
+        if self._audit_age is None:
+            return
+        loop = asyncio.get_running_loop()
+        before = self._clock.now() - self._audit_age
+        removed = 0
+        while True:
+            turn_s = loop.time()
+            some = await self._store.forget_audit(before)
+            removed += some
+            stopped = await self._is_stopped_within(loop.time() - turn_s)
+            if stopped or some < MAX_FORGOTTEN_ENTRIES:
+                break
+        if removed:
+            self._telemetry.emit(AuditForgotten(removed))
 
     def _judge(self) -> Judge:
         return Judge(self._clock.now(), self._retention, self._of_kinds)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -15,8 +16,16 @@ from taskpush.access.policy import demand, may
 from taskpush.access.principal import Principal, Role
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
-from taskpush.errors import FieldProblem, InvalidRequest, NotFound, QueueFull, TaskPushError
+from taskpush.errors import (
+    FieldProblem,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    QueueFull,
+    TaskPushError,
+)
 from taskpush.ids import new_task_id
+from taskpush.models.audit import Action, AuditEntry, Via
 from taskpush.models.commands import (
     MAX_METADATA_BYTES,
     CancelTask,
@@ -32,6 +41,7 @@ from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
 from taskpush.store.base import IdempotencyKey, Store, Waiting
 from taskpush.store.blobs import Blobs
+from taskpush.tasks.audit import AuditTrail, noted
 
 Outcome = TypeVar("Outcome")
 
@@ -62,6 +72,9 @@ class Accepted:
 class TaskService:
     """Creates and controls tasks, for a principal, by the policy.
 
+    What is done to a task is noted in the audit trail, in the transaction that does it; so are
+    attempts of those who may not.
+
     `room_in_s` tells when a kind's full queue has so many places again, in seconds, or None.
     """
 
@@ -72,6 +85,7 @@ class TaskService:
         runner: Runner,
         clock: Clock,
         blobs: Blobs,
+        audit: AuditTrail,
         *,
         default_kind: str | None = None,
         room_in_s: Callable[[str, int], Awaitable[float | None]] = _unknown,
@@ -81,6 +95,7 @@ class TaskService:
         self._runner = runner
         self._clock = clock
         self._blobs = blobs
+        self._audit = audit
         self._under_way: set[asyncio.Task[Any]] = set()
         # None means that every create has to name its kind.
         self._default_kind = default_kind
@@ -170,44 +185,65 @@ class TaskService:
         full.extra["retry_after"] = full.retry_after_s
         return full
 
-    async def cancel(self, principal: Principal, task_id: str, command: CancelTask) -> TaskRecord:
+    async def cancel(
+        self, principal: Principal, task_id: str, command: CancelTask, via: Via
+    ) -> TaskRecord:
         """Ask for the end of a pending or running task; returns it as it stands then.
 
         A pending task is ended at once, a running one when its handler has stopped. Raises
         `NotFound`; `IllegalTransition` when the task is over; `StaleAttempt` for another attempt.
         """
         decide = lifecycle.cancel(command.attempt, self._clock.now(), keep=command.keep)
-        return await self._see_through(self._control(principal, task_id, decide))
+        detail = "keep" if command.keep else None
+        entry = self._audit.entry(Action.CANCEL, principal, via, detail)
+        return await self._see_through(self._control(principal, task_id, decide, entry))
 
-    async def retry(self, principal: Principal, task_id: str, command: RetryTask) -> TaskRecord:
+    async def retry(
+        self, principal: Principal, task_id: str, command: RetryTask, via: Via
+    ) -> TaskRecord:
         """Give a task that failed, was cancelled or interrupted another attempt.
 
         Raises `NotFound`, `IllegalTransition` or `StaleAttempt`.
         """
         decide = lifecycle.retry(command.attempt, from_start=command.from_start)
-        return await self._see_through(self._control(principal, task_id, decide))
+        detail = "from the start" if command.from_start else None
+        entry = self._audit.entry(Action.RETRY, principal, via, detail)
+        return await self._see_through(self._control(principal, task_id, decide, entry))
 
-    async def delete(self, principal: Principal, task_id: str) -> None:
+    async def delete(self, principal: Principal, task_id: str, via: Via) -> None:
         """Delete a task that is over, with its events and files.
 
         Raises `NotFound`, and `IllegalTransition` while it waits or runs.
         """
-        await self._see_through(self._remove(principal, task_id))
+        entry = self._audit.entry(Action.DELETE, principal, via)
+        await self._see_through(self._remove(principal, task_id, entry))
 
-    async def _remove(self, principal: Principal, task_id: str) -> None:
-        await self._store.delete(task_id, _guarded(principal, lifecycle.delete()))
+    async def _remove(self, principal: Principal, task_id: str, entry: AuditEntry) -> None:
+        async with self._refusals_noted(entry, task_id):
+            decide = _guarded(principal, noted(entry, lifecycle.delete()))
+            await self._store.delete(task_id, decide)
         await self._blobs.remove(task_id)
 
     async def _control(
-        self, principal: Principal, task_id: str, decide: lifecycle.Decide
+        self, principal: Principal, task_id: str, decide: lifecycle.Decide, entry: AuditEntry
     ) -> TaskRecord:
         """Commit, then tell the runner what has become of the task."""
-        commit = await self._store.write(task_id, _guarded(principal, decide), synced=True)
+        async with self._refusals_noted(entry, task_id):
+            guarded = _guarded(principal, noted(entry, decide))
+            commit = await self._store.write(task_id, guarded, synced=True)
         if commit.record.status is Status.RUNNING:
             self._runner.cancel(task_id)
         elif commit.record.status is Status.PENDING:
             self._runner.submit(Waiting.of(commit.record))
         return commit.record
+
+    @asynccontextmanager
+    async def _refusals_noted(self, entry: AuditEntry, task_id: str) -> AsyncIterator[None]:
+        try:
+            yield
+        except (Forbidden, NotFound) as error:
+            await self._audit.refused(entry, task_id, error)
+            raise
 
     async def _see_through(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
         """Await `work`, which goes on when the caller goes away.

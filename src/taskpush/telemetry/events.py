@@ -209,6 +209,14 @@ class StoreFailed(TelemetryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class AuditForgotten(TelemetryEvent):
+    """Entries of the audit trail that had become too old were removed."""
+
+    name: ClassVar[str] = "audit.forgotten"
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionPruned(TelemetryEvent):
     """Finished tasks beyond their limits were trimmed or deleted."""
 

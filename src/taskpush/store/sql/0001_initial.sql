@@ -146,6 +146,22 @@ CREATE TABLE latest (
     PRIMARY KEY (task, event_type)
 ) STRICT, WITHOUT ROWID;
 
+-- Who did what, when. Entries are only ever added, and removed when they are old; they know the
+-- task by its id alone, and outlive it.
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    tenant TEXT NOT NULL,
+    owner TEXT,                      -- who asked
+    action TEXT NOT NULL,
+    task_id TEXT,                    -- NULL for keys and tokens
+    doc TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX audit_of_tenant ON audit (tenant, at);
+CREATE INDEX audit_of_task ON audit (tenant, task_id, at) WHERE task_id IS NOT NULL;
+CREATE INDEX audit_by_age ON audit (at);
+
 -- The types that are asked for by themselves, and that a task has few of.
 CREATE INDEX events_apart ON events (task, event_type, seq)
 WHERE event_type IN ('artifact', 'checkpoint');
