@@ -8,7 +8,19 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from taskpush.api import artifacts, feed, meta, pages, problems, queue, stats, stream, tasks, tokens
+from taskpush.api import (
+    artifacts,
+    feed,
+    limits,
+    meta,
+    pages,
+    problems,
+    queue,
+    stats,
+    stream,
+    tasks,
+    tokens,
+)
 from taskpush.api.body import BodyLimit
 from taskpush.api.services import Services
 
@@ -28,7 +40,7 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
     app = FastAPI(
         title="taskpush",
         version=version,
-        description=DESCRIPTION,
+        description=DESCRIPTION + limits.described(services.limits),
         docs_url=None,
         redoc_url=None,
         # The links between operations name them.
@@ -41,13 +53,14 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
             {"name": "queue", "description": "Who waits, and for how long."},
             {"name": "stats", "description": "What became of tasks, day by day."},
             {"name": "access", "description": "Short-lived credentials for browsers."},
+            {"name": "limits", "description": "How much is too much."},
             {"name": "health", "description": "For load balancers and people."},
         ],
     )
     app.state.services = services
-    parts = (tasks, stream, feed, artifacts, meta, queue, stats, tokens, pages)
+    parts = (tasks, stream, feed, artifacts, meta, queue, stats, tokens, limits, pages)
     problems.install(app, [route for part in parts for route in part.router.routes])
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, max_bytes=services.limits.body_bytes)
     for part in parts:
         guarded = {} if part in (meta, pages) else problems.responses(400, 401, 403)
         app.include_router(part.router, responses=guarded)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Final, Literal
@@ -16,7 +16,9 @@ from urllib.parse import parse_qs
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
+from typing_extensions import override
 
+from taskpush.errors import TaskPushError
 from taskpush.sockets.engine import (
     COME_BACK,
     GOODBYE,
@@ -38,14 +40,40 @@ GZIP_FROM_BYTES: Final = 1024
 
 _TEXT: Final = b"text/plain; charset=UTF-8"
 _JSON: Final = b"application/json"
+_PROBLEM: Final = b"application/problem+json"
 
 
 class Refused(Exception):
     """The request breaks the protocol; `status` is its answer."""
 
+    kind = _JSON
+    # When to try again; None means never with this request.
+    retry_after_s: int | None = None
+
     def __init__(self, why: str, status: int = 400) -> None:
         super().__init__(why)
         self.status = status
+
+    @property
+    def said(self) -> bytes:
+        """The body of the answer."""
+        return orjson.dumps({"message": str(self)})
+
+
+class NoRoom(Refused):
+    """The request is as it should be, but there are too many connections."""
+
+    kind = _PROBLEM
+
+    def __init__(self, error: TaskPushError) -> None:
+        super().__init__(error.detail, error.spec.status)
+        self.retry_after_s = error.retry_after_s
+        self._error = error
+
+    @property
+    @override
+    def said(self) -> bytes:
+        return orjson.dumps(self._error.problem)
 
 
 class Requests:
@@ -67,7 +95,7 @@ class Requests:
         try:
             body = await self._polling(scope, receive)
         except Refused as refused:
-            await _answer(send, refused.status, _said(refused), kind=_JSON)
+            await _refuse(send, refused)
             return
         except ConnectionResetError:
             return  # Nobody is left to be answered.
@@ -92,13 +120,19 @@ class Requests:
             raise Refused("the session has a WebSocket")
         return socket
 
+    def _open(self, scope: Scope, *, polling: bool) -> EngineSocket:
+        try:
+            return self._engine.open(scope, polling=polling)
+        except TaskPushError as error:
+            raise NoRoom(error) from None
+
     # Long polling.
 
     async def _polling(self, scope: Scope, receive: Receive) -> bytes:
         socket = self._session(scope, "polling")
         match scope["method"]:
             case "GET" if socket is None:
-                socket = self._engine.open(scope, polling=True)
+                socket = self._open(scope, polling=True)
                 return payload(socket.take()).encode()
             case "GET" if socket is not None:
                 return await _get(socket, receive)
@@ -116,12 +150,14 @@ class Requests:
             session = self._session(scope, "websocket")
             if session is not None and session.upgrading:
                 raise Refused("the session has a WebSocket")
+            opened = self._open(scope, polling=False) if session is None else None
         except Refused as refused:
             await _deny(scope, send, refused)
             return
         ws = _WebSocket(scope, receive, send)
         if session is None:
-            await self._serve(ws, self._engine.open(scope, polling=False), accept=True)
+            assert opened is not None
+            await self._serve(ws, opened, accept=True)
             return
         session.upgrading = True
         try:
@@ -314,9 +350,18 @@ async def _write(ws: _WebSocket, socket: EngineSocket) -> None:
 async def _deny(scope: Scope, send: Send, refused: Refused) -> None:
     """Answer a WebSocket's handshake; a server that cannot do that answers it 403."""
     if "websocket.http.response" in (scope.get("extensions") or {}):
-        await _answer(send, refused.status, _said(refused), kind=_JSON, event="websocket.http")
+        await _refuse(send, refused, event="websocket.http")
     else:
         await send({"type": "websocket.close", "reason": str(refused)})
+
+
+Door = Literal["http", "websocket.http"]
+
+
+async def _refuse(send: Send, refused: Refused, *, event: Door = "http") -> None:
+    wait_s = refused.retry_after_s
+    more = () if wait_s is None else ((b"retry-after", b"%d" % wait_s),)
+    await _answer(send, refused.status, refused.said, kind=refused.kind, event=event, more=more)
 
 
 async def _answer(
@@ -326,9 +371,10 @@ async def _answer(
     *,
     kind: bytes = _TEXT,
     gzipped: bool = False,
-    event: Literal["http", "websocket.http"] = "http",
+    event: Door = "http",
+    more: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
-    headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
+    headers = [(b"content-type", kind), (b"cache-control", b"no-store"), *more]
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         # What is not read of the request is not waited for.
         headers.append((b"connection", b"close"))
@@ -338,10 +384,6 @@ async def _answer(
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": f"{event}.response.start", "status": status, "headers": headers})
     await send({"type": f"{event}.response.body", "body": body})
-
-
-def _said(refused: Refused) -> bytes:
-    return orjson.dumps({"message": str(refused)})
 
 
 def _headers(scope: Scope) -> Mapping[str, str]:
