@@ -194,8 +194,9 @@ class Connection:
         """Open a link, trying as long as the client's patience lasts."""
         loop = asyncio.get_running_loop()
         began = loop.time()
+        later_s = 0.0
         while True:
-            await asyncio.sleep(full_jitter_s(self._failures, random.random))
+            await asyncio.sleep(later_s + full_jitter_s(self._failures, random.random))
             try:
                 return await open_link(
                     self._server_url,
@@ -205,6 +206,10 @@ class Connection:
                 )
             except LinkFailed as error:
                 self._failures += 1
+                if error.retry_after_s is not None:
+                    # It is there, and takes no more for the moment.
+                    self._contact.made = True
+                later_s = error.retry_after_s or 0.0
                 if not self._contact.made or self._waited_enough(loop.time() - began):
                     raise ServerUnreachable(
                         f"no connection to {self._server_url}: {error}"
