@@ -537,3 +537,15 @@ async def test_who_would_have_to_wait_for_long_is_told_for_how_long(
         await client.create_task("layout")
     assert (refused.value.code, refused.value.retry_after) == ("rate_limited", 3600)
     assert fake.creates == []
+
+
+async def test_a_subscription_that_came_too_fast_is_asked_for_again_when_it_was_told(
+    client: AsyncClient, fake: FakeServer
+) -> None:
+    fake.create(TASK)
+    fake.end(TASK)
+    fake.refusals = [{"code": "rate_limited", "message": "slow down", "retry_after_s": 0.5}]
+    began = asyncio.get_running_loop().time()
+    assert seqs(await rest_of(client.watch(TASK))) == [1, 2]
+    assert asyncio.get_running_loop().time() - began >= 0.5
+    assert len(fake.subscribes) == 2

@@ -21,6 +21,7 @@ _HEADERS: Final = {
     401: {"WWW-Authenticate": 'Bearer realm="taskpush"'},
     # What is still on its way is not read, so the connection cannot be used again.
     413: {"Connection": "close"},
+    429: {"Retry-After": "1"},
     503: {"Retry-After": "1"},
 }
 _BY_STATUS: Final = {
