@@ -147,6 +147,7 @@ DOORS = [
     ("GET", "/api/stream"),
     ("GET", "/api/feed"),
     ("GET", "/api/kinds"),
+    ("GET", "/api/limits"),
     ("GET", "/api/queue"),
     ("GET", "/api/stats"),
     ("POST", "/api/tokens"),
