@@ -1,4 +1,4 @@
-"""`make audit` finds a planted package, or says that nobody can tell; it never says "clean" then."""
+"""`make audit` finds a planted package or says that nobody can tell: never "clean" unasked."""
 
 from __future__ import annotations
 

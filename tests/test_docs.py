@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from taskpush.errors import CODES
+from taskpush.settings import Settings
 from taskpush.telemetry import events as telemetry
 
 ROOT = Path(__file__).parents[1]
@@ -44,3 +45,9 @@ def test_links_of_the_security_pages_lead_somewhere() -> None:
     for page in (ROOT / "SECURITY.md", THREATS, ROOT / "docs" / "how-to" / "access.md"):
         links = re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8"))
         assert [link for link in links if not (page.parent / link).exists()] == [], page
+
+
+def test_every_setting_is_in_the_table() -> None:
+    page = (REFERENCE / "settings.md").read_text(encoding="utf-8")
+    names = {f"TASKPUSH_{name.upper()}" for name in Settings.model_fields}
+    assert set(re.findall(r"^\| `([A-Z_0-9]+)` \|", page, re.MULTILINE)) == names

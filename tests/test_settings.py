@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from taskpush.core.limits import Allowance, Limits
 from taskpush.core.retention import Keep, Retention
 from taskpush.settings import Settings
 
@@ -50,6 +51,12 @@ def test_nothing_is_compressed_unless_somebody_says_above_which_size(
         ("KEEP_LOGS_COUNT", "-1", "greater than or equal to 0"),
         ("RETENTION_INTERVAL_S", "0", "greater than 0"),
         ("OUTBOX_BYTES", "100", "greater than or equal to 4096"),
+        ("MAX_CONNECTIONS", "0", "greater than or equal to 1"),
+        ("MAX_CREATES_PER_MIN", "-1", "greater than or equal to 0"),
+        ("MAX_SUBSCRIPTIONS", "99", "greater than or equal to 100"),
+        ("MAX_BODY_BYTES", "65MiB", "less than or equal to 67108864"),
+        ("MAX_METADATA_BYTES", "2MiB", "less than or equal to 1048576"),
+        ("MAX_LOG_LINE_BYTES", "17KiB", "less than or equal to 16384"),
     ],
 )
 def test_what_is_no_limit_is_refused(
@@ -100,3 +107,34 @@ def test_a_mistake_is_told_without_the_secret(monkeypatch: pytest.MonkeyPatch, s
     with pytest.raises(ValueError, match="jwt_audience") as told:
         Settings()
     assert "correct" not in str(told.value)
+
+
+def test_limits_are_read_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().limits == Limits()
+    for name, value in {
+        "MAX_CONNECTIONS": "50",
+        "MAX_CONNECTIONS_PER_ADDRESS": "0",
+        "MAX_CONNECTIONS_PER_PRINCIPAL": "7",
+        "MAX_SUBSCRIPTIONS": "1000",
+        "PACKETS_PER_S": "5",
+        "PACKETS_AT_ONCE": "6",
+        "MAX_BODY_BYTES": "2MiB",
+        "MAX_PARAMS_BYTES": "1MiB",
+        "MAX_METADATA_BYTES": "1kB",
+        "MAX_LOG_LINE_BYTES": "2KiB",
+        "MAX_ARTIFACT_BYTES": "5GB",
+    }.items():
+        monkeypatch.setenv(f"TASKPUSH_{name}", value)
+    assert Settings().limits == Limits(
+        connections=50,
+        connections_per_address=Allowance(None, local_too=True),
+        connections_per_principal=Allowance(7, local_too=True),
+        subscriptions=1000,
+        packets_per_s=5,
+        packets_at_once=6,
+        body_bytes=2 * 1024**2,
+        params_bytes=1024**2,
+        metadata_bytes=1000,
+        log_line_bytes=2048,
+        artifact_bytes=5_000_000_000,
+    )

@@ -27,6 +27,7 @@ from taskpush.access.revocations import FILE as REVOKED_FILE
 from taskpush.access.revocations import Revocations
 from taskpush.access.tickets import Tickets
 from taskpush.access.tokens import TokenMint, passing_secret, secret_in
+from taskpush.access.turnstile import Turnstile
 from taskpush.api.application import build
 from taskpush.api.event_stream import Streams
 from taskpush.api.gate import gated
@@ -36,6 +37,7 @@ from taskpush.push.dispatch import Dispatcher
 from taskpush.push.plane import PushPlane
 from taskpush.runner.base import Runner
 from taskpush.runner.inprocess import InProcessRunner
+from taskpush.runner.recorder import LogBudget
 from taskpush.runner.registry import Registry
 from taskpush.runner.watchdog import Watchdog
 from taskpush.settings import Settings
@@ -127,6 +129,8 @@ async def start(
     revocations, mint = _tokens(settings)
     authenticator = _authenticator(settings, telemetry, mint, authenticate, stack)
     doorkeeper = Doorkeeper(authenticator)
+    limits = settings.limits
+    turnstile = Turnstile(limits, telemetry, clock.monotonic)
     store, blobs = _stores(settings, clock, telemetry, stack)
     plane = PushPlane(
         store,
@@ -151,10 +155,11 @@ async def start(
         strict_reporting=settings.strict_reporting,
         grace_s=settings.process_grace_s,
         run_times=keeper.run_times,
+        log_budget=LogBudget(line_bytes=limits.log_line_bytes),
     )
     polls = LongPolls()
     queries = TaskQueries(store, plane.hub, Showing(registry), polls)
-    feeds = Feeds(store, plane.feeds, polls=polls)
+    feeds = Feeds(store, plane.feeds, polls=polls, limits=limits)
     audit = AuditTrail(store, clock, settings.keys_file)
     service = TaskService(
         store,
@@ -165,16 +170,25 @@ async def start(
         audit,
         default_kind=default_kind,
         room_in_s=keeper.room_in_s,
+        limits=limits,
     )
-    watching = Watching(store, queries)
+    watching = Watching(store, queries, limits=limits)
     socket = SocketServer(
         TasksNamespace(
-            service, queries, watching, feeds, admit=authenticator.admit, server_version=VERSION
+            service,
+            queries,
+            watching,
+            feeds,
+            admit=authenticator.admit,
+            server_version=VERSION,
+            limits=limits,
         ),
         plane,
         telemetry,
         admit=authenticator.admit,
         doorkeeper=doorkeeper,
+        turnstile=turnstile,
+        limits=limits,
         compress_above=settings.compress_above,
     )
     streams = Streams(plane)
@@ -218,6 +232,8 @@ async def start(
         revocations=revocations,
         tickets=Tickets(time.time),
         doorkeeper=doorkeeper,
+        turnstile=turnstile,
+        limits=limits,
         telemetry=telemetry,
         default_kind=default_kind,
     )
@@ -290,10 +306,13 @@ def _stores(
 ) -> tuple[Store, Blobs]:
     if settings.store == "memory":
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="taskpush-"))
-        return MemoryStore(clock=clock, telemetry=telemetry), Blobs(Path(folder))
+        return MemoryStore(clock=clock, telemetry=telemetry), Blobs(
+            Path(folder), max_bytes=settings.max_artifact_bytes
+        )
     private_folder(settings.data)
     database = settings.data / "taskpush.db"
-    return SqliteStore(database, clock=clock, telemetry=telemetry), Blobs(settings.data)
+    blobs = Blobs(settings.data, max_bytes=settings.max_artifact_bytes)
+    return SqliteStore(database, clock=clock, telemetry=telemetry), blobs
 
 
 async def _stop(drain: Drain, telemetry: Telemetry) -> None:

@@ -48,12 +48,14 @@ CODES: Final[Mapping[str, CodeSpec]] = MappingProxyType(
         "stale_attempt": CodeSpec(409, "This attempt is not the task's present one"),
         "position_gone": CodeSpec(410, "The log cannot be continued from this position"),
         "payload_too_large": CodeSpec(413, "The payload is too large"),
+        "connection_limit": CodeSpec(429, "Too many connections"),
         "subscription_limit": CodeSpec(429, "Too many subscriptions on this connection"),
         "rate_limited": CodeSpec(429, "Too many requests"),
         "unknown_event": CodeSpec(400, "No such event"),
         "not_started": CodeSpec(503, "taskpush has not been started"),
         "shutting_down": CodeSpec(503, "The server is shutting down"),
         "store_unavailable": CodeSpec(503, "The store cannot be written"),
+        "server_full": CodeSpec(503, "The server takes no more connections for the moment"),
         "queue_full": CodeSpec(503, "The kind's queue takes no more tasks for the moment"),
         "internal_error": CodeSpec(500, "Something went wrong on the server"),
     }
@@ -85,14 +87,34 @@ class TaskPushError(Exception):
         code: str | None = None,
         problems: Sequence[FieldProblem] = (),
         extra: Mapping[str, object] | None = None,
+        retry_after_s: int | None = None,
     ) -> None:
         if code is not None:
             self.code = code
+        if retry_after_s is not None:
+            self.retry_after_s = retry_after_s
         self.spec = CODES[self.code]
         self.detail: str = detail if detail is not None else self.spec.title
         self.problems = tuple(problems)
         self.extra = dict(extra or {})
         super().__init__(self.detail)
+
+    @property
+    def problem(self) -> dict[str, object]:
+        """The problem document that tells it over HTTP. Source: RFC 9457."""
+        document: dict[str, object] = {
+            "type": "about:blank",
+            "title": self.spec.title,
+            "status": self.spec.status,
+            "code": self.code,
+            "detail": self.detail,
+            **self.extra,
+        }
+        if self.problems:
+            document["errors"] = [{"loc": p.loc, "message": p.message} for p in self.problems]
+        if self.retry_after_s is not None:
+            document["retry_after"] = self.retry_after_s
+        return document
 
 
 class InvalidJson(TaskPushError):
@@ -123,6 +145,20 @@ class Forbidden(TaskPushError):
     """Somebody who is known may not do this, with whatever task."""
 
     code = "forbidden"
+
+
+class ConnectionLimit(TaskPushError):
+    """One address or one principal has as many connections as it may."""
+
+    code = "connection_limit"
+    retry_after_s: int | None = 10
+
+
+class ServerFull(TaskPushError):
+    """All together have as many connections as there may be."""
+
+    code = "server_full"
+    retry_after_s: int | None = 10
 
 
 class NotFound(TaskPushError):

@@ -26,8 +26,17 @@ from taskpush.access import keys
 from taskpush.access.algorithms import PUBLIC, SHARED
 from taskpush.access.hosts import host_pattern
 from taskpush.access.principal import Role
+from taskpush.core.limits import (
+    CONNECTIONS_PER_ADDRESS,
+    CONNECTIONS_PER_PRINCIPAL,
+    CREATES_PER_MIN,
+    DEFAULT_LIMITS,
+    Allowance,
+    Limits,
+)
 from taskpush.core.quantities import parse_duration, parse_size
 from taskpush.core.retention import Keep, Retention
+from taskpush.models.events import MAX_LOG_LINE_BYTES
 from taskpush.push.dispatch import OUTBOXES_BYTES
 from taskpush.push.outbox import OUTBOX_BYTES
 
@@ -66,6 +75,9 @@ Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 
 Words = Annotated[tuple[str, ...], NoDecode]
 """Several, comma-separated."""
+MIB: Final = 1024 * 1024
+MIN_SUBSCRIPTIONS: Final = 100
+"""The Python client watches so many tasks over one connection."""
 MIN_SECRET_BYTES: Final = 32
 """As long as the hash that it is used with. Source: RFC 7518, section 3.2."""
 
@@ -160,6 +172,52 @@ class Settings(BaseSettings):
         description="What may wait for all watchers together; above it the slowest are cut off.",
     )
 
+    max_connections: Annotated[int, Field(ge=1)] = Field(
+        default=DEFAULT_LIMITS.connections,
+        description="Sockets, streams and polls that wait, all together.",
+    )
+    max_connections_per_address: Count | None = Field(
+        default=None,
+        description="Of them from one address (IPv6: network of /64); 0 is no limit. By default"
+        f" {CONNECTIONS_PER_ADDRESS}, but for this machine.",
+    )
+    max_connections_per_principal: Count | None = Field(
+        default=None,
+        description="Of them of one owner, or by one scoped token; 0 is no limit. By default"
+        f" {CONNECTIONS_PER_PRINCIPAL}, where access is configured.",
+    )
+    max_subscriptions: Annotated[int, Field(ge=MIN_SUBSCRIPTIONS, le=10_000)] = Field(
+        default=DEFAULT_LIMITS.subscriptions, description="Subscriptions of one connection."
+    )
+    packets_per_s: Annotated[int, Field(ge=1)] = Field(
+        default=DEFAULT_LIMITS.packets_per_s,
+        description="What a client may send over one connection for long.",
+    )
+    packets_at_once: Annotated[int, Field(ge=1)] = Field(
+        default=DEFAULT_LIMITS.packets_at_once,
+        description="What it may send at once; twice as much ends the connection.",
+    )
+    max_creates_per_min: Count | None = Field(
+        default=None,
+        description="Tasks that one owner may create a minute, and at once; 0 is no limit. By"
+        f" default {CREATES_PER_MIN}, where access is configured.",
+    )
+    max_body_bytes: Annotated[Size, Field(ge=1024, le=64 * MIB)] = Field(
+        default=DEFAULT_LIMITS.body_bytes, description="The body of a request."
+    )
+    max_params_bytes: Annotated[Size, Field(ge=1, le=64 * MIB)] = Field(
+        default=DEFAULT_LIMITS.params_bytes, description="The params of a task, as JSON."
+    )
+    max_metadata_bytes: Annotated[Size, Field(ge=1, le=MIB)] = Field(
+        default=DEFAULT_LIMITS.metadata_bytes, description="The metadata of a task, as JSON."
+    )
+    max_log_line_bytes: Annotated[Size, Field(ge=100, le=MAX_LOG_LINE_BYTES)] = Field(
+        default=DEFAULT_LIMITS.log_line_bytes, description="A log message; longer ones are cut."
+    )
+    max_artifact_bytes: Annotated[Size, Field(ge=1)] = Field(
+        default=DEFAULT_LIMITS.artifact_bytes, description="A file that a job makes."
+    )
+
     keep_tasks_age: Age | None = Field(
         default=None, description="Finished tasks are deleted when they ended longer ago: 90d."
     )
@@ -212,6 +270,28 @@ class Settings(BaseSettings):
     def public(self) -> bool:
         """Whether who comes from other machines may be let in."""
         return self.access_configured or self.insecure_public
+
+    @property
+    def limits(self) -> Limits:
+        """What holds for clients."""
+        return Limits(
+            connections=self.max_connections,
+            connections_per_address=Allowance.said(
+                self.max_connections_per_address, CONNECTIONS_PER_ADDRESS
+            ),
+            connections_per_principal=Allowance.said(
+                self.max_connections_per_principal, CONNECTIONS_PER_PRINCIPAL
+            ),
+            subscriptions=self.max_subscriptions,
+            packets_per_s=self.packets_per_s,
+            packets_at_once=self.packets_at_once,
+            creates_per_min=Allowance.said(self.max_creates_per_min, CREATES_PER_MIN),
+            body_bytes=self.max_body_bytes,
+            params_bytes=self.max_params_bytes,
+            metadata_bytes=self.max_metadata_bytes,
+            log_line_bytes=self.max_log_line_bytes,
+            artifact_bytes=self.max_artifact_bytes,
+        )
 
     @property
     def retention(self) -> Retention:

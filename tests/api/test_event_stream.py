@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -17,12 +18,14 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskpush.access.principal import LOCAL
+from taskpush.access.turnstile import Turnstile
 from taskpush.api.event_stream import EventStream, Streams
 from taskpush.api.wire import HttpWire
 from taskpush.cli.connection import HttpConnection
 from taskpush.clock import SystemClock
 from taskpush.core import lifecycle
 from taskpush.core.lifecycle import Decision
+from taskpush.core.limits import Limits
 from taskpush.errors import TaskPushError
 from taskpush.models.events import EventType
 from taskpush.models.position import Position
@@ -72,13 +75,14 @@ class _Scene:
         self.dispatcher = Dispatcher(stalled_after_s=stalled_after_s, look_every_s=0.01)
         self.plane = PushPlane(self.store, self.dispatcher)
         self.streams = Streams(self.plane, comment_every_s=comment_every_s)
+        self.turnstile = Turnstile(Limits(), Telemetry(), monotonic)
         self.port = 0
         self.middleware: Middleware = _nothing
         queries = TaskQueries(self.store, self.plane.hub, Showing(Registry()))
         self._watching = Watching(self.store, queries)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = self.streams.open()
+        stream = self.streams.open(self.turnstile.enter(scope))
         headers = dict(scope["headers"])
         text = headers.get(b"last-event-id")
         after = None if text is None else Position.parse(text.decode())
@@ -115,7 +119,12 @@ class _Scene:
     @property
     def is_quiet(self) -> bool:
         """Whether nobody watches any more, and nothing is kept for anybody."""
-        return not (self.plane.hub.watched(TASK) or len(self.streams) or len(self.dispatcher))
+        return not (
+            self.plane.hub.watched(TASK)
+            or len(self.streams)
+            or len(self.dispatcher)
+            or len(self.turnstile)
+        )
 
 
 @asynccontextmanager
@@ -353,7 +362,8 @@ async def test_streams_that_were_shut_down_end_and_no_other_begins() -> None:
         scene.streams.shutdown()
         assert await _seqs(stream) == []
         with pytest.raises(TaskPushError, match="shutting down"):
-            scene.streams.open()
+            scene.streams.open(scene.turnstile.enter({}))
+        assert len(scene.turnstile) == 0
 
 
 async def test_streams_of_one_task_are_framed_once() -> None:

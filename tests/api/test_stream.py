@@ -214,7 +214,7 @@ async def test_the_documentation_knows_its_media_type(server: ServerProcess) -> 
     assert list(answers["200"]["content"]) == ["text/event-stream"]
     assert set(answers) == {
         *("200", "204"),
-        *("400", "401", "403", "404", "422", "503"),
+        *("400", "401", "403", "404", "422", "429", "503"),
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -39,6 +40,14 @@ class FakeServer:
         self.lose_answers = 0
         # How often POST /tasks still answers 503 without acting.
         self.unavailable = 0
+        # How often POST /tasks says to come back in so many seconds.
+        self.told_later: list[int] = []
+        # With what `Retry-After` the next handshakes are refused, and when each came.
+        self.full: list[int] = []
+        self.handshakes: list[float] = []
+        # Answers to the next CONNECTs instead of a welcome, and when each CONNECT came.
+        self.no_room: list[dict[str, Any]] = []
+        self.connects: list[float] = []
         # Answers to the next subscribes instead of the true ones.
         self.refusals: list[dict[str, Any]] = []
         # Seqs that the next replay leaves out.
@@ -111,9 +120,13 @@ class FakeServer:
         self._sio.on("disconnect", self._on_disconnect, namespace=NAMESPACE)
         self._sio.on("subscribe", self._on_subscribe, namespace=NAMESPACE)
         self._sio.on("unsubscribe", self._on_unsubscribe, namespace=NAMESPACE)
-        app = socketio.ASGIApp(self._sio, self._rest())
+        self._app = socketio.ASGIApp(self._sio, self._rest())
         config = uvicorn.Config(
-            app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1
+            self._front,
+            interface="asgi3",
+            log_level="critical",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
         )
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
@@ -127,9 +140,24 @@ class FakeServer:
         self._server.should_exit = True
         await self._serving
 
+    async def _front(self, scope: Any, receive: Any, send: Any) -> None:
+        query = scope.get("query_string", b"")
+        if scope.get("path", "").startswith("/socket.io") and b"sid=" not in query:
+            self.handshakes.append(time.monotonic())
+            if self.full:
+                if scope["type"] == "websocket":
+                    await receive()
+                answer = Response(status_code=429, headers={"Retry-After": str(self.full.pop(0))})
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
     # ------------------------------------------------------------ Socket.IO
 
     async def _on_connect(self, sid: str, environ: dict[str, Any]) -> None:
+        self.connects.append(time.monotonic())
+        if self.no_room:
+            raise socketio.exceptions.ConnectionRefusedError("too many", self.no_room.pop(0))
         await self._emit(sid, "connected", {"message": "hello", "protocol": 1})
 
     async def _on_disconnect(self, sid: str, reason: str) -> None:
@@ -223,6 +251,9 @@ class FakeServer:
         if self.unavailable:
             self.unavailable -= 1
             return _problem(503, "shutting_down")
+        if self.told_later:
+            wait_s = self.told_later.pop(0)
+            return _problem(429, "rate_limited", headers={"Retry-After": str(wait_s)})
         self.creates.append(body)
         body = body if "kind" in body else {"kind": "layout", "params": body}
         task_id = body.get("task_id") or f"00000000-0000-7000-8000-{len(self.creates):012}"
@@ -269,7 +300,11 @@ class FakeServer:
             last = self.logs[task_id][-1]["data"]
             return JSONResponse({"task_id": task_id, "result": last.get("result")})
         code = {"pending": "task_not_finished", "running": "task_not_finished"}
-        said = {"detail": "no plan fits", "error_type": "NoPlan", "error_code": "task_error"}
+        said: dict[str, Any] = {
+            "detail": "no plan fits",
+            "error_type": "NoPlan",
+            "error_code": "task_error",
+        }
         return _problem(409, code.get(snapshot["status"], f"task_{snapshot['status']}"), **said)
 
     async def _get_events(self, task_id: str, after: str = "0") -> Response:
@@ -318,9 +353,11 @@ def _envelope(task_id: str, event_type: str, data: dict[str, Any]) -> dict[str, 
     }
 
 
-def _problem(status: int, code: str, **more: Any) -> Response:
+def _problem(
+    status: int, code: str, *, headers: dict[str, str] | None = None, **more: Any
+) -> Response:
     body = {"title": code, "status": status, "code": code, **more}
-    return JSONResponse(body, status, media_type="application/problem+json")
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
 @contextmanager

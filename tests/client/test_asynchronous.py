@@ -480,3 +480,72 @@ async def test_polling_is_tried_where_websockets_do_not_pass(
         fake.end(TASK)
         assert seqs(await rest_of(items)) == [52]
     assert tried == ["websocket", "polling"]
+
+
+# ---------------------------------------------------------------- too much
+
+
+async def test_a_client_that_finds_no_room_comes_back_when_it_was_told(fake: FakeServer) -> None:
+    fake.no_room = [{"code": "connection_limit", "retry_after_s": 0.3}] * 2
+    fake.create(TASK)
+    fake.end(TASK)
+    async with AsyncClient(fake.url) as client:
+        assert seqs(await rest_of(client.watch(TASK))) == [1, 2]
+    first, second, third = fake.connects
+    assert min(second - first, third - second) >= 0.3
+
+
+async def test_a_refused_handshake_is_tried_again_when_it_was_told_and_by_no_other_transport(
+    fake: FakeServer,
+) -> None:
+    fake.full = [1]
+    fake.create(TASK)
+    fake.end(TASK)
+    async with AsyncClient(fake.url) as client:
+        assert seqs(await rest_of(client.watch(TASK))) == [1, 2]
+    first, second = fake.handshakes
+    assert second - first >= 1
+
+
+async def test_a_client_that_finds_no_room_for_longer_than_it_waits_gives_up(
+    fake: FakeServer, impatient: Patience
+) -> None:
+    fake.no_room = [{"code": "connection_limit", "retry_after_s": 0.2}] * 100
+    async with AsyncClient(fake.url, patience=impatient) as client:
+        with pytest.raises(ServerUnreachable, match="connection_limit"):
+            await rest_of(client.watch(TASK))
+    assert len(fake.connects) <= 4
+
+
+async def test_who_creates_too_much_creates_later_and_once(
+    client: AsyncClient, fake: FakeServer
+) -> None:
+    await client.kinds()
+    fake.told_later = [1]
+    began = asyncio.get_running_loop().time()
+    await client.create_task("layout")
+    assert asyncio.get_running_loop().time() - began >= 1
+    assert len(fake.creates) == 1
+
+
+async def test_who_would_have_to_wait_for_long_is_told_for_how_long(
+    client: AsyncClient, fake: FakeServer
+) -> None:
+    await client.kinds()
+    fake.told_later = [3600]
+    with pytest.raises(RequestRefused) as refused:
+        await client.create_task("layout")
+    assert (refused.value.code, refused.value.retry_after) == ("rate_limited", 3600)
+    assert fake.creates == []
+
+
+async def test_a_subscription_that_came_too_fast_is_asked_for_again_when_it_was_told(
+    client: AsyncClient, fake: FakeServer
+) -> None:
+    fake.create(TASK)
+    fake.end(TASK)
+    fake.refusals = [{"code": "rate_limited", "message": "slow down", "retry_after_s": 0.5}]
+    began = asyncio.get_running_loop().time()
+    assert seqs(await rest_of(client.watch(TASK))) == [1, 2]
+    assert asyncio.get_running_loop().time() - began >= 0.5
+    assert len(fake.subscribes) == 2

@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -22,9 +23,11 @@ from websockets.exceptions import ConnectionClosed
 from taskpush.access.admission import NO_ACCESS_CONFIGURED, Admission
 from taskpush.access.doorkeeper import Doorkeeper
 from taskpush.access.principal import LOCAL
+from taskpush.access.turnstile import Turnstile
 from taskpush.access.visitor import Visitor
 from taskpush.clock import SystemClock
 from taskpush.core import lifecycle
+from taskpush.core.limits import Limits
 from taskpush.models.events import EventType
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.push.frames import FrameCache
@@ -101,6 +104,7 @@ async def serving(
         telemetry,
         admit=nobody_asked,
         doorkeeper=Doorkeeper(HOLDS),
+        turnstile=Turnstile(Limits(), telemetry, monotonic),
         connect_within_s=connect_within_s,
         ping_interval_s=ping_s,
         ping_timeout_s=ping_s,

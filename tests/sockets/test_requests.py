@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import Any
 
 import pytest
 from starlette.types import Message, Scope
 
+from taskpush.access.turnstile import Turnstile
+from taskpush.core.limits import Limits
 from taskpush.sockets.engine import Engine, EngineSocket
 from taskpush.sockets.requests import Requests
+from taskpush.telemetry.bus import Telemetry
 
 
 class Deaf:
@@ -30,7 +34,7 @@ class Deaf:
 async def test_an_upgrade_that_gets_stuck_is_given_up_and_the_session_goes_on_polling(
     said: list[str],
 ) -> None:
-    engine = Engine()
+    engine = Engine(Turnstile(Limits(), Telemetry(), monotonic))
     engine.listener = Deaf()
     session = engine.open({}, polling=True)
     events: list[Message] = [{"type": "websocket.connect"}]

@@ -20,6 +20,7 @@ DOORS: Final = [
     ("GET", "/api/stream"),
     ("GET", "/api/feed"),
     ("GET", "/api/kinds"),
+    ("GET", "/api/limits"),
     ("GET", "/api/queue"),
     ("GET", "/api/stats"),
     ("GET", "/api/audit"),

@@ -12,6 +12,7 @@ from taskpush.api import (
     artifacts,
     audit,
     feed,
+    limits,
     meta,
     pages,
     problems,
@@ -40,7 +41,7 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
     app = FastAPI(
         title="taskpush",
         version=version,
-        description=DESCRIPTION,
+        description=DESCRIPTION + limits.described(services.limits),
         docs_url=None,
         redoc_url=None,
         # The links between operations name them.
@@ -53,13 +54,14 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
             {"name": "queue", "description": "Who waits, and for how long."},
             {"name": "stats", "description": "What became of tasks, day by day."},
             {"name": "access", "description": "Credentials for browsers; who did what."},
+            {"name": "limits", "description": "How much is too much."},
             {"name": "health", "description": "For load balancers and people."},
         ],
     )
     app.state.services = services
-    parts = (tasks, stream, feed, artifacts, meta, queue, stats, tokens, audit, pages)
+    parts = (tasks, stream, feed, artifacts, meta, queue, stats, tokens, audit, limits, pages)
     problems.install(app, [route for part in parts for route in part.router.routes])
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, max_bytes=services.limits.body_bytes)
     for part in parts:
         guarded = {} if part in (meta, pages) else problems.responses(400, 401, 403)
         app.include_router(part.router, responses=guarded)

@@ -16,7 +16,6 @@ from taskpush.api.services import admitted
 from taskpush.errors import TaskPushError
 from taskpush.models.values import parse_json
 
-MAX_BODY_BYTES: Final = 1024 * 1024
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
 
@@ -51,7 +50,7 @@ class BodyLimit:
     a problem document.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
 

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from taskpush.access.admission import Admission
 from taskpush.access.doorkeeper import Doorkeeper
+from taskpush.access.turnstile import Place
 from taskpush.api.heartbeat import Heartbeat
 from taskpush.api.sse import Frames, SseLink, new_frames, sse_frame
 from taskpush.api.wire import HttpWire, wire_of
@@ -48,11 +49,12 @@ class Stream:
     It ends by itself after a final event that nothing follows. It is an `api.wire.Answer`.
     """
 
-    __slots__ = ("_ending", "_leave", "_on_close", "_task", "channel", "gone", "link")
+    __slots__ = ("_ending", "_leave", "_on_close", "_place", "_task", "channel", "gone", "link")
 
     def __init__(
-        self, plane: PushPlane, frames: Frames, *, on_close: Callable[[Stream], None]
+        self, plane: PushPlane, frames: Frames, place: Place, *, on_close: Callable[[Stream], None]
     ) -> None:
+        self._place = place
         self.link = SseLink(frames, self._cut)
         self.channel = Channel(plane, self.link, on_settled=self._end_when_over)
         self._on_close = on_close
@@ -102,6 +104,7 @@ class Stream:
     def close(self) -> None:
         """Release everything."""
         self.channel.close()
+        self._place.leave()
         self._on_close(self)
         if self._leave is not None:
             self._leave()
@@ -250,14 +253,15 @@ class Streams:
         """How many there are."""
         return len(self._open)
 
-    def open(self) -> Stream:
+    def open(self, place: Place) -> Stream:
         """A new stream, whose channel can be subscribed; raises `shutting_down`.
 
-        It is to be sent as an `EventStream`, or to be closed.
+        It is to be sent as an `EventStream`, or to be closed; its place is left then.
         """
         if self._stopped:
+            place.leave()
             raise TaskPushError(code="shutting_down")
-        stream = Stream(self._plane, self._frames, on_close=self._forget)
+        stream = Stream(self._plane, self._frames, place, on_close=self._forget)
         self._open[stream] = None
         self._heartbeat.add(stream)
         return stream

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from taskpush.api.problems import responses
 from taskpush.api.services import AdmissionDep, ServicesDep
@@ -17,9 +17,13 @@ router = APIRouter(tags=["feeds"])
 
 
 @router.get(
-    "/api/feed", response_model=FeedPage, responses=responses(422, 503), summary="Follow a feed"
+    "/api/feed",
+    response_model=FeedPage,
+    responses=responses(422, 429, 503),
+    summary="Follow a feed",
 )
 async def read_feed(
+    request: Request,
     services: ServicesDep,
     admission: AdmissionDep,
     feed: Annotated[
@@ -39,7 +43,7 @@ async def read_feed(
     finished tasks included, deleted ones as `{task_id, deleted: true}`. While `more`, ask again
     at once. A cursor survives restarts; one that is unknown is answered with `reset`.
     """
-    async with services.doorkeeper.open_while(admission):
+    async with services.answering(request, admission, wait_s=wait_s):
         page = await services.feeds.page(
             admission.principal, feed, after, limit=limit, wait_s=wait_s
         )

@@ -21,6 +21,7 @@ _HEADERS: Final = {
     401: {"WWW-Authenticate": 'Bearer realm="taskpush"'},
     # What is still on its way is not read, so the connection cannot be used again.
     413: {"Connection": "close"},
+    429: {"Retry-After": "1"},
     503: {"Retry-After": "1"},
 }
 _BY_STATUS: Final = {
@@ -38,20 +39,10 @@ class ProblemResponse(JSONResponse):
 
 def problem_response(error: TaskPushError) -> Response:
     """The problem document of an error."""
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": error.spec.title,
-        "status": error.spec.status,
-        "code": error.code,
-        "detail": error.detail,
-        **error.extra,
-    }
-    if error.problems:
-        body["errors"] = [{"loc": p.loc, "message": p.message} for p in error.problems]
     headers = dict(_HEADERS.get(error.spec.status, {}))
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    return ProblemResponse(body, status_code=error.spec.status, headers=headers)
+    return ProblemResponse(error.problem, status_code=error.spec.status, headers=headers)
 
 
 def responses(*codes: int) -> dict[int | str, dict[str, Any]]:

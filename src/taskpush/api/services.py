@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -15,8 +17,10 @@ from taskpush.access.principal import Principal
 from taskpush.access.revocations import Revocations
 from taskpush.access.tickets import Tickets
 from taskpush.access.tokens import TokenMint
+from taskpush.access.turnstile import Turnstile
 from taskpush.access.visitor import Visitor
 from taskpush.api.event_stream import Streams
+from taskpush.core.limits import Limits
 from taskpush.errors import AccessEnded, TaskPushError
 from taskpush.models.audit import Door, Via
 from taskpush.runner.registry import Registry
@@ -53,9 +57,23 @@ class Services:
     revocations: Revocations
     tickets: Tickets
     doorkeeper: Doorkeeper
+    turnstile: Turnstile
+    limits: Limits
     telemetry: Telemetry
     # None when every create has to name its kind.
     default_kind: str | None
+
+    @asynccontextmanager
+    async def answering(
+        self, request: Request, admission: Admission, *, wait_s: float
+    ) -> AsyncIterator[None]:
+        """Answer inside; it is a connection like others when it may wait.
+
+        Raises `connection_limit` or `server_full`, and `AccessEnded` when the admission ends.
+        """
+        with self.turnstile.enter(request.scope, admission) if wait_s else nullcontext():
+            async with self.doorkeeper.open_while(admission):
+                yield
 
 
 # For the documentation: what is in the header is read by the visitor.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from taskpush.api.event_stream import EventStream
 from taskpush.api.problems import responses
@@ -40,10 +40,11 @@ _OVER: Final[dict[int | str, dict[str, Any]]] = {
     "/api/tasks/{task_id}/stream",
     tags=["tasks"],
     response_class=Response,
-    responses=responses(404, 422, 503) | _EVENTS | _OVER,
+    responses=responses(404, 422, 429, 503) | _EVENTS | _OVER,
     summary="Watch a task",
 )
 async def stream_task(
+    request: Request,
     services: ServicesDep,
     admission: StreamAdmissionDep,
     task_id: Annotated[str, Path(description="The task's id, a UUID.")],
@@ -62,7 +63,7 @@ async def stream_task(
     if canonical is None:
         raise NotFound
     position = _position(last_event_id or after)
-    stream = services.streams.open()
+    stream = services.streams.open(services.turnstile.enter(request.scope, admission))
     try:
         beginning = await services.watching.follow(
             stream.channel, admission.principal, canonical, position
@@ -82,10 +83,11 @@ async def stream_task(
     "/api/stream",
     tags=["feeds"],
     response_class=Response,
-    responses=responses(422, 503) | _EVENTS,
+    responses=responses(422, 429, 503) | _EVENTS,
     summary="Watch a feed",
 )
 async def stream_feed(
+    request: Request,
     services: ServicesDep,
     admission: StreamAdmissionDep,
     feed: Annotated[
@@ -98,7 +100,7 @@ async def stream_feed(
 
     `event` is `active_tasks`, `task_created` or `feed_update`, and `id` the cursor.
     """
-    stream = services.streams.open()
+    stream = services.streams.open(services.turnstile.enter(request.scope, admission))
     try:
         services.feeds.follow(stream.channel, admission.principal, feed, last_event_id or after)
     except BaseException:

@@ -86,7 +86,7 @@ _CREATE_BODY = {
     "",
     status_code=201,
     response_model=Snapshot,
-    responses=responses(400, 409, 413, 422, 503) | _CREATED | _REPEATED,
+    responses=responses(400, 409, 413, 422, 429, 503) | _CREATED | _REPEATED,
     summary="Create a task",
 )
 async def create_task(
@@ -118,7 +118,7 @@ async def create_task(
     "/batch",
     status_code=201,
     response_model=Page[Snapshot],
-    responses=responses(400, 409, 413, 422, 503) | _REPEATED,
+    responses=responses(400, 409, 413, 422, 429, 503) | _REPEATED,
     summary="Create many tasks",
 )
 async def create_batch(
@@ -197,10 +197,11 @@ async def get_result(services: ServicesDep, principal: PrincipalDep, task_id: Ta
 @router.get(
     "/{task_id}/events",
     response_model=EventPage,
-    responses=responses(404, 410, 422),
+    responses=responses(404, 410, 422, 429, 503),
     summary="Read a task's log",
 )
 async def get_events(
+    request: Request,
     services: ServicesDep,
     admission: AdmissionDep,
     task_id: TaskIdPath,
@@ -215,7 +216,7 @@ async def get_events(
     """Logged events after a position, and the newest volatile data."""
     canonical = _canonical(task_id)
     position = START if after is None else Position.parse(after)
-    async with services.doorkeeper.open_while(admission):
+    async with services.answering(request, admission, wait_s=wait_s):
         record, page = await services.queries.events(
             admission.principal, canonical, position, limit=limit, wait_s=wait_s
         )

@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from taskpush.client.credential import Credential
 from taskpush.client.errors import ClientError, RequestRefused, ServerUnreachable
+from taskpush.client.later import seconds
 from taskpush.client.link import Link, LinkFailed, open_link
 from taskpush.client.patience import Contact, Patience
 from taskpush.client.session import Subscribe, Unsubscribe
@@ -121,6 +122,8 @@ class Connection:
         # What the server said last about the connection as a whole; None when nothing.
         self._refusal: RequestRefused | None = None
         self._failures = 0
+        # Until when the server wants to be asked for nothing over this link.
+        self._hushed_until = 0.0
         self._keeper = asyncio.create_task(self._keep(), name="taskpush-connection")
         self._keeper.add_done_callback(self._on_keeper_done)
 
@@ -163,9 +166,11 @@ class Connection:
                 case Unsubscribe(payload):
                     link.send("unsubscribe", payload)
                 case Subscribe(failures=failures):
-                    pause_s = full_jitter_s(failures, random.random)
+                    loop = asyncio.get_running_loop()
+                    told_s = max(0.0, self._hushed_until - loop.time())
+                    pause_s = told_s + full_jitter_s(failures, random.random)
                     later = partial(self._subscribe, link, watch, request)
-                    asyncio.get_running_loop().call_later(pause_s, later)
+                    loop.call_later(pause_s, later)
 
     async def close(self) -> None:
         """End the connection and every watch on it."""
@@ -194,8 +199,9 @@ class Connection:
         """Open a link, trying as long as the client's patience lasts."""
         loop = asyncio.get_running_loop()
         began = loop.time()
+        later_s = 0.0
         while True:
-            await asyncio.sleep(full_jitter_s(self._failures, random.random))
+            await asyncio.sleep(later_s + full_jitter_s(self._failures, random.random))
             try:
                 return await open_link(
                     self._server_url,
@@ -205,6 +211,10 @@ class Connection:
                 )
             except LinkFailed as error:
                 self._failures += 1
+                if error.retry_after_s is not None:
+                    # It is there, and takes no more for the moment.
+                    self._contact.made = True
+                later_s = error.retry_after_s or 0.0
                 if not self._contact.made or self._waited_enough(loop.time() - began):
                     raise ServerUnreachable(
                         f"no connection to {self._server_url}: {error}"
@@ -240,6 +250,7 @@ class Connection:
     def _begin(self, link: Link) -> None:
         self._contact.made = True
         self._refusal = None
+        self._hushed_until = 0.0
         self._link = link
         self._on_change(True)
         for opener in self._openers:
@@ -270,6 +281,9 @@ class Connection:
         asyncio.get_running_loop().call_later(ANSWER_WITHIN_S, give_up)
 
     def _on_answer(self, watch: Watch[Any], number: int, answer: object = None) -> None:
+        told_s = seconds(answer.get("retry_after_s")) if isinstance(answer, dict) else None
+        if told_s is not None:
+            self._hushed_until = asyncio.get_running_loop().time() + told_s
         watch.session.answered(number, answer)
         self._moved(watch)
 

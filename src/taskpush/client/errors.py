@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from taskpush.errors import CODES, FieldProblem
 
 
@@ -29,6 +31,7 @@ class RequestRefused(ClientError):
         status: int | None = None,
         detail: str | None = None,
         errors: Sequence[FieldProblem] = (),
+        retry_after: float | None = None,
     ) -> None:
         known = CODES.get(code)
         self.code = code
@@ -37,17 +40,30 @@ class RequestRefused(ClientError):
         self.detail = detail or (known.title if known else code)
         # What is wrong with which field; empty unless the request's content was at fault.
         self.errors = tuple(errors)
+        self._retry_after = retry_after
         super().__init__(f"{self.detail} ({code})")
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which it may be tried again; None when the server did not say."""
+        return self._retry_after
 
 
 class QueueFull(RequestRefused):
     """The kind's queue takes no more tasks for the moment; nothing was created."""
 
     def __init__(self, *, retry_after: float, detail: str | None = None) -> None:
-        # Seconds after which the server expects to have room.
-        self.retry_after = retry_after
+        self._room_in_s = retry_after
         said = detail or CODES["queue_full"].title
-        super().__init__("queue_full", detail=f"{said}; try again in {retry_after:g} s")
+        super().__init__(
+            "queue_full", detail=f"{said}; try again in {retry_after:g} s", retry_after=retry_after
+        )
+
+    @property
+    @override
+    def retry_after(self) -> float:
+        """Seconds after which the server expects to have room."""
+        return self._room_in_s
 
 
 class TaskNotCompleted(ClientError):

@@ -17,7 +17,9 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from taskpush.client.errors import RequestRefused
+from taskpush.client.later import HeedfulSession, seconds
 from taskpush.client.polling import PollingSession
+from taskpush.client.session import is_passing
 
 NAMESPACE: Final = "/tasks"
 EVENTS: Final = (
@@ -41,6 +43,11 @@ OnAnswer = Callable[[object], None]
 class LinkFailed(Exception):
     """No link could be opened; trying again may help."""
 
+    def __init__(self, why: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(why)
+        # When the server said that it may help; None when it said nothing.
+        self.retry_after_s = retry_after_s
+
 
 class Link:
     """An open connection. Made by `open_link`."""
@@ -53,6 +60,7 @@ class Link:
         # Whether the server sent the client away for good: protocol section 2, "Closing".
         self.dismissed = False
         self._http = http
+        self._heedful = HeedfulSession(http)
         self._transport = transport
         self._outgoing: asyncio.Queue[tuple[str, object, OnAnswer | None]] = asyncio.Queue()
         self._sender: asyncio.Task[None] | None = None
@@ -62,7 +70,7 @@ class Link:
             handle_sigint=False,
             logger=_silent("socketio"),
             engineio_logger=_silent("engineio"),
-            http_session=PollingSession(http) if transport == "polling" else http,
+            http_session=PollingSession(self._heedful) if transport == "polling" else self._heedful,
         )
         for name in EVENTS:
             self._sio.on(name, partial(self._pass_on, name), namespace=NAMESPACE)
@@ -96,7 +104,9 @@ class Link:
         except (self._socketio.exceptions.ConnectionError, *_UNREADABLE) as error:
             if self._sio.failed_namespaces:
                 raise self._refused() from error
-            raise LinkFailed(str(error) or type(error).__name__) from error
+            raise LinkFailed(
+                str(error) or type(error).__name__, retry_after_s=self._heedful.retry_after_s
+            ) from error
         if self._sio.eio.state != "connected":
             # Lost before the library began to tell of losses.
             raise LinkFailed("the connection was lost at once")
@@ -146,13 +156,15 @@ class Link:
     def _on_connect_error(self, *data: object) -> None:
         self._refusal = data[0] if data else None
 
-    def _refused(self) -> RequestRefused:
+    def _refused(self) -> RequestRefused | LinkFailed:
         said = self._refusal if isinstance(self._refusal, dict) else {"message": self._refusal}
         inner = said.get("data")
-        code = (inner if isinstance(inner, dict) else said).get("code")
-        return RequestRefused(
-            str(code or "connection_refused"), detail=str(said.get("message") or "") or None
-        )
+        data = inner if isinstance(inner, dict) else said
+        code, message = str(data.get("code") or "connection_refused"), said.get("message")
+        if is_passing(code):
+            wait_s = seconds(data.get("retry_after_s"))
+            return LinkFailed(f"{message} ({code})", retry_after_s=wait_s or 0.0)
+        return RequestRefused(code, detail=str(message or "") or None)
 
 
 async def open_link(
@@ -160,8 +172,8 @@ async def open_link(
 ) -> Link:
     """Connect by WebSocket or, where something between does not let that pass, by long polling.
 
-    Raises `LinkFailed` when neither works within `timeout_s` each, `RequestRefused` when the
-    server turns the client away.
+    Raises `LinkFailed` when neither works within `timeout_s` each or the server asks to come back
+    later, `RequestRefused` when it turns the client away.
     """
     # A fifth of a second of importing, which only those who watch pay, and not on their loop.
     socketio = await asyncio.to_thread(importlib.import_module, "socketio")
@@ -173,6 +185,9 @@ async def open_link(
         except LinkFailed as error:
             failures.append(f"{transport}: {error}")
             await link.close()
+            if error.retry_after_s is not None:
+                # It is no matter of the transport.
+                raise
         except BaseException:
             await link.close()
             raise

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import aiohttp
 
+from taskpush.client.later import HeedfulSession
+
 SEPARATOR: Final = b"\x1e"
 """Between the packets of a payload. Source: Engine.IO protocol, version 4."""
 PACKETS_READ: Final = 16
@@ -31,7 +33,7 @@ class Poll:
 class PollingSession:
     """An HTTP session that hands a poll's packets out over as many polls as they need."""
 
-    def __init__(self, http: aiohttp.ClientSession) -> None:
+    def __init__(self, http: HeedfulSession) -> None:
         self._http = http
         self._waiting: deque[bytes] = deque()
 

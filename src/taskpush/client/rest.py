@@ -15,13 +15,14 @@ from yarl import URL
 
 from taskpush.client.credential import Credential
 from taskpush.client.errors import BadAnswer, QueueFull, RequestRefused, ServerUnreachable
+from taskpush.client.later import retry_after_s
 from taskpush.client.patience import Contact, Patience
 from taskpush.core.backoff import full_jitter_s
 from taskpush.errors import FieldProblem
 
-_NOTHING_DONE: Final = 503
-"""The server, or a proxy that finds none, takes no requests: nothing took effect."""
-_FOR_THE_MOMENT: Final = frozenset({502, _NOTHING_DONE, 504})
+_NOTHING_DONE: Final = frozenset({429, 503})
+"""The server, or a proxy that finds none, takes no (more) requests: nothing took effect."""
+_FOR_THE_MOMENT: Final = _NOTHING_DONE | {502, 504}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Answer:
     body: Any
     # Whether an earlier try of the same call may have taken effect.
     repeated: bool = False
+    # When to try again, as the server said; None when it did not.
+    retry_after_s: float | None = None
 
     def accepted(self) -> Any:
         """The body; raises `RequestRefused` when the answer is an error."""
@@ -56,6 +59,7 @@ class Answer:
                 for found in problem.get("errors") or ()
                 if isinstance(found, dict)
             ],
+            retry_after=self.retry_after_s,
         )
 
     @property
@@ -110,7 +114,8 @@ class Rest:
         outcome = await self._try(method, url, body, repeated=False)
         repeated = False
         for failures in itertools.count(1):
-            pause_s = full_jitter_s(failures, random.random)
+            # When the server said, and not all at once.
+            pause_s = _told_s(outcome) + full_jitter_s(failures, random.random)
             if not self._try_again(outcome, repeatable) or loop.time() + pause_s > deadline:
                 break
             repeated = repeated or _maybe_done(outcome)
@@ -152,16 +157,22 @@ class Rest:
         except aiohttp.ClientError as error:
             return _NoAnswer(str(error) or type(error).__name__, maybe_done=True)
         self._contact.made = True
-        return Answer(response.status, _parsed(raw, response), repeated)
+        later_s = retry_after_s(response.headers)
+        return Answer(response.status, _parsed(raw, response), repeated, later_s)
 
 
 def _seconds(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 1.0
 
 
+def _told_s(outcome: Answer | _NoAnswer) -> float:
+    told_s = outcome.retry_after_s if isinstance(outcome, Answer) else None
+    return 0.0 if told_s is None else told_s
+
+
 def _maybe_done(outcome: Answer | _NoAnswer) -> bool:
     if isinstance(outcome, Answer):
-        return outcome.status != _NOTHING_DONE
+        return outcome.status not in _NOTHING_DONE
     return outcome.maybe_done
 
 

@@ -299,7 +299,9 @@ class WatchSession:
 def is_passing(code: str) -> bool:
     """Whether the server refuses for the moment only."""
     known = CODES.get(code)
-    return code == "rate_limited" or (known is not None and known.status >= 500)
+    return code in {"rate_limited", "connection_limit"} or (
+        known is not None and known.status >= 500
+    )
 
 
 def _text(value: object) -> str | None:

@@ -15,6 +15,8 @@ from taskpush.models.values import FiniteFloat, Number, SafeInt, Text
 
 MAX_EVENT_BYTES: Final = 64 * 1024
 """Largest encoded event; a larger result travels as `result_url`."""
+MAX_LOG_LINE_BYTES: Final = 16 * 1024
+"""Longest message of a log event; longer ones are cut."""
 MAX_PICTURE_BYTES: Final = 192 * 1024
 """Largest picture of a preview; it travels beside the event."""
 MAX_PREVIEW_TEXT_BYTES: Final = 16 * 1024

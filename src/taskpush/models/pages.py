@@ -73,8 +73,28 @@ class Problem(BaseModel):
     kind: str | None = Field(default=None, description="With `queue_full`: whose queue is full.")
     queue_limit: int | None = Field(default=None, description="With `queue_full`.")
     retry_after: int | None = Field(
-        default=None, description="With `queue_full`: seconds, as in the header `Retry-After`."
+        default=None,
+        description="With `queue_full`, `rate_limited`, `connection_limit` and `server_full`:"
+        " seconds, as in the header `Retry-After`.",
     )
+
+
+class Limits(BaseModel):
+    """What holds for whoever asks; null is no limit."""
+
+    connections: int = Field(description="Sockets, streams and polls that wait; of all together.")
+    connections_per_address: int | None
+    connections_per_principal: int | None
+    subscriptions: int = Field(description="Of one connection.")
+    packets_per_s: int = Field(description="From one connection, for long.")
+    packets_at_once: int
+    creates_per_min: int | None = Field(description="Each task of a batch counts.")
+    body_bytes: int
+    params_bytes: int
+    metadata_bytes: int
+    event_bytes: int
+    log_line_bytes: int
+    artifact_bytes: int
 
 
 class Health(BaseModel):

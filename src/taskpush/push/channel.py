@@ -362,5 +362,7 @@ def _resync_payload(record: TaskRecord, gone: PositionGone) -> dict[str, Any]:
 
 def error_payload(error: TaskPushError, *, task_id: str | None = None) -> dict[str, Any]:
     """Payload of `error`, with the same codes as REST."""
-    payload = {"code": error.code, "message": error.detail}
+    payload: dict[str, Any] = {"code": error.code, "message": error.detail}
+    if error.retry_after_s is not None:
+        payload["retry_after_s"] = error.retry_after_s
     return payload if task_id is None else {**payload, "task_id": task_id}

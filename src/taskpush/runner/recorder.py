@@ -22,7 +22,7 @@ from taskpush.core.lifecycle import Decide
 from taskpush.core.progress import BadReport
 from taskpush.core.remaining import remaining_s
 from taskpush.errors import StoreUnavailable, TaskPushError
-from taskpush.models.events import Artifact, EventType
+from taskpush.models.events import MAX_LOG_LINE_BYTES, Artifact, EventType
 from taskpush.models.task import CheckpointRef, NewEvent
 from taskpush.runner.reports import (
     LOGS_IN_FLIGHT,
@@ -33,6 +33,7 @@ from taskpush.runner.reports import (
     Newest,
     Report,
     log_line,
+    shortened,
 )
 from taskpush.store.base import Commit, Store
 from taskpush.store.blobs import BadBlob, Blobs
@@ -47,6 +48,8 @@ class LogBudget:
 
     records: int = 100_000
     size_bytes: int = 64 * 1024 * 1024
+    # Of one message, in JSON.
+    line_bytes: int = MAX_LOG_LINE_BYTES
 
 
 DEFAULT_LOG_BUDGET: Final = LogBudget()
@@ -204,6 +207,8 @@ class Recorder:
     # -- log ------------------------------------------------------------------
 
     def _log(self, line: LogLine) -> Future[Commit] | None:
+        if self._budget.line_bytes < MAX_LOG_LINE_BYTES:
+            line = shortened(line, self._budget.line_bytes)
         if not self._fits_budget(line):
             self._over_budget += 1
             return None

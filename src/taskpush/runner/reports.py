@@ -17,13 +17,12 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from taskpush.core.progress import BadReport, ProgressReport
-from taskpush.models.events import MAX_EVENT_BYTES, EventType
+from taskpush.models.events import MAX_EVENT_BYTES, MAX_LOG_LINE_BYTES, EventType
 from taskpush.models.values import MAX_DEPTH, is_clean_text, is_safe_number, joined, value_problems
 
 MAX_DATA_BYTES: Final = MAX_EVENT_BYTES - 512
 """Room for `data`: the rest of an envelope is under 512 bytes."""
-MAX_MESSAGE_BYTES: Final = 16 * 1024
-"""Longest message of a log event; longer ones are cut."""
+MAX_MESSAGE_BYTES: Final = MAX_LOG_LINE_BYTES
 MAX_ARTIFACT_NAME: Final = 128
 MAX_CHECKPOINT_BYTES: Final = 16 * 1024 * 1024
 """Longest checkpoint, as JSON."""
@@ -113,6 +112,13 @@ def log_line(
         del data["fields"]
         size_bytes = encoded_size(data)
     return LogLine(data, size_bytes), problems + left_out
+
+
+def shortened(line: LogLine, limit_bytes: int) -> LogLine:
+    """The same event with a message that takes no more than that."""
+    message = cut(line.data["message"], limit_bytes)
+    data = {**line.data, "message": message}
+    return line if message == line.data["message"] else LogLine(data, encoded_size(data))
 
 
 def iteration(i: object, metrics: object) -> tuple[Iteration | None, list[str]]:

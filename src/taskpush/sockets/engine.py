@@ -8,6 +8,7 @@ Source: the Engine.IO protocol document, version 4. Packets for a WebSocket whos
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,8 @@ from typing import Final, Protocol
 import orjson
 from starlette.types import Scope
 
+from taskpush.access.turnstile import Place, Turnstile
+from taskpush.core.limits import DEFAULT_LIMITS, Limits
 from taskpush.core.rates import LeakyBucket
 from taskpush.sockets.heartbeat import Heartbeat
 from taskpush.sockets.packets import PING, Packet, Type, message, read
@@ -23,10 +26,6 @@ from taskpush.sockets.wire import Wire, binary_frame, text_frame
 
 BATCH_BYTES: Final = 64 * 1024
 MAX_MESSAGE_BYTES: Final = 64 * 1024
-PACKETS_PER_S: Final = 100
-"""What a peer may send for long."""
-PACKETS_AT_ONCE: Final = 512
-"""What a peer may send at once; twice as much ends its connection."""
 PING_INTERVAL_S: Final = 25
 PING_TIMEOUT_S: Final = 20
 COME_BACK: Final = 1012
@@ -65,6 +64,7 @@ class EngineSocket:
     __slots__ = (
         "_engine",
         "_load",
+        "_over",
         "_queue",
         "_queued_bytes",
         "_taken_bytes",
@@ -73,7 +73,7 @@ class EngineSocket:
         "getting",
         "left",
         "on_room",
-        "overloads",
+        "place",
         "polling",
         "posting",
         "probed",
@@ -82,8 +82,10 @@ class EngineSocket:
         "wire",
     )
 
-    def __init__(self, engine: Engine, sid: str, *, polling: bool) -> None:
+    def __init__(self, engine: Engine, sid: str, place: Place, *, polling: bool) -> None:
         self._engine = engine
+        # Among all connections, until it has ended.
+        self.place = place
         self.sid = sid
         self.closed = False
         # Whether it ended because the peer said so.
@@ -102,11 +104,16 @@ class EngineSocket:
         self._queue: deque[Packet] = deque()
         self._queued_bytes = 0
         self._taken_bytes = 0
-        self._load = LeakyBucket(PACKETS_PER_S, _now())
-        # Whether the peer has sent more than it may at once: what it asks for is not done.
-        self.overloads = False
+        self._load = LeakyBucket(engine.limits.packets_per_s, _now())
+        # How many packets more than it may at once the peer has sent.
+        self._over = 0.0
         # Whoever waits for packets; None while nobody does.
         self._taker: asyncio.Future[None] | None = None
+
+    @property
+    def overloaded_for_s(self) -> int:
+        """For how long what the peer asks for is not done, since it sent too much; 0 is no time."""
+        return math.ceil(self._over / self._engine.limits.packets_per_s) if self._over > 0 else 0
 
     @property
     def room(self) -> int:
@@ -238,9 +245,9 @@ class EngineSocket:
         """Whether one more packet is heeded; the end of a peer that sends far too many."""
         if self.closed:
             return False  # It was on its way, or came in one payload with what ended the socket.
-        level = self._load.pour(_now())
-        self.overloads = level > PACKETS_AT_ONCE
-        if level > 2 * PACKETS_AT_ONCE:
+        at_once = self._engine.limits.packets_at_once
+        self._over = self._load.pour(_now()) - at_once
+        if self._over > at_once:
             self._engine.listener.flooded(self)
         return not self.closed
 
@@ -255,8 +262,15 @@ class Engine:
     listener: Listener
 
     def __init__(
-        self, *, ping_interval_s: int = PING_INTERVAL_S, ping_timeout_s: int = PING_TIMEOUT_S
+        self,
+        turnstile: Turnstile,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        ping_interval_s: int = PING_INTERVAL_S,
+        ping_timeout_s: int = PING_TIMEOUT_S,
     ) -> None:
+        self.limits = limits
+        self._turnstile = turnstile
         self.sockets: dict[str, EngineSocket] = {}
         self.heartbeat: Heartbeat[EngineSocket] = Heartbeat(
             lambda socket: socket.put(PING),
@@ -268,8 +282,12 @@ class Engine:
         self._ping_timeout_s = ping_timeout_s
 
     def open(self, scope: Scope, *, polling: bool) -> EngineSocket:
-        """A new session for who sent the request; its first packet waits to be sent."""
-        socket = EngineSocket(self, secrets.token_urlsafe(15), polling=polling)
+        """A new session for who sent the request; its first packet waits to be sent.
+
+        Raises `ConnectionLimit` or `ServerFull`.
+        """
+        place = self._turnstile.enter(scope)
+        socket = EngineSocket(self, secrets.token_urlsafe(15), place, polling=polling)
         self.sockets[socket.sid] = socket
         welcome = {
             "sid": socket.sid,
@@ -287,6 +305,7 @@ class Engine:
         """The socket has ended: drop what is kept of it, and tell the listener."""
         self.sockets.pop(socket.sid, None)
         self.heartbeat.discard(socket)
+        socket.place.leave()
         self.listener.closed(socket)
 
 

@@ -12,21 +12,21 @@ from taskpush.access.admission import Admission
 from taskpush.access.doorkeeper import OpenDoor
 from taskpush.access.policy import covers
 from taskpush.access.principal import Principal
+from taskpush.access.turnstile import is_local
 from taskpush.access.visitor import Visitor
+from taskpush.core.limits import DEFAULT_LIMITS, Limits
 from taskpush.core.views import snapshot_body
 from taskpush.errors import Forbidden, InvalidRequest, TaskPushError
 from taskpush.models.access import Authenticate
 from taskpush.models.audit import Door, Via
 from taskpush.models.commands import CancelTask, SocketCancel, Subscribe, Unsubscribe
-from taskpush.models.events import MAX_EVENT_BYTES
 from taskpush.models.feed import SubscribeFeed, UnsubscribeFeed
 from taskpush.push.channel import Channel
-from taskpush.sockets.engine import PACKETS_AT_ONCE, PACKETS_PER_S
 from taskpush.sockets.guard import Event
 from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.service import TaskService, problems_of
-from taskpush.tasks.watching import MAX_SUBSCRIPTIONS, Watching, refuse
+from taskpush.tasks.watching import Watching, refuse
 
 NAMESPACE: Final = "/tasks"
 PROTOCOL: Final = 1
@@ -45,6 +45,8 @@ class Connection:
     scope: Mapping[str, Any]
     door: OpenDoor
     channel: Channel
+    # Whether it comes from this machine.
+    local: bool
 
     @property
     def principal(self) -> Principal:
@@ -69,7 +71,9 @@ class TasksNamespace:
         *,
         admit: Admit,
         server_version: str,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        self._limits = limits
         self._service = service
         self._queries = queries
         self._watching = watching
@@ -93,10 +97,10 @@ class TasksNamespace:
                 "server_version": self._server_version,
                 "connection_id": connection.connection_id,
                 "limits": {
-                    "subscriptions": MAX_SUBSCRIPTIONS,
-                    "event_bytes": MAX_EVENT_BYTES,
-                    "packets_per_s": PACKETS_PER_S,
-                    "packets_at_once": PACKETS_AT_ONCE,
+                    **self._limits.told(
+                        local_address=connection.local,
+                        local_principal=is_local(connection.door.admission),
+                    ),
                     **connection.channel.limits,
                 },
             },

@@ -7,16 +7,14 @@ does not allow is answered 400; a WebSocket is not opened.
 from __future__ import annotations
 
 import asyncio
-import gzip
-from collections.abc import Mapping
 from contextlib import suppress
-from http import HTTPStatus
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import parse_qs
 
-import orjson
 from starlette.types import Message, Receive, Scope, Send
 
+from taskpush.errors import TaskPushError
+from taskpush.sockets.answers import NoRoom, Refused, answer, deny, refuse, takes_gzip
 from taskpush.sockets.engine import (
     COME_BACK,
     GOODBYE,
@@ -34,18 +32,6 @@ TAKEN_WITHIN_S: Final = 2.0
 """How much of a body that is too large is still taken, so that its sender reads the answer."""
 PROBE_WITHIN_S: Final = 10.0
 """How long each step of an upgrade may take; the session goes on polling when one does not come."""
-GZIP_FROM_BYTES: Final = 1024
-
-_TEXT: Final = b"text/plain; charset=UTF-8"
-_JSON: Final = b"application/json"
-
-
-class Refused(Exception):
-    """The request breaks the protocol; `status` is its answer."""
-
-    def __init__(self, why: str, status: int = 400) -> None:
-        super().__init__(why)
-        self.status = status
 
 
 class Requests:
@@ -67,11 +53,11 @@ class Requests:
         try:
             body = await self._polling(scope, receive)
         except Refused as refused:
-            await _answer(send, refused.status, _said(refused), kind=_JSON)
+            await refuse(send, refused)
             return
         except ConnectionResetError:
             return  # Nobody is left to be answered.
-        await _answer(send, 200, body, gzipped=_takes_gzip(scope))
+        await answer(send, 200, body, gzipped=takes_gzip(scope))
 
     def _session(self, scope: Scope, transport: str) -> EngineSocket | None:
         """The session that the request names, None when it asks for a new one."""
@@ -92,13 +78,19 @@ class Requests:
             raise Refused("the session has a WebSocket")
         return socket
 
+    def _open(self, scope: Scope, *, polling: bool) -> EngineSocket:
+        try:
+            return self._engine.open(scope, polling=polling)
+        except TaskPushError as error:
+            raise NoRoom(error) from None
+
     # Long polling.
 
     async def _polling(self, scope: Scope, receive: Receive) -> bytes:
         socket = self._session(scope, "polling")
         match scope["method"]:
             case "GET" if socket is None:
-                socket = self._engine.open(scope, polling=True)
+                socket = self._open(scope, polling=True)
                 return payload(socket.take()).encode()
             case "GET" if socket is not None:
                 return await _get(socket, receive)
@@ -113,15 +105,16 @@ class Requests:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            session = self._session(scope, "websocket")
-            if session is not None and session.upgrading:
+            joined = self._session(scope, "websocket")
+            if joined is not None and joined.upgrading:
                 raise Refused("the session has a WebSocket")
+            session = joined or self._open(scope, polling=False)
         except Refused as refused:
-            await _deny(scope, send, refused)
+            await deny(scope, send, refused)
             return
         ws = _WebSocket(scope, receive, send)
-        if session is None:
-            await self._serve(ws, self._engine.open(scope, polling=False), accept=True)
+        if joined is None:
+            await self._serve(ws, session, accept=True)
             return
         session.upgrading = True
         try:
@@ -306,48 +299,3 @@ async def _write(ws: _WebSocket, socket: EngineSocket) -> None:
                 await ws.send(packet)
             socket.has_room()
     await ws.close(GOODBYE if socket.left else COME_BACK)
-
-
-# Answers.
-
-
-async def _deny(scope: Scope, send: Send, refused: Refused) -> None:
-    """Answer a WebSocket's handshake; a server that cannot do that answers it 403."""
-    if "websocket.http.response" in (scope.get("extensions") or {}):
-        await _answer(send, refused.status, _said(refused), kind=_JSON, event="websocket.http")
-    else:
-        await send({"type": "websocket.close", "reason": str(refused)})
-
-
-async def _answer(
-    send: Send,
-    status: int,
-    body: bytes,
-    *,
-    kind: bytes = _TEXT,
-    gzipped: bool = False,
-    event: Literal["http", "websocket.http"] = "http",
-) -> None:
-    headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
-    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        # What is not read of the request is not waited for.
-        headers.append((b"connection", b"close"))
-    if gzipped and len(body) >= GZIP_FROM_BYTES:
-        body = gzip.compress(body, compresslevel=1)
-        headers.append((b"content-encoding", b"gzip"))
-    headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": f"{event}.response.start", "status": status, "headers": headers})
-    await send({"type": f"{event}.response.body", "body": body})
-
-
-def _said(refused: Refused) -> bytes:
-    return orjson.dumps({"message": str(refused)})
-
-
-def _headers(scope: Scope) -> Mapping[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-
-
-def _takes_gzip(scope: Scope) -> bool:
-    accepted = _headers(scope).get("accept-encoding", "").split(",")
-    return any(coding.partition(";")[0].strip() == "gzip" for coding in accepted)

@@ -15,8 +15,10 @@ import orjson
 from starlette.types import ASGIApp
 
 from taskpush.access.doorkeeper import Doorkeeper
+from taskpush.access.turnstile import Turnstile
 from taskpush.access.visitor import Visitor
-from taskpush.errors import TaskPushError
+from taskpush.core.limits import DEFAULT_LIMITS, Limits
+from taskpush.errors import ConnectionLimit, TaskPushError
 from taskpush.ids import new_connection_id
 from taskpush.models.task import LoggedEvent, VolatileEvent
 from taskpush.push.channel import Channel, error_payload
@@ -162,6 +164,8 @@ class SocketServer:
         *,
         admit: Admit,
         doorkeeper: Doorkeeper,
+        turnstile: Turnstile,
+        limits: Limits = DEFAULT_LIMITS,
         connect_within_s: float = CONNECT_WITHIN_S,
         ping_interval_s: int = PING_INTERVAL_S,
         ping_timeout_s: int = PING_TIMEOUT_S,
@@ -179,7 +183,12 @@ class SocketServer:
             None if compress_above is None else _deflated_frames(self._frames, compress_above)
         )
         self._peers: dict[EngineSocket, _Peer] = {}
-        self.engine = Engine(ping_interval_s=ping_interval_s, ping_timeout_s=ping_timeout_s)
+        self.engine = Engine(
+            turnstile,
+            limits=limits,
+            ping_interval_s=ping_interval_s,
+            ping_timeout_s=ping_timeout_s,
+        )
         self.engine.listener = self
 
     def asgi(self) -> ASGIApp:
@@ -236,12 +245,15 @@ class SocketServer:
             case Disconnect(namespace):
                 if namespace == NAMESPACE and peer.connection is not None:
                     self._leave(peer)
+                    socket.place.give_back()
                     peer.deadline = self._deadline(socket)
             case Event() as event:
                 if peer.connection is None or event.namespace != NAMESPACE:
                     raise BadPacket("an event before its namespace was connected")
-                if socket.overloads:
-                    limit = TaskPushError("events come too fast", code="rate_limited")
+                if wait_s := socket.overloaded_for_s:
+                    limit = TaskPushError(
+                        "events come too fast", code="rate_limited", retry_after_s=wait_s
+                    )
                     refuse(peer.connection.channel, limit, event.ack)
                 else:
                     await self._tasks.handle(peer.connection, event)
@@ -264,11 +276,18 @@ class SocketServer:
             return
         if socket.closed:
             return  # While it was asked who it is.
+        try:
+            socket.place.claim(admission)
+        except ConnectionLimit as error:
+            self._turn_away(socket, peer, error)
+            return
         peer.deadline.cancel()
         channel = Channel(self._plane, SocketLink(socket, self._frames, self._deflated))
         socket.on_room = channel.flush
         door = self._doorkeeper.opened(admission, partial(self._dismiss, socket, peer))
-        peer.connection = Connection(new_connection_id(), peer.scope, door, channel)
+        peer.connection = Connection(
+            new_connection_id(), peer.scope, door, channel, local=socket.place.is_local
+        )
         connected = orjson.dumps({"sid": peer.connection.connection_id}).decode()
         socket.message(f"0{NAMESPACE},{connected}")
         self._tasks.welcome(peer.connection)
@@ -278,12 +297,16 @@ class SocketServer:
         peer.refusals += 1
         if peer.refusals > MAX_REFUSALS:
             raise BadPacket("asked to connect again and again")
-        said = orjson.dumps({"message": error.detail, "data": {"code": error.code}}).decode()
+        data: dict[str, Any] = {"code": error.code}
+        if error.retry_after_s is not None:
+            data["retry_after_s"] = error.retry_after_s
+        said = orjson.dumps({"message": error.detail, "data": data}).decode()
         socket.message(f"4{NAMESPACE},{said}")
 
     def _dismiss(self, socket: EngineSocket, peer: _Peer, error: TaskPushError) -> None:
         """Send the client away for good, saying why; what waits for it is not sent."""
         self._leave(peer)
+        socket.place.give_back()
         socket.message(f'2{NAMESPACE},["error",{orjson.dumps(error_payload(error)).decode()}]')
         socket.message(f"1{NAMESPACE},")
         peer.deadline = self._deadline(socket)

@@ -37,7 +37,10 @@ class Blob:
 
 
 class Blobs:
-    """The files of one data folder; used by one process at a time, as the store is."""
+    """The files of one data folder; used by one process at a time, as the store is.
+
+    An artifact may have `max_bytes`.
+    """
 
     def __init__(self, root: Path, *, max_bytes: int = MAX_BLOB_BYTES) -> None:
         self._root = root
@@ -50,7 +53,7 @@ class Blobs:
         when the copy cannot be written; then nothing is left behind. Who is cancelled while
         waiting leaves the copying to end by itself.
         """
-        return await asyncio.to_thread(self._put, self._artifacts(task_id), source)
+        return await asyncio.to_thread(self._put, self._artifacts(task_id), source, self._max_bytes)
 
     def path(self, task_id: str, sha256: str) -> Path:
         """Where the content is, if it was kept."""
@@ -58,7 +61,9 @@ class Blobs:
 
     async def put_checkpoint(self, task_id: str, source: Path | bytes) -> Blob:
         """As `put`, for what an attempt can be gone on with; it lies apart from artifacts."""
-        return await asyncio.to_thread(self._put, self._checkpoints(task_id), source)
+        return await asyncio.to_thread(
+            self._put, self._checkpoints(task_id), source, MAX_BLOB_BYTES
+        )
 
     def checkpoint_path(self, task_id: str, sha256: str) -> Path:
         """Where that checkpoint's content is, if it was kept."""
@@ -136,38 +141,39 @@ class Blobs:
                 with suppress(OSError):
                     each.unlink()
 
-    def _put(self, folder: Path, source: Path | bytes) -> Blob:
+    def _put(self, folder: Path, source: Path | bytes, max_bytes: int) -> Blob:
         with _opened(source) as content:
             try:
-                return self._keep(folder.absolute(), content)
+                return self._keep(folder.absolute(), content, max_bytes)
             except OSError as error:
                 raise StoreUnavailable(f"the file cannot be written: {error.strerror}") from error
 
-    def _keep(self, folder: Path, content: BinaryIO) -> Blob:
+    def _keep(self, folder: Path, content: BinaryIO, max_bytes: int) -> Blob:
         spool = self.spool("")
         _make_folder(folder)
         _make_folder(spool)
         part = spool / f"part-{uuid4().hex}"
         try:
-            blob = self._copy(content, part)
+            blob = _copy(content, part, max_bytes)
             part.rename(folder / blob.sha256)
         finally:
             part.unlink(missing_ok=True)
         _sync_folder(folder)
         return blob
 
-    def _copy(self, content: BinaryIO, part: Path) -> Blob:
-        digest, size_bytes = hashlib.sha256(), 0
-        with part.open("xb") as out:
-            while piece := _read(content):
-                size_bytes += len(piece)
-                if size_bytes > self._max_bytes:
-                    raise BadBlob(f"larger than {self._max_bytes} bytes")
-                digest.update(piece)
-                out.write(piece)
-            out.flush()
-            os.fsync(out.fileno())
-        return Blob(digest.hexdigest(), size_bytes)
+
+def _copy(content: BinaryIO, part: Path, max_bytes: int) -> Blob:
+    digest, size_bytes = hashlib.sha256(), 0
+    with part.open("xb") as out:
+        while piece := _read(content):
+            size_bytes += len(piece)
+            if size_bytes > max_bytes:
+                raise BadBlob(f"larger than {max_bytes} bytes")
+            digest.update(piece)
+            out.write(piece)
+        out.flush()
+        os.fsync(out.fileno())
+    return Blob(digest.hexdigest(), size_bytes)
 
 
 def _opened(source: Path | bytes) -> BinaryIO:

@@ -10,6 +10,7 @@ from typing import Final
 from taskpush.access.policy import readable
 from taskpush.access.principal import Principal
 from taskpush.core.feeds import Pace
+from taskpush.core.limits import DEFAULT_LIMITS, Limits
 from taskpush.errors import TaskPushError
 from taskpush.models.feed import FeedFilter, SubscribeFeed
 from taskpush.push.channel import Channel
@@ -18,7 +19,6 @@ from taskpush.push.feed_subscription import FeedSubscription
 from taskpush.store.base import Store
 from taskpush.store.changes import ChangePage
 from taskpush.tasks.waiting import LongPolls
-from taskpush.tasks.watching import MAX_SUBSCRIPTIONS
 
 MAX_FEED_PAGE: Final = 1000
 
@@ -33,7 +33,9 @@ class Feeds:
         pace: Pace = DEFAULT_PACE,
         *,
         polls: LongPolls | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        self._max_subscriptions = limits.subscriptions
         self._polls = LongPolls() if polls is None else polls
         self._store = store
         self._hub = hub
@@ -60,9 +62,9 @@ class Feeds:
         """The channel's subscription to the feed, which may be a new one."""
         subscription = channel.source(feed)
         if not isinstance(subscription, FeedSubscription):
-            if len(channel) >= MAX_SUBSCRIPTIONS:
+            if len(channel) >= self._max_subscriptions:
                 raise TaskPushError(
-                    f"at most {MAX_SUBSCRIPTIONS} subscriptions", code="subscription_limit"
+                    f"at most {self._max_subscriptions} subscriptions", code="subscription_limit"
                 )
             subscription = FeedSubscription(
                 feed,

@@ -13,9 +13,11 @@ import orjson
 from pydantic import ValidationError
 
 from taskpush.access.policy import demand, may
-from taskpush.access.principal import Principal, Role
+from taskpush.access.principal import LOCAL, Principal, Role
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
+from taskpush.core.limits import DEFAULT_LIMITS, Limits
+from taskpush.core.rates import Rates
 from taskpush.errors import (
     FieldProblem,
     Forbidden,
@@ -27,7 +29,6 @@ from taskpush.errors import (
 from taskpush.ids import new_task_id
 from taskpush.models.audit import Action, AuditEntry, Via
 from taskpush.models.commands import (
-    MAX_METADATA_BYTES,
     CancelTask,
     CreateBatch,
     CreateTask,
@@ -89,7 +90,11 @@ class TaskService:
         *,
         default_kind: str | None = None,
         room_in_s: Callable[[str, int], Awaitable[float | None]] = _unknown,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        self._limits = limits
+        # None when everybody may create as many as they like.
+        self._creates = _rates(limits.creates_per_min.each)
         self._store = store
         self._registry = registry
         self._runner = runner
@@ -131,7 +136,7 @@ class TaskService:
 
         With a key that was used for the same body, the task of that time is returned. Raises
         `forbidden`, `unknown_kind`, `invalid_params`, `invalid_request`, `task_id_taken`,
-        `queue_full` or `idempotency_conflict`; nothing is stored then.
+        `rate_limited`, `queue_full` or `idempotency_conflict`; nothing is stored then.
         """
         demand(principal, Role.CREATE)
         return await self._see_through(
@@ -154,13 +159,16 @@ class TaskService:
     async def _commit(
         self, principal: Principal, records: Sequence[TaskRecord], key: Idempotency | None
     ) -> Accepted:
+        self._count(principal, len(records))
         owned = (
             IdempotencyKey(principal.tenant, principal.owner, key.key, key.body_hash)
             if key is not None
             else None
         )
         try:
-            created = await self._store.create(records, key=owned, limits=self._limits(records))
+            created = await self._store.create(
+                records, key=owned, limits=self._queue_limits(records)
+            )
         except QueueFull as full:
             raise await self._refusal(full) from None
         if created.fresh:
@@ -170,7 +178,26 @@ class TaskService:
             raise NotFound("what this idempotency key created was deleted")
         return Accepted(created.records, fresh=created.fresh)
 
-    def _limits(self, records: Sequence[TaskRecord]) -> Mapping[str, int]:
+    def _count(self, principal: Principal, tasks: int) -> None:
+        """Raise `rate_limited` when the principal has created as many as it may, for now."""
+        per_min = self._limits.creates_per_min.of(local=principal == LOCAL)
+        if self._creates is None or per_min is None:
+            return
+        who = (principal.tenant, principal.owner)
+        try:
+            wait_s = self._creates.take(who, tasks, self._clock.monotonic())
+        except ValueError:
+            raise InvalidRequest(
+                f"{tasks} tasks at once; one may create {per_min} a minute"
+            ) from None
+        if wait_s:
+            raise TaskPushError(
+                f"at most {per_min} tasks may be created a minute",
+                code="rate_limited",
+                retry_after_s=math.ceil(wait_s),
+            )
+
+    def _queue_limits(self, records: Sequence[TaskRecord]) -> Mapping[str, int]:
         limits = {record.kind: self._kind(record.kind).queue_limit for record in records}
         return {kind: limit for kind, limit in limits.items() if limit is not None}
 
@@ -182,7 +209,6 @@ class TaskService:
             )
         room_in_s = await self._room_in_s(full.kind, full.wanted - full.room)
         full.retry_after_s = math.ceil(max(1.0, UNKNOWN_S if room_in_s is None else room_in_s))
-        full.extra["retry_after"] = full.retry_after_s
         return full
 
     async def cancel(
@@ -259,7 +285,9 @@ class TaskService:
         spec = self._kind(command.kind)
         params = spec.validate_params(command.params)
         _check_travels(params, "params")
-        _check_metadata(command.metadata)
+        _check_travels(command.metadata, "metadata")
+        _check_size(params, "params", self._limits.params_bytes)
+        _check_size(command.metadata, "metadata", self._limits.metadata_bytes)
         return TaskRecord(
             task_id=command.task_id or new_task_id(),
             kind=spec.name,
@@ -319,9 +347,12 @@ def _check_travels(value: Any, loc: str) -> None:
         raise InvalidRequest(joined(problems), problems=[FieldProblem(loc, joined(problems))])
 
 
-def _check_metadata(metadata: Mapping[str, Any]) -> None:
-    _check_travels(metadata, "metadata")
-    size = len(orjson.dumps(metadata))
-    if size > MAX_METADATA_BYTES:
-        message = f"{size} bytes; at most {MAX_METADATA_BYTES} are kept"
-        raise InvalidRequest(problems=[FieldProblem("metadata", message)])
+def _check_size(value: Any, loc: str, limit_bytes: int) -> None:
+    size_bytes = len(orjson.dumps(value))
+    if size_bytes > limit_bytes:
+        message = f"{size_bytes} bytes; at most {limit_bytes} are kept"
+        raise InvalidRequest(problems=[FieldProblem(loc, message)])
+
+
+def _rates(per_min: int | None) -> Rates | None:
+    return None if per_min is None else Rates(per_min / 60, at_once=per_min)

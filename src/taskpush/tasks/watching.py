@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from taskpush.access.policy import demand, may_await
 from taskpush.access.principal import Principal, Role
+from taskpush.core.limits import DEFAULT_LIMITS, Limits
 from taskpush.core.views import snapshot_body
 from taskpush.errors import NotFound, PositionGone, TaskPushError
 from taskpush.models.commands import Subscribe
@@ -21,8 +22,6 @@ from taskpush.push.channel import Channel, error_payload
 from taskpush.push.subscription import Subscription
 from taskpush.store.base import Store
 from taskpush.tasks.queries import TaskQueries
-
-MAX_SUBSCRIPTIONS: Final = 128
 
 Mode = Literal["replay", "live", "resync", "pending"]
 
@@ -42,7 +41,10 @@ class Beginning:
 class Watching:
     """Subscribes and unsubscribes connections, for a principal, by the policy."""
 
-    def __init__(self, store: Store, queries: TaskQueries) -> None:
+    def __init__(
+        self, store: Store, queries: TaskQueries, *, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self._max_subscriptions = limits.subscriptions
         self._store = store
         self._queries = queries
 
@@ -55,9 +57,9 @@ class Watching:
         """
         demand(principal, Role.READ)
         task_id = command.task_id
-        if task_id not in channel and len(channel) >= MAX_SUBSCRIPTIONS:
+        if task_id not in channel and len(channel) >= self._max_subscriptions:
             limit = TaskPushError(
-                f"at most {MAX_SUBSCRIPTIONS} subscriptions", code="subscription_limit"
+                f"at most {self._max_subscriptions} subscriptions", code="subscription_limit"
             )
             refuse(channel, limit, reply_to, task_id=task_id)
             return

@@ -171,6 +171,17 @@ class AccessRefused(TelemetryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class LimitReached(TelemetryEvent):
+    """Somebody was told to come back later; said a few times, then once in ten seconds."""
+
+    name: ClassVar[str] = "limit.reached"
+    level: ClassVar[int] = logging.WARNING
+    code: str
+    whose: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuthenticateFailed(TelemetryEvent):
     """The application's `authenticate` raised what is no refusal; nobody was let in."""
 

@@ -115,6 +115,7 @@ export class Session {
   #onConnectError(error) {
     if (this.#socket.active) this.#become(this.phase, `${describeUnreachable(this.base)} Trying again until it works.`);
     else if (NO_ACCESS.has(error.data?.code)) this.#askForToken(error.message);
+    else if (error.data?.retry_after_s > 0) this.#comeBackIn(error.data.retry_after_s, error.message);
     else this.disconnect(`The server refused the connection: ${error.message}`);
   }
 
@@ -122,6 +123,14 @@ export class Session {
     if (reason !== "io server disconnect") this.#become("recovering");
     else if (this.#accessEnded) this.#askForToken(this.#complaint);
     else this.disconnect(`The server ended the connection: ${this.#complaint || "no reason was given"}.`);
+  }
+
+  #comeBackIn(seconds, reason) {
+    const socket = this.#socket;
+    this.#become("connecting", `${reason}. Trying again in ${seconds} s.`);
+    setTimeout(() => {
+      if (this.#socket === socket) socket.connect();
+    }, seconds * 1000);
   }
 
   #askForToken(reason) {
