@@ -57,6 +57,7 @@ from tests.store.harness import (
     stats,
     texts_of,
 )
+from tests.store.producer_contract import ProducerContract
 
 Told = Sequence[Announcement]
 LOCAL = TaskFilter(tenant="local")
@@ -1554,6 +1555,7 @@ class StoreContract(
     StatisticsContract,
     LifeContract,
     ChangesContract,
+    ProducerContract,
 ):
     """All of it."""
 
