@@ -36,7 +36,9 @@ from taskpush.push.plane import PushPlane
 from taskpush.runner.base import Runner
 from taskpush.runner.inprocess import InProcessRunner
 from taskpush.runner.registry import Registry
+from taskpush.runner.reported import ReportedAttempts
 from taskpush.runner.watchdog import Watchdog
+from taskpush.runner.workshop import Workshop
 from taskpush.settings import Settings
 from taskpush.sockets.namespace import TasksNamespace
 from taskpush.sockets.server import SocketServer
@@ -46,10 +48,16 @@ from taskpush.store.memory import MemoryStore
 from taskpush.store.sqlite import SqliteStore
 from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.history import History
+from taskpush.tasks.producing import Producers
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.queueing.keeper import QueueKeeper
 from taskpush.tasks.readiness import Readiness
-from taskpush.tasks.recovery import remove_orphans, resume_interrupted, settle_abandoned
+from taskpush.tasks.recovery import (
+    remove_orphans,
+    reported_tasks,
+    resume_interrupted,
+    settle_abandoned,
+)
 from taskpush.tasks.retention import RetentionRounds
 from taskpush.tasks.service import TaskService
 from taskpush.tasks.showing import Showing
@@ -162,6 +170,11 @@ async def start(
         default_kind=default_kind,
         room_in_s=keeper.room_in_s,
     )
+    attempts = ReportedAttempts(
+        Workshop(store, blobs, telemetry, clock, run_times=keeper.run_times),
+        registry,
+        lease_s=settings.producer_lease_s,
+    )
     watching = Watching(store, queries)
     socket = SocketServer(
         TasksNamespace(
@@ -179,6 +192,8 @@ async def start(
 
     await remove_orphans(store, blobs)
     interrupted = await settle_abandoned(store, clock)
+    attempts.start(await reported_tasks(store))
+    stack.push_async_callback(attempts.close)
     await resume_interrupted(store, registry)
     waiting = await store.waiting()
     keeper.start(waiting)
@@ -199,6 +214,7 @@ async def start(
 
     services = Services(
         tasks=service,
+        producers=Producers(store, registry, blobs, attempts),
         queries=queries,
         watching=watching,
         feeds=feeds,

@@ -8,7 +8,19 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from taskpush.api import artifacts, feed, meta, pages, problems, queue, stats, stream, tasks, tokens
+from taskpush.api import (
+    artifacts,
+    feed,
+    meta,
+    pages,
+    problems,
+    producing,
+    queue,
+    stats,
+    stream,
+    tasks,
+    tokens,
+)
 from taskpush.api.body import BodyLimit
 from taskpush.api.services import Services
 
@@ -37,6 +49,7 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
             {"name": "tasks", "description": "The life of a task."},
             {"name": "feeds", "description": "What changes in a set of tasks."},
             {"name": "artifacts", "description": "Files that jobs made."},
+            {"name": "producers", "description": "For programs that run tasks themselves."},
             {"name": "kinds", "description": "What can be run here."},
             {"name": "queue", "description": "Who waits, and for how long."},
             {"name": "stats", "description": "What became of tasks, day by day."},
@@ -45,7 +58,7 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
         ],
     )
     app.state.services = services
-    parts = (tasks, stream, feed, artifacts, meta, queue, stats, tokens, pages)
+    parts = (tasks, producing, stream, feed, artifacts, meta, queue, stats, tokens, pages)
     problems.install(app, [route for part in parts for route in part.router.routes])
     app.add_middleware(BodyLimit)
     for part in parts:
