@@ -236,6 +236,13 @@ def test_a_file_is_streamed_kept_and_announced_once(shared_server: ServerProcess
     assert refusal(producer.put("late.txt", b"late")) == (409, "illegal_transition")
 
 
+def test_who_sends_a_large_file_that_is_not_wanted_reads_why(
+    shared_server: ServerProcess,
+) -> None:
+    producer = Producer(shared_server.url, shared_server.create("render"))
+    assert refusal(producer.put("huge.bin", b"x" * 12_000_000)) == (409, "illegal_transition")
+
+
 def test_only_who_may_report_on_the_task_does(tmp_path: Path) -> None:
     keys = Keys(tmp_path / "data")
     ann, bob = keys.make("ann"), keys.make("bob")

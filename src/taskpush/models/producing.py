@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from taskpush.models.events import MAX_PREVIEW_TEXT_BYTES, EventType, Status
+from taskpush.models.events import MAX_PREVIEW_TEXT_BYTES, Status
 from taskpush.models.position import WirePosition
 from taskpush.models.values import MAX_SAFE_INTEGER, FiniteFloat, Number, Text
 
@@ -183,11 +183,3 @@ class ArtifactTaken(BaseModel):
     sha256: str
     url: str = Field(description="Pins the hash.")
     cancel_wanted: bool
-
-
-VOLATILE: Final = frozenset({EventType.PROGRESS, EventType.STATS, EventType.PREVIEW})
-
-
-def data_of(part: Part) -> dict[str, Any]:
-    """The fields that were given."""
-    return part.model_dump(exclude_unset=True)

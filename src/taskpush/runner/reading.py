@@ -6,7 +6,7 @@ Nothing changes here: a batch is taken as a whole, or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -69,7 +69,7 @@ class Reader:
         attempt: int,
         params: Mapping[str, Any],
         start: Decide,
-        random: Any,
+        random: Callable[[], float],
     ) -> None:
         self._spec = spec
         self._task_id = task_id

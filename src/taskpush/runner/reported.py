@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Lock, Task
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -27,6 +27,7 @@ from taskpush.runner.registry import Registry
 from taskpush.runner.reports import LogLine, Newest
 from taskpush.runner.workshop import Workshop
 from taskpush.store.base import Commit
+from taskpush.store.blobs import Blob
 from taskpush.telemetry.events import ProducerLost, TaskEnded, TaskStarted
 
 DEFAULT_LEASE_S: Final = 15.0
@@ -108,7 +109,7 @@ class ReportedAttempt:
         self._show(reading.states)
         return commit
 
-    async def announce(self, name: str, media_type: str, blob: Any) -> Commit:
+    async def announce(self, name: str, media_type: str, blob: Blob) -> Commit:
         """Say that a file was kept."""
         return await self._recorder.announce(name, media_type, blob)
 
@@ -133,7 +134,7 @@ class ReportedAttempt:
             if event_type in states.changed:
                 self._recorder.take(Newest(event_type, self._reader_of(event_type)))
 
-    def _reader_of(self, event_type: EventType) -> Any:
+    def _reader_of(self, event_type: EventType) -> Callable[[float], Mapping[str, Any]]:
         match event_type:
             case EventType.PROGRESS:
                 return lambda elapsed_s: self._states.progress.payload(elapsed_s).to_data()
