@@ -12,7 +12,13 @@ import pytest
 from taskpush.access.principal import LOCAL
 from taskpush.clock import ManualClock
 from taskpush.core import lifecycle
-from taskpush.errors import IllegalTransition, InvalidRequest, StaleAttempt, TaskPushError
+from taskpush.errors import (
+    IllegalTransition,
+    InvalidRequest,
+    ProducerGap,
+    StaleAttempt,
+    TaskPushError,
+)
 from taskpush.ids import new_task_id
 from taskpush.models.events import EventType, Status
 from taskpush.models.position import START
@@ -140,6 +146,10 @@ async def test_any_sign_of_life_renews_the_lease(studio: Studio) -> None:
     await studio.pass_time(14)
     with pytest.raises(InvalidRequest):
         await studio.say(task_id, ("progress", {"progress_percent": 40.0}))
+    await studio.pass_time(14)
+    studio.seq += 1
+    with pytest.raises(ProducerGap):
+        await studio.say(task_id, ("log", {"message": "too far"}))
     await studio.pass_time(14)
     assert (await studio.record(task_id)).status is Status.RUNNING
 

@@ -70,10 +70,11 @@ class Producers:
         async with self._attempts.lock(task_id):
             record = await self._mine(principal, task_id)
             count = len(batch.events)
-            fresh = producing.first_fresh(record, batch.attempt, batch.producer_id, first, count)
             attempt = self._attempts.find(record, batch.producer_id)
-            if attempt is not None:
+            if attempt is not None and batch.attempt == record.attempt:
+                # Whatever is wrong with it, somebody said it.
                 attempt.heard()
+            fresh = producing.first_fresh(record, batch.attempt, batch.producer_id, first, count)
             if fresh is not None and count:
                 record = await self._take(record, attempt, batch, first, fresh)
             elif fresh is not None:
