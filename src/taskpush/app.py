@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from taskpush.core.retention import Retention
 from taskpush.errors import TaskPushError
@@ -128,6 +128,47 @@ class TaskPush:
             return handler
 
         return register
+
+    def kind(
+        self,
+        name: str,
+        *,
+        params: Any = None,
+        result: Any = Any,
+        external: Literal[True],
+        description: str | None = None,
+        timeout_s: float | None = None,
+        max_attempts: int = 1,
+        backoff: Backoff | None = None,
+        queue_limit: int | None = None,
+        queue_visibility: QueueVisibility = "anonymous",
+        retention: Retention | None = None,
+        size: Size | None = None,
+    ) -> None:
+        """Declare a kind whose tasks programs outside this server run, and report over HTTP.
+
+        Such a task waits until a producer starts it; see `docs/how-to/producers.md`. `params` and
+        `result` are types that they are validated against, Pydantic models or others; without
+        `params` the kind takes none. The rest is as for `task`; a task that takes longer than
+        `timeout_s` has failed, whatever its producer still says.
+
+        Raises `ValueError` or `TypeError` for what cannot be a kind.
+        """
+        if external is not True:
+            raise ValueError(f"kind {name!r}: what a handler runs is registered by `task`")
+        self._registry.declare(
+            name,
+            params=params,
+            result=result,
+            description=description,
+            timeout_s=timeout_s,
+            max_attempts=max_attempts,
+            backoff=backoff,
+            queue_limit=queue_limit,
+            queue_visibility=queue_visibility,
+            retention=retention,
+            size=size,
+        )
 
     @property
     def kinds(self) -> list[str]:

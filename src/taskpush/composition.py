@@ -39,7 +39,9 @@ from taskpush.runner.base import Runner
 from taskpush.runner.inprocess import InProcessRunner
 from taskpush.runner.recorder import LogBudget
 from taskpush.runner.registry import Registry
+from taskpush.runner.reported import ReportedAttempts
 from taskpush.runner.watchdog import Watchdog
+from taskpush.runner.workshop import Workshop
 from taskpush.settings import Settings
 from taskpush.sockets.namespace import TasksNamespace
 from taskpush.sockets.server import SocketServer
@@ -50,10 +52,16 @@ from taskpush.store.sqlite import SqliteStore
 from taskpush.tasks.audit import AuditTrail
 from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.history import History
+from taskpush.tasks.producing import Producers
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.queueing.keeper import QueueKeeper
 from taskpush.tasks.readiness import Readiness
-from taskpush.tasks.recovery import remove_orphans, resume_interrupted, settle_abandoned
+from taskpush.tasks.recovery import (
+    remove_orphans,
+    reported_tasks,
+    resume_interrupted,
+    settle_abandoned,
+)
 from taskpush.tasks.retention import RetentionRounds
 from taskpush.tasks.service import TaskService
 from taskpush.tasks.showing import Showing
@@ -172,6 +180,11 @@ async def start(
         room_in_s=keeper.room_in_s,
         limits=limits,
     )
+    attempts = ReportedAttempts(
+        Workshop(store, blobs, telemetry, clock, run_times=keeper.run_times),
+        registry,
+        lease_s=settings.producer_lease_s,
+    )
     watching = Watching(store, queries, limits=limits)
     socket = SocketServer(
         TasksNamespace(
@@ -197,6 +210,8 @@ async def start(
 
     await remove_orphans(store, blobs)
     interrupted = await settle_abandoned(store, clock)
+    attempts.start(await reported_tasks(store))
+    stack.push_async_callback(attempts.close)
     await resume_interrupted(store, registry)
     waiting = await store.waiting()
     keeper.start(waiting)
@@ -217,6 +232,7 @@ async def start(
 
     services = Services(
         tasks=service,
+        producers=Producers(store, registry, blobs, attempts),
         queries=queries,
         watching=watching,
         feeds=feeds,

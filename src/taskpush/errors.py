@@ -46,6 +46,9 @@ CODES: Final[Mapping[str, CodeSpec]] = MappingProxyType(
         "idempotency_conflict": CodeSpec(422, "The idempotency key was used with another body"),
         "illegal_transition": CodeSpec(409, "The task's state does not allow this"),
         "stale_attempt": CodeSpec(409, "This attempt is not the task's present one"),
+        "not_external": CodeSpec(409, "Handlers of the server run tasks of this kind"),
+        "producer_conflict": CodeSpec(409, "Another producer reports this attempt"),
+        "producer_gap": CodeSpec(409, "Events before these are missing"),
         "position_gone": CodeSpec(410, "The log cannot be continued from this position"),
         "payload_too_large": CodeSpec(413, "The payload is too large"),
         "connection_limit": CodeSpec(429, "Too many connections"),
@@ -183,6 +186,22 @@ class StaleAttempt(TaskPushError):
     """A write of an attempt that has ended or was replaced: the store refuses it (fencing)."""
 
     code = "stale_attempt"
+
+
+class ProducerConflict(TaskPushError):
+    """An attempt has one producer: whoever started it."""
+
+    code = "producer_conflict"
+
+
+class ProducerGap(TaskPushError):
+    """A producer's events come in order, without holes; `expected` is the number to go on with."""
+
+    code = "producer_gap"
+
+    def __init__(self, *, expected: int) -> None:
+        super().__init__(f"go on with producer_seq {expected}", extra={"expected": expected})
+        self.expected = expected
 
 
 class PositionGone(TaskPushError):

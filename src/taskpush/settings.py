@@ -159,6 +159,12 @@ class Settings(BaseSettings):
     shutdown_grace_s: float = Field(
         default=5.0, ge=0, description="Seconds running handlers have when the server stops."
     )
+    producer_lease_s: float = Field(
+        default=15.0,
+        ge=1,
+        le=3600,
+        description="Seconds after which a producer outside is lost that was not heard of.",
+    )
 
     compress_above: Size | None = Field(
         default=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from taskpush import TaskContext, TaskPush
 
 push = TaskPush(default_kind="quick")
+push.kind("outside", external=True)
 
 
 @push.task("quick", concurrency=100)

@@ -80,3 +80,9 @@ def test_what_is_encoded_takes_no_more_memory_than_it_is_long(length: int) -> No
     finally:
         tracemalloc.stop()
     assert taken < sum(len(body) + 64 for body in kept) + 2000
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_it_is_said_where_a_number_stands_that_json_does_not_have(constant: str) -> None:
+    with pytest.raises(InvalidJson, match=r"\$\.events\[1\]\.max_temp: -?(nan|inf) cannot travel"):
+        parse_json(f'{{"events": [{{}}, {{"max_temp": {constant}}}]}}')

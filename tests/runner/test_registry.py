@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from taskpush.errors import TaskPushError
 from taskpush.runner.context import TaskContext
-from taskpush.runner.kind import KindSpec, Style
+from taskpush.runner.kind import InvalidResult, KindSpec, Style
 from taskpush.runner.registry import Registry
 from tests.runner import kinds
 
@@ -170,3 +170,35 @@ def test_an_unknown_kind_has_its_code() -> None:
     with pytest.raises(TaskPushError) as caught:
         Registry().require("nothing")
     assert caught.value.code == "unknown_kind"
+
+
+def test_a_kind_without_a_handler_validates_what_goes_to_and_comes_from_its_producers() -> None:
+    spec = Registry().declare("render", params=Bom, result=int, description="Outside", timeout_s=9)
+    assert (spec.is_external, spec.style, spec.concurrency) == (True, Style.EXTERNAL, 0)
+    assert (spec.description, spec.timeout_s) == ("Outside", 9)
+    assert spec.validate_params({"bom_file": "a"}) == {"bom_file": "a"}
+    with pytest.raises(TaskPushError):
+        spec.validate_params({})
+    with pytest.raises(InvalidResult):
+        spec.dump_result("many")
+
+
+def test_a_kind_without_a_handler_may_take_no_params_and_give_anything() -> None:
+    spec = Registry().declare("render")
+    assert spec.validate_params({}) == {}
+    assert spec.dump_result({"any": [1]}) == {"any": [1]}
+
+
+def test_what_cannot_be_declared_is_refused() -> None:
+    registry = Registry()
+    registry.register("taken", async_job)
+    with pytest.raises(ValueError, match="registered already"):
+        registry.declare("taken")
+    with pytest.raises(ValueError, match="no kind name"):
+        registry.declare("no name")
+    with pytest.raises(TypeError, match="nothing that can be validated"):
+        registry.declare("odd", params=object())
+    with pytest.raises(TypeError, match="JSON object"):
+        registry.declare("list", params=list[int])
+    with pytest.raises(ValueError, match="timeout_s"):
+        registry.declare("never", timeout_s=-1)

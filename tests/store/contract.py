@@ -59,6 +59,7 @@ from tests.store.harness import (
     stats,
     texts_of,
 )
+from tests.store.producer_contract import ProducerContract
 
 Told = Sequence[Announcement]
 LOCAL = TaskFilter(tenant="local")
@@ -1562,6 +1563,7 @@ class StoreContract(
     LifeContract,
     ChangesContract,
     AuditContract,
+    ProducerContract,
 ):
     """All of it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,29 @@ async def test_removing_a_task_removes_all_that_is_kept_for_it(tmp_path: Path) -
     await blobs.remove("t1")
     await blobs.remove("t3")
     assert files(tmp_path) == [f"artifacts/t2/{other.sha256}"]
+
+
+async def pieces(*content: bytes) -> AsyncIterator[bytes]:
+    for piece in content:
+        yield piece
+
+
+async def test_content_that_is_still_coming_is_kept_like_any_other(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    whole = b"x" * 1_500_000
+    blob = await blobs.put_stream("t1", pieces(b"", whole, whole, b"end"))
+    assert blob == await blobs.put("t1", whole + whole + b"end")
+    assert files(tmp_path) == [f"artifacts/t1/{blob.sha256}"]
+
+
+async def test_content_that_stops_coming_or_never_stops_leaves_nothing(tmp_path: Path) -> None:
+    async def cut() -> AsyncIterator[bytes]:
+        yield b"x" * 2_000_000
+        raise ConnectionResetError
+
+    blobs = Blobs(tmp_path, max_bytes=3_000_000)
+    with pytest.raises(ConnectionResetError):
+        await blobs.put_stream("t1", cut())
+    with pytest.raises(BadBlob, match="larger than 3000000 bytes"):
+        await blobs.put_stream("t1", pieces(*[b"x" * 100_000] * 100))
+    assert files(tmp_path) == []

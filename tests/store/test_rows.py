@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskpush.models.events import Status
-from taskpush.models.task import CheckpointRef, TaskError, TaskRecord
+from taskpush.models.task import CheckpointRef, ProducerRef, TakenRun, TaskError, TaskRecord
 from taskpush.models.values import MAX_SAFE_INTEGER
 from taskpush.store.rows import decode_record, encode_record, from_microseconds, to_microseconds
 
@@ -59,6 +59,17 @@ RECORDS = st.builds(
         size_bytes=INTEGERS,
         attempt=st.integers(1, 1000),
         label=st.none() | TEXTS,
+    ),
+    producer=st.none()
+    | st.builds(
+        ProducerRef,
+        producer_id=TEXTS,
+        attempt=st.integers(1, 1000),
+        last_seq=INTEGERS,
+        runs=st.lists(
+            st.builds(TakenRun, first=INTEGERS, log_seq=INTEGERS, epoch=TEXTS, marks=TEXTS),
+            max_size=3,
+        ).map(tuple),
     ),
     runner=st.none() | TEXTS,
     head=st.just(TaskRecord.__dataclass_fields__["head"].default),

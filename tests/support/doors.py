@@ -10,10 +10,12 @@ DOORS: Final = [
     ("POST", "/api/tasks/batch"),
     ("GET", "/api/tasks/{task}"),
     ("GET", "/api/tasks/{task}/events"),
+    ("POST", "/api/tasks/{task}/events"),
     ("GET", "/api/tasks/{task}/result"),
     ("GET", "/api/tasks/{task}/stream"),
     ("GET", "/api/tasks/{task}/artifacts"),
     ("GET", "/api/tasks/{task}/artifacts/a.txt"),
+    ("PUT", "/api/tasks/{task}/artifacts/a.txt"),
     ("POST", "/api/tasks/{task}/cancel"),
     ("POST", "/api/tasks/{task}/retry"),
     ("DELETE", "/api/tasks/{task}"),
@@ -28,3 +30,9 @@ DOORS: Final = [
     ("DELETE", "/api/tokens/{token}"),
     ("POST", "/api/tickets"),
 ]
+
+REPORTING: Final = {
+    ("POST", "/api/tasks/{task}/events"),
+    ("PUT", "/api/tasks/{task}/artifacts/a.txt"),
+}
+"""Those that look first at what is sent; who may not report is tried in test_producers.py."""

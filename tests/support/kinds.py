@@ -21,6 +21,21 @@ from taskpush.runner.policy import Backoff
 push = TaskPush(default_kind="iterate")
 
 
+class RenderParams(BaseModel):
+    """What a producer outside the server is to render."""
+
+    scene: str = "harbour"
+
+
+class Rendered(BaseModel):
+    """What it gives back."""
+
+    frames: int
+
+
+push.kind("render", params=RenderParams, result=Rendered, external=True, max_attempts=2)
+
+
 class IterateParams(BaseModel):
     """How many iterations, how long each waits, and what it says beside them."""
 

@@ -16,6 +16,7 @@ from taskpush.api import (
     meta,
     pages,
     problems,
+    producing,
     queue,
     stats,
     stream,
@@ -50,6 +51,7 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
             {"name": "tasks", "description": "The life of a task."},
             {"name": "feeds", "description": "What changes in a set of tasks."},
             {"name": "artifacts", "description": "Files that jobs made."},
+            {"name": "producers", "description": "For programs that run tasks themselves."},
             {"name": "kinds", "description": "What can be run here."},
             {"name": "queue", "description": "Who waits, and for how long."},
             {"name": "stats", "description": "What became of tasks, day by day."},
@@ -59,7 +61,20 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
         ],
     )
     app.state.services = services
-    parts = (tasks, stream, feed, artifacts, meta, queue, stats, tokens, audit, limits, pages)
+    parts = (
+        tasks,
+        producing,
+        stream,
+        feed,
+        artifacts,
+        meta,
+        queue,
+        stats,
+        tokens,
+        audit,
+        limits,
+        pages,
+    )
     problems.install(app, [route for part in parts for route in part.router.routes])
     app.add_middleware(BodyLimit, max_bytes=services.limits.body_bytes)
     for part in parts:

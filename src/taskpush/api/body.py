@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
@@ -16,6 +17,8 @@ from taskpush.api.services import admitted
 from taskpush.errors import TaskPushError
 from taskpush.models.values import parse_json
 
+_FILES: Final = re.compile(r"/api/tasks/[^/]+/artifacts/[^/]+/?$")
+"""Where files are sent to, which have a limit of their own: they are never held in memory."""
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
 
@@ -55,7 +58,7 @@ class BodyLimit:
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or _is_file(scope):
             await self._app(scope, receive, send)
             return
         if _declared_length(scope) > self._max_bytes:
@@ -84,6 +87,10 @@ class BodyLimit:
         return TaskPushError(
             f"a body may have at most {self._max_bytes} bytes", code="payload_too_large"
         )
+
+
+def _is_file(scope: Scope) -> bool:
+    return scope["method"] == "PUT" and _FILES.search(scope["path"]) is not None
 
 
 async def _linger(message: Message, receive: Receive, send: Send) -> None:

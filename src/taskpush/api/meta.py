@@ -23,6 +23,7 @@ async def list_kinds(services: ServicesDep, _: PrincipalDep) -> Page[Kind]:
             params_schema=spec.params_schema,
             result_schema=spec.result_schema,
             concurrency=spec.concurrency,
+            external=spec.is_external,
             queue_limit=spec.queue_limit,
         )
         for spec in services.registry.kinds()

@@ -28,6 +28,7 @@ from taskpush.store.blobs import Blobs
 from taskpush.tasks.audit import AuditTrail
 from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.history import History
+from taskpush.tasks.producing import Producers
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.queueing.keeper import QueueKeeper
 from taskpush.tasks.readiness import Readiness
@@ -42,6 +43,7 @@ class Services:
     """Everything a route may need, wired by the composition root."""
 
     tasks: TaskService
+    producers: Producers
     queries: TaskQueries
     watching: Watching
     streams: Streams

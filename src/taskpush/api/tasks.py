@@ -70,6 +70,7 @@ _CREATED: dict[int | str, dict[str, Any]] = {
                 "retry_task",
                 "delete_task",
                 "list_artifacts",
+                "report_events",
             )
         },
     }

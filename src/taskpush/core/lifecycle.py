@@ -224,7 +224,9 @@ def cancel(
             # Whoever wants it gone for good has the last word.
             keeping = keep and (present.keep_requested or not present.cancel_requested)
             asked = replace(present, cancel_requested=True, keep_requested=keeping, reason=reason)
-            return Decision(asked)
+            return (
+                _said_to_be_cancelling(asked) if _waits_for_producer(present) else Decision(asked)
+            )
         event = StatusChange(
             status=status,
             final=status.is_final,
@@ -331,6 +333,19 @@ def delete(attempt: int | None = None) -> Decide:
         return Decision(present)
 
     return decide
+
+
+def _waits_for_producer(present: TaskRecord) -> bool:
+    """Whether whoever is to stop asks from time to time only, and was not told before."""
+    producer = present.producer
+    reported = producer is not None and producer.attempt == present.attempt
+    return reported and not present.cancel_requested
+
+
+def _said_to_be_cancelling(asked: TaskRecord) -> Decision:
+    message = "Cancelling: its producer is asked to stop"
+    event = StatusChange(status=asked.status, message=message, reason="cancelling")
+    return Decision(replace(asked, message=message), (_status_event(event),))
 
 
 def _existing(record: TaskRecord | None) -> TaskRecord:

@@ -48,7 +48,8 @@ class Kind(BaseModel):
     default: bool = Field(description="Whether a body without a kind is taken as its params.")
     params_schema: dict[str, Any]
     result_schema: dict[str, Any]
-    concurrency: int
+    concurrency: int = Field(description="How many handlers run at once; 0 where producers do.")
+    external: bool = Field(description="Whether producers outside the server run its tasks.")
     queue_limit: int | None = Field(
         default=None, description="How many tasks may be pending; null means as many as come."
     )
@@ -72,6 +73,9 @@ class Problem(BaseModel):
     errors: list[FieldError] | None = None
     kind: str | None = Field(default=None, description="With `queue_full`: whose queue is full.")
     queue_limit: int | None = Field(default=None, description="With `queue_full`.")
+    expected: int | None = Field(
+        default=None, description="With `producer_gap`: the `producer_seq` to go on with."
+    )
     retry_after: int | None = Field(
         default=None,
         description="With `queue_full`, `rate_limited`, `connection_limit` and `server_full`:"

@@ -34,6 +34,31 @@ class CheckpointRef:
     label: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TakenRun:
+    """Events of a producer that stand one after the other in the log."""
+
+    # The producer's number of the first.
+    first: int
+    # Where what they made begins in the log.
+    log_seq: int
+    epoch: str
+    # For each of them a digit: how many logged events it made.
+    marks: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerRef:
+    """Who reports an attempt from outside the server, and how far that has come."""
+
+    producer_id: str
+    attempt: int
+    # The producer's number of the last event that was taken.
+    last_seq: int
+    # The newest of them, with their places in the log.
+    runs: tuple[TakenRun, ...] = ()
+
+
 class NewEvent(NamedTuple):
     """A logged event on its way to the store, which gives it its seq, epoch and timestamp."""
 
@@ -128,8 +153,10 @@ class TaskRecord:
     interruptions: int = 0
     # None while the task has none to go on from.
     checkpoint: CheckpointRef | None = None
-    # Epoch of the writer process that executes it; None unless running.
+    # Epoch of the writer process that executes it, or the producer; None unless running.
     runner: str | None = None
+    # None until a producer outside the server reports; then the newest one.
+    producer: ProducerRef | None = None
     head: Position = START
     # Timestamp of the last logged event; None before the first.
     last_event_at: datetime | None = None

@@ -87,10 +87,6 @@ def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _refuse_constant(name: str) -> Any:
-    raise InvalidJson(f"{name} is not a JSON number")
-
-
 def parse_json(raw: bytes | str) -> JsonValue:
     """Parse one JSON text strictly.
 
@@ -99,7 +95,10 @@ def parse_json(raw: bytes | str) -> JsonValue:
     """
     try:
         value: JsonValue = json.loads(
-            raw, object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant
+            # NaN and its like are found with the rest, so that it is said where they stand.
+            raw,
+            object_pairs_hook=_unique_pairs,
+            parse_constant=float,
         )
     except RecursionError:
         raise InvalidJson("the JSON is nested too deeply") from None

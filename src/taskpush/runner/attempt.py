@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import orjson
-from pydantic import JsonValue
 
 from taskpush.core import lifecycle
-from taskpush.core.lifecycle import Decide, Decision
+from taskpush.core.lifecycle import Decide
 from taskpush.errors import IllegalTransition, StoreUnavailable, TaskPushError
 from taskpush.models.events import Status
 from taskpush.models.task import TaskError, TaskRecord
+from taskpush.runner import outcomes
 from taskpush.runner.channel import LocalChannel
 from taskpush.runner.context import TaskContext
 from taskpush.runner.ending import (
-    TRIED_ONCE,
     Ending,
     Lost,
     Raised,
@@ -36,7 +35,6 @@ from taskpush.runner.kind import KindSpec, Style
 from taskpush.runner.policy import Key
 from taskpush.runner.process import ProcessExecution
 from taskpush.runner.recorder import Recorder
-from taskpush.runner.reports import MAX_DATA_BYTES
 from taskpush.runner.workshop import Workshop
 from taskpush.store.base import Commit
 from taskpush.store.blobs import BadBlob, Blobs
@@ -291,10 +289,7 @@ class Attempt:
         now = self._workshop.clock.now()
         match ending:
             case Returned(result):
-                # Events go to all who may read the task; a result is shown to each as they may.
-                apart = _is_large(result) or self._spec.result_mask.hides
-                url = f"/api/tasks/{self.task_id}/result" if apart else None
-                return lifecycle.complete(attempt, now, result=result, result_url=url)
+                return outcomes.completed(self._spec, self.task_id, attempt, now, result)
             case Raised(error):
                 return self._failure(attempt, error)
             case TimedOut():
@@ -315,17 +310,7 @@ class Attempt:
     def _failure(self, attempt: int, error: TaskError, *, reason: str | None = None) -> Decide:
         work = self._workshop
         now = work.clock.now()
-
-        def retry_in_s(failures: int) -> float:
-            return self._spec.retry_in_s(failures, work.random)
-
-        def decide(record: TaskRecord | None) -> Decision:
-            # Nobody who wants it gone waits for another try of it.
-            unwanted = record is not None and record.cancel_requested
-            again = None if unwanted or error.code in TRIED_ONCE else retry_in_s
-            return lifecycle.fail(attempt, now, error, reason=reason, retry_in_s=again)(record)
-
-        return decide
+        return outcomes.failed(self._spec, attempt, now, error, work.random, reason=reason)
 
     async def _clear_away(self) -> None:
         if self._execution is not None:
@@ -368,7 +353,3 @@ def broken(error: BaseException) -> str:
 
 async def _either(one: Future[Any], other: Future[Any]) -> None:
     await asyncio.wait({one, other}, return_when=asyncio.FIRST_COMPLETED)
-
-
-def _is_large(result: JsonValue) -> bool:
-    return len(orjson.dumps(result)) > MAX_DATA_BYTES

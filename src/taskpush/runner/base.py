@@ -31,6 +31,7 @@ class Runner(ABC):
     def submit(self, task: Waiting) -> None:
         """The task is pending, and that was committed. Never blocks.
 
+        Does nothing for a task of a kind that producers outside the server run.
         Before `start` and after `stop` this does nothing: the task stays pending in the store.
         """
 

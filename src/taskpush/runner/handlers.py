@@ -21,6 +21,39 @@ ASYNC_CONCURRENCY: Final = 100
 THREAD_CONCURRENCY: Final = 8
 
 
+def external_kind(
+    name: str,
+    *,
+    params: Any,
+    result: Any,
+    description: str | None,
+    **policy: Unpack[PolicyOptions],
+) -> KindSpec:
+    """A kind that producers outside the server run; raises as `Registry.declare` does."""
+    _check_policy(name, policy)
+    return KindSpec(
+        name=name,
+        handler=None,
+        style=Style.EXTERNAL,
+        concurrency=0,
+        description=description,
+        params=None if params is None else _declared(name, "params", params),
+        result=_declared(name, "result", result),
+        importable=None,
+        **policy,
+    )
+
+
+def _declared(name: str, where: str, declared: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(declared)
+    except (PydanticUserError, TypeError) as error:
+        reason = shown(error).partition("\n")[0]
+        raise TypeError(
+            f"kind {name!r}: {declared!r} for {where} is nothing that can be validated: {reason}"
+        ) from error
+
+
 def inspect_handler(
     name: str,
     handler: Handler,

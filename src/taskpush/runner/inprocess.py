@@ -90,7 +90,8 @@ class InProcessRunner(Runner):
 
     @override
     def submit(self, task: Waiting) -> None:
-        if not self._accepting:
+        spec = self._registry.get(task.kind)
+        if not self._accepting or (spec is not None and spec.is_external):
             return
         order, now = next(self._order), self._workshop.clock.now()
         if task.run_at is not None and task.run_at > now:

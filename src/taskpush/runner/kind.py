@@ -34,11 +34,12 @@ class InvalidResult(ValueError):
 
 
 class Style(StrEnum):
-    """Where a handler runs."""
+    """Where a handler runs, or a producer does."""
 
     ASYNC = "async"
     THREAD = "thread"
     PROCESS = "process"
+    EXTERNAL = "external"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,10 @@ class KindSpec(Policy):
     """A registered kind."""
 
     name: str
-    handler: Handler
+    # None when producers outside the server run the kind's tasks.
+    handler: Handler | None
     style: Style
+    # How many handlers run at once.
     concurrency: int
     # The first line of the handler's docstring unless given; None without one.
     description: str | None
@@ -67,6 +70,11 @@ class KindSpec(Policy):
     result: TypeAdapter[Any]
     # None unless the style is PROCESS.
     importable: Importable | None
+
+    @property
+    def is_external(self) -> bool:
+        """Whether producers outside the server run the kind's tasks, and not a handler."""
+        return self.style is Style.EXTERNAL
 
     @cached_property
     def params_schema(self) -> dict[str, Any]:
@@ -131,6 +139,7 @@ class KindSpec(Policy):
 
     def invoke(self, context: TaskContext, params: Any) -> Any:
         """Call the handler."""
+        assert self.handler is not None
         return self.handler(context) if self.params is None else self.handler(context, params)
 
     def dump_result(self, value: Any) -> JsonValue:

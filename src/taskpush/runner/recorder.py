@@ -36,7 +36,7 @@ from taskpush.runner.reports import (
     shortened,
 )
 from taskpush.store.base import Commit, Store
-from taskpush.store.blobs import BadBlob, Blobs
+from taskpush.store.blobs import BadBlob, Blob, Blobs
 
 LOGS_IN_FLIGHT_UNWAITED: Final = 10_000
 """So many log events may be uncommitted before those that cannot wait are left out."""
@@ -59,8 +59,9 @@ class Recorder:
     """Takes the reports of one attempt, on the event loop, until the outcome is written.
 
     `on_fenced` is called once when the store refuses a report because the attempt is not the
-    task's present one or is over. `run_times` gives what tasks like it took, shortest first, and
-    `resumed` says that an earlier attempt has done a part: both for the remaining time.
+    task's present one or is over. `elapsed_s` is how long the attempt has run already. `run_times`
+    gives what tasks like it took, shortest first, and `resumed` says that an earlier attempt has
+    done a part: both for the remaining time.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Recorder:
         strict_reporting: bool = False,
         run_times: Callable[[], Sequence[float]] = tuple,
         resumed: bool = False,
+        elapsed_s: float = 0.0,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -90,7 +92,7 @@ class Recorder:
         self._run_times = run_times
         self._resumed = resumed
         self._loop = asyncio.get_running_loop()
-        self._started = clock.monotonic()
+        self._started = clock.monotonic() - elapsed_s
         self._closed = False
         self._throttles: dict[EventType, Throttle[Newest]] = {}
         self._timers: dict[EventType, TimerHandle] = {}
@@ -147,6 +149,40 @@ class Recorder:
         waiting: Future[None] = self._loop.create_future()
         self._roomless.append(waiting)
         return waiting
+
+    def append(self, batch: Decide, *, synced: bool) -> Future[Commit]:
+        """Write what a producer says at once, all of it or nothing.
+
+        What is wrong with it is told to whoever awaits this, and to nobody else.
+        """
+        return self._store.write(self._task_id, batch, synced=synced)
+
+    def budgeted(self, line: LogLine) -> NewEvent | None:
+        """The event of a line that is part of a batch; None when the log takes no more.
+
+        What it does not take is counted, and told at the end.
+        """
+        if not self._fits_budget(line):
+            self._over_budget += 1
+            return None
+        self._count(line)
+        return NewEvent(EventType.LOG, line.data)
+
+    def announce(self, name: str, media_type: str, blob: Blob) -> Future[Commit]:
+        """Say that a file is kept."""
+        artifact = Artifact(
+            name=name,
+            media_type=media_type,
+            size_bytes=blob.size_bytes,
+            sha256=blob.sha256,
+            url=artifact_url(self._task_id, name, blob.sha256),
+        )
+        return self._write(EventType.ARTIFACT, artifact.to_data())
+
+    def flush(self) -> None:
+        """Tell the newest states now."""
+        if not self._closed:
+            self._flush_all()
 
     async def drain(self) -> None:
         """Wait until the files under way are kept. Reports are still taken meanwhile."""
@@ -219,9 +255,12 @@ class Recorder:
             return None
         if self._unstored:
             self._say_unstored()
+        self._count(line)
+        return self._write_log(line.data)
+
+    def _count(self, line: LogLine) -> None:
         self._records += 1
         self._size_bytes += line.size_bytes
-        return self._write_log(line.data)
 
     def _write_log(self, data: Mapping[str, Any]) -> Future[Commit]:
         self._logs_in_flight += 1
@@ -337,14 +376,7 @@ class Recorder:
             return
         if self._closed:
             return
-        artifact = Artifact(
-            name=report.name,
-            media_type=report.media_type,
-            size_bytes=blob.size_bytes,
-            sha256=blob.sha256,
-            url=f"/api/tasks/{self._task_id}/artifacts/{quote(report.name)}?sha256={blob.sha256}",
-        )
-        await self._write(EventType.ARTIFACT, artifact.to_data())
+        await self.announce(report.name, report.media_type, blob)
 
     async def _keep_checkpoint(self, report: NewCheckpoint) -> None:
         """Keep the content, then say so, then remove what it replaces."""
@@ -361,3 +393,8 @@ class Recorder:
             # Shielded: who gives up waiting for it must not make the next one overtake it.
             await asyncio.shield(self._commit(decide, synced=True))
             await self._blobs.drop_checkpoints(self._task_id, but=blob.sha256)
+
+
+def artifact_url(task_id: str, name: str, sha256: str) -> str:
+    """Where that version of the file is served, below the place where taskpush is mounted."""
+    return f"/api/tasks/{task_id}/artifacts/{quote(name)}?sha256={sha256}"

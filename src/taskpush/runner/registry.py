@@ -10,7 +10,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 from typing_extensions import Unpack
 
 from taskpush.errors import TaskPushError
-from taskpush.runner.handlers import inspect_handler
+from taskpush.runner.handlers import external_kind, inspect_handler
 from taskpush.runner.kind import Handler, KindSpec
 from taskpush.runner.policy import PolicyOptions
 
@@ -45,12 +45,7 @@ class Registry:
         Raises `ValueError` for a name that is taken or malformed and for an option out of range,
         and `TypeError` for a handler that cannot be called as one.
         """
-        if type(name) is not str or not _NAME.fullmatch(name):
-            raise ValueError(
-                f"{name!r} is no kind name: letters, digits, `_`, `.` and `-`, at most 64"
-            )
-        if name in self._kinds:
-            raise ValueError(f"a kind named {name!r} is registered already")
+        self._check_name(name)
         spec = inspect_handler(
             name,
             handler,
@@ -60,8 +55,38 @@ class Registry:
             localns=localns,
             **policy,
         )
+        return self._add(spec)
+
+    def declare(
+        self,
+        name: str,
+        *,
+        params: Any = None,
+        result: Any = Any,
+        description: str | None = None,
+        **policy: Unpack[PolicyOptions],
+    ) -> KindSpec:
+        """Have producers outside the server run tasks of kind `name`.
+
+        `params` and `result` are types that Pydantic validates; None: the kind takes no params.
+        Raises as `register`.
+        """
+        self._check_name(name)
+        return self._add(
+            external_kind(name, params=params, result=result, description=description, **policy)
+        )
+
+    def _check_name(self, name: str) -> None:
+        if type(name) is not str or not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{name!r} is no kind name: letters, digits, `_`, `.` and `-`, at most 64"
+            )
+        if name in self._kinds:
+            raise ValueError(f"a kind named {name!r} is registered already")
+
+    def _add(self, spec: KindSpec) -> KindSpec:
         _check_schemas(spec)
-        self._kinds[name] = spec
+        self._kinds[spec.name] = spec
         return spec
 
     def get(self, name: str) -> KindSpec | None:

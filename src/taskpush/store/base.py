@@ -364,7 +364,10 @@ class Store(ABC):
 
     @abstractmethod
     async def abandoned(self) -> Sequence[TaskRecord]:
-        """Running tasks whose runner is not this store's epoch, in the order of their creation."""
+        """Running tasks whose runner is not this store's epoch, in the order of their creation.
+
+        Those of producers outside the server are among them.
+        """
 
     @abstractmethod
     async def interrupted(self, kinds: Collection[str]) -> Sequence[TaskRecord]:

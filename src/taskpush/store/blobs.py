@@ -11,7 +11,7 @@ import io
 import os
 import shutil
 import stat
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,16 @@ class Blobs:
         waiting leaves the copying to end by itself.
         """
         return await asyncio.to_thread(self._put, self._artifacts(task_id), source, self._max_bytes)
+
+    async def put_stream(self, task_id: str, pieces: AsyncIterable[bytes]) -> Blob:
+        """As `put`, for content that is still coming; what `pieces` raises is raised."""
+        part = await asyncio.to_thread(self._begin, self._max_bytes)
+        try:
+            async for piece in _gathered(pieces):
+                await asyncio.to_thread(_written, part, piece)
+            return await asyncio.to_thread(self._finish, part, self._artifacts(task_id))
+        finally:
+            await asyncio.to_thread(part.discard)
 
     def path(self, task_id: str, sha256: str) -> Path:
         """Where the content is, if it was kept."""
@@ -143,37 +153,85 @@ class Blobs:
 
     def _put(self, folder: Path, source: Path | bytes, max_bytes: int) -> Blob:
         with _opened(source) as content:
+            part = self._begin(max_bytes)
             try:
-                return self._keep(folder.absolute(), content, max_bytes)
-            except OSError as error:
-                raise StoreUnavailable(f"the file cannot be written: {error.strerror}") from error
+                while piece := _read(content):
+                    _written(part, piece)
+                return self._finish(part, folder)
+            finally:
+                part.discard()
 
-    def _keep(self, folder: Path, content: BinaryIO, max_bytes: int) -> Blob:
+    def _begin(self, max_bytes: int) -> _Part:
         spool = self.spool("")
-        _make_folder(folder)
-        _make_folder(spool)
-        part = spool / f"part-{uuid4().hex}"
         try:
-            blob = _copy(content, part, max_bytes)
-            part.rename(folder / blob.sha256)
-        finally:
-            part.unlink(missing_ok=True)
+            _make_folder(spool)
+            return _Part(spool / f"part-{uuid4().hex}", max_bytes)
+        except OSError as error:
+            raise _unwritable(error) from error
+
+    def _finish(self, part: _Part, folder: Path) -> Blob:
+        try:
+            return part.keep(folder.absolute())
+        except OSError as error:
+            raise _unwritable(error) from error
+
+
+class _Part:
+    """A file that is being written aside."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._digest = hashlib.sha256()
+        self._size_bytes = 0
+        self._out = path.open("xb")
+
+    def write(self, piece: bytes) -> None:
+        self._size_bytes += len(piece)
+        if self._size_bytes > self._max_bytes:
+            raise BadBlob(f"larger than {self._max_bytes} bytes")
+        self._digest.update(piece)
+        self._out.write(piece)
+
+    def keep(self, folder: Path) -> Blob:
+        """Sync it, and move it to where it belongs."""
+        self._out.flush()
+        os.fsync(self._out.fileno())
+        self._out.close()
+        blob = Blob(self._digest.hexdigest(), self._size_bytes)
+        _make_folder(folder)
+        self._path.rename(folder / blob.sha256)
         _sync_folder(folder)
         return blob
 
+    def discard(self) -> None:
+        """Leave nothing behind of what was not kept."""
+        # A full disk fails the close as it failed the write before.
+        with suppress(OSError):
+            self._out.close()
+        self._path.unlink(missing_ok=True)
 
-def _copy(content: BinaryIO, part: Path, max_bytes: int) -> Blob:
-    digest, size_bytes = hashlib.sha256(), 0
-    with part.open("xb") as out:
-        while piece := _read(content):
-            size_bytes += len(piece)
-            if size_bytes > max_bytes:
-                raise BadBlob(f"larger than {max_bytes} bytes")
-            digest.update(piece)
-            out.write(piece)
-        out.flush()
-        os.fsync(out.fileno())
-    return Blob(digest.hexdigest(), size_bytes)
+
+def _written(part: _Part, piece: bytes) -> None:
+    try:
+        part.write(piece)
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(f"the file cannot be written: {error.strerror}")
+
+
+async def _gathered(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The same content in larger pieces: each is a visit to a thread."""
+    waiting = bytearray()
+    async for piece in pieces:
+        waiting += piece
+        if len(waiting) >= _PIECE_BYTES:
+            yield bytes(waiting)
+            waiting.clear()
+    yield bytes(waiting)
 
 
 def _opened(source: Path | bytes) -> BinaryIO:

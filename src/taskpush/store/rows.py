@@ -10,7 +10,14 @@ import orjson
 
 from taskpush.models.events import EventType, Status
 from taskpush.models.position import START, Position
-from taskpush.models.task import CheckpointRef, TaskError, TaskRecord, VolatileEvent
+from taskpush.models.task import (
+    CheckpointRef,
+    ProducerRef,
+    TakenRun,
+    TaskError,
+    TaskRecord,
+    VolatileEvent,
+)
 
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -61,6 +68,7 @@ def encode_record(record: TaskRecord) -> bytes:
             "interruptions": record.interruptions,
             "checkpoint": record.checkpoint and _checkpoint_document(record.checkpoint),
             "runner": record.runner,
+            "producer": record.producer and _producer_document(record.producer),
         }
     )
 
@@ -101,6 +109,7 @@ def decode_record(
         interruptions=doc["interruptions"],
         checkpoint=CheckpointRef(**doc["checkpoint"]) if doc["checkpoint"] else None,
         runner=doc["runner"],
+        producer=_producer(doc["producer"]) if doc["producer"] else None,
         head=head,
         last_event_at=last_event_at,
         latest=latest or {},
@@ -118,6 +127,19 @@ def _checkpoint_document(checkpoint: CheckpointRef) -> dict[str, Any]:
         "attempt": checkpoint.attempt,
         "label": checkpoint.label,
     }
+
+
+def _producer_document(producer: ProducerRef) -> dict[str, Any]:
+    return {
+        "producer_id": producer.producer_id,
+        "attempt": producer.attempt,
+        "last_seq": producer.last_seq,
+        "runs": [[run.first, run.log_seq, run.epoch, run.marks] for run in producer.runs],
+    }
+
+
+def _producer(doc: Mapping[str, Any]) -> ProducerRef:
+    return ProducerRef(**{**doc, "runs": tuple(TakenRun(*run) for run in doc["runs"])})
 
 
 def _isoformat(moment: datetime | None) -> str | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
+from taskpush.core.producing import is_reported
+from taskpush.models.task import TaskRecord
 from taskpush.runner.registry import Registry
 from taskpush.store.base import Store
 from taskpush.store.blobs import Blobs
@@ -14,12 +17,18 @@ RESUMED_FROM: Final = frozenset({"server_stopped", "worker_lost"})
 """Why a task may be interrupted and yet nobody wanted it to stop."""
 
 
+async def reported_tasks(store: Store) -> Sequence[TaskRecord]:
+    """The running tasks whose producers are outside, and may have outlived the server."""
+    return [record for record in await store.abandoned() if is_reported(record)]
+
+
 async def settle_abandoned(store: Store, clock: Clock) -> int:
     """Make every running task whose server is gone `interrupted`; returns how many there were.
 
-    Those that were interrupted too often are `failed` instead.
+    Those that were interrupted too often are `failed` instead. Those that producers outside the
+    server report are left alone: whether these are gone is not known as yet.
     """
-    abandoned = await store.abandoned()
+    abandoned = [record for record in await store.abandoned() if not is_reported(record)]
     writes = [
         store.write(
             record.task_id,

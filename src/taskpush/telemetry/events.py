@@ -39,12 +39,24 @@ class ServerStopped(TelemetryEvent):
 
 @dataclass(frozen=True, slots=True)
 class TaskStarted(TelemetryEvent):
-    """A handler begins."""
+    """A handler or a producer begins."""
 
     name: ClassVar[str] = "task.started"
     task_id: str
     kind: str
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerLost(TelemetryEvent):
+    """Nothing was heard of a producer outside the server while its lease ran."""
+
+    name: ClassVar[str] = "producer.lost"
+    level: ClassVar[int] = logging.WARNING
+    task_id: str
+    kind: str
+    attempt: int
+    producer_id: str
 
 
 @dataclass(frozen=True, slots=True)
