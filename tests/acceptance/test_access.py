@@ -119,11 +119,13 @@ async def knocking(
         additional_headers=headers,
         open_timeout=20,
     ) as ws:
-        socket = RawSocket(ws)
-        await ws.recv()
-        await ws.send(f"40/tasks,{'' if auth is None else orjson.dumps(auth).decode()}")
-        yield socket, await socket.packet()
-        ws.transport.abort()
+        try:
+            socket = RawSocket(ws)
+            await ws.recv()
+            await ws.send(f"40/tasks,{'' if auth is None else orjson.dumps(auth).decode()}")
+            yield socket, await socket.packet()
+        finally:
+            ws.transport.abort()
 
 
 def _refusal(packet: str) -> str:
