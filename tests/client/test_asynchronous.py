@@ -62,7 +62,7 @@ async def until(condition: Callable[[], object]) -> None:
     """Wait until `condition()` holds: for what happens in the fake server's thread."""
     async with asyncio.timeout(WITHIN_S):
         # Nothing that could be awaited: another thread changes it.
-        while not condition():  # noqa: ASYNC110
+        while not condition():  # noqa: ASYNC110 - what changes it is not ours to await
             await asyncio.sleep(0.005)
 
 
