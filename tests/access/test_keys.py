@@ -13,6 +13,7 @@ from taskpush.access.principal import Principal, Role
 from taskpush.errors import AccessEnded, Unauthenticated
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import KeysUnreadable, TelemetryEvent
+from tests.support.keys import secret_part
 
 ROLES = (Role.CREATE, Role.READ)
 
@@ -61,7 +62,7 @@ def test_a_key_shows_whose_it_is(path: Path, ring: KeyRing) -> None:
 def test_neither_the_file_nor_anything_beside_it_holds_the_key_or_is_for_others(
     path: Path,
 ) -> None:
-    secret = make(path).rpartition("_")[2]
+    secret = secret_part(make(path))
     for file in path.parent.iterdir():
         assert secret.encode() not in file.read_bytes()
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
