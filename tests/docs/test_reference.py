@@ -9,7 +9,7 @@ from taskpush.errors import CODES
 from taskpush.settings import Settings
 from taskpush.telemetry import events as telemetry
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 THREATS = ROOT / "docs" / "explanation" / "threat-model.md"
 

@@ -1,0 +1,1 @@
+"""What the pages say: that it is true, and that it can be typed."""
