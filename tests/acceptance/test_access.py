@@ -171,7 +171,7 @@ def test_nothing_is_parsed_of_whom_nobody_knows(server: ServerProcess, path: str
 
 
 def test_what_is_for_everybody_stays_so(server: ServerProcess) -> None:
-    for path in ("/healthz", "/readyz", "/openapi.json"):
+    for path in ("/healthz", "/readyz", "/openapi.json", "/asyncapi.json"):
         assert server.call("GET", path)[0] == 200
 
 

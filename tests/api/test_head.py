@@ -40,7 +40,7 @@ def _ask(connection: HTTPConnection, method: str, path: str) -> tuple[HTTPRespon
 @pytest.mark.parametrize(
     "path",
     [
-        *("/", "/docs", "/openapi.json", "/healthz", "/readyz"),
+        *("/", "/docs", "/openapi.json", "/asyncapi.json", "/healthz", "/readyz"),
         *("/api/kinds", "/api/queue", "/api/tasks/{task_id}", "/api/tasks/{task_id}/events"),
         *("/api/tasks/{unknown}", "/api/tasks?limit=nonsense", "/no/such/page"),
     ],

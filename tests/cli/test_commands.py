@@ -202,3 +202,9 @@ def test_a_watch_goes_on_in_a_pipe_that_was_closed(fake: FakeServer) -> None:
     )
     assert b"pending" in ran.stdout
     assert b"Traceback" not in ran.stderr
+
+
+def test_the_asyncapi_document_is_printed_without_a_server(run: Run, fake: FakeServer) -> None:
+    ran = run("asyncapi")
+    assert ran.code == ExitCode.OK
+    assert json.loads(ran.out)["asyncapi"] == "3.1.0"

@@ -32,8 +32,9 @@ Create tasks, read them, and follow every step of them live.
 
 Watch over Socket.IO (path `/socket.io`, namespace `/tasks`), by Server-Sent Events
 (`GET /api/tasks/{task_id}/stream`; many tasks: `GET /api/stream`) or by long poll
-(`GET /api/tasks/{task_id}/events?wait_s=30`; many tasks: `GET /api/feed?wait_s=30`). Errors are
-`application/problem+json` with a stable `code`.
+(`GET /api/tasks/{task_id}/events?wait_s=30`; many tasks: `GET /api/feed?wait_s=30`). What is
+pushed there is in the [AsyncAPI document](asyncapi.json). Errors are `application/problem+json`
+with a stable `code`.
 """
 
 

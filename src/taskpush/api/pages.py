@@ -1,4 +1,4 @@
-"""The pages that the server brings itself: the demo page and the API's documentation.
+"""The pages that the server brings itself: the demo page and the documentation of its doors.
 
 Nothing on them is loaded from another host.
 """
@@ -12,6 +12,8 @@ from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import FileResponse, HTMLResponse, Response
+
+from taskpush.core import asyncapi
 
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -52,6 +54,12 @@ async def docs(request: Request) -> HTMLResponse:
     )
     page.headers.update(_DOCS_HEADERS)
     return page
+
+
+@router.get(asyncapi.PATH)
+async def asyncapi_document(request: Request) -> Response:
+    body = asyncapi.encoded_document(request.app.version)
+    return Response(body, media_type="application/json")
 
 
 class Assets(StaticFiles):

@@ -295,6 +295,16 @@ def prune(
     carry_out(Pruning(data, retention, kind, dry_run), json_lines=json_lines)
 
 
+@app.command()
+def asyncapi() -> None:
+    """Print the AsyncAPI document of what servers push, which `/asyncapi.json` serves."""
+    from importlib.metadata import version
+
+    from taskpush.core.asyncapi import encoded_document
+
+    typer.echo(encoded_document(version("taskpush")))
+
+
 @contextmanager
 def client_for(
     server: str, token: str | None, renderer: Renderer | None = None

@@ -9,7 +9,15 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    WithJsonSchema,
+)
 
 from taskpush.models.values import FiniteFloat, Number, SafeInt, Text
 
@@ -168,6 +176,19 @@ class Stats(Payload):
     elapsed_seconds: FiniteFloat
 
 
+_CONTENT: Final[dict[str, Any]] = {
+    "description": "A text; or the placeholder, which Socket.IO clients replace by the bytes.",
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "properties": {"_placeholder": {"const": True}, "num": {"type": "integer"}},
+            "required": ["_placeholder", "num"],
+        },
+    ],
+}
+
+
 class Preview(Payload):
     """The newest picture or text, for those who asked for previews.
 
@@ -175,13 +196,15 @@ class Preview(Payload):
     """
 
     media_type: Text
-    content: Any
+    content: Annotated[Any, WithJsonSchema(_CONTENT)]
 
 
 class EnvelopeBase(BaseModel):
     """What surrounds every payload."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", json_schema_serialization_defaults_required=True
+    )
 
     task_id: str
     timestamp: AwareDatetime

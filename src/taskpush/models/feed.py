@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -149,7 +149,7 @@ class DeletedTask(BaseModel):
     """What a feed says of a task that was deleted."""
 
     task_id: str
-    deleted: bool = True
+    deleted: Literal[True]
 
 
 class FeedPage(BaseModel):

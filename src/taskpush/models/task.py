@@ -213,6 +213,9 @@ class ListedArtifact(BaseModel):
 class Latest(BaseModel):
     """The newest data of the volatile types that snapshots hold, or null."""
 
+    # Whoever reads one finds every field.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     progress: dict[str, Any] | None = None
     queue: dict[str, Any] | None = None
     stats: dict[str, Any] | None = None
@@ -228,6 +231,9 @@ class ErrorSummary(BaseModel):
 
 class Summary(BaseModel):
     """A task in a list: no params, no result."""
+
+    # Whoever reads one finds every field.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     task_id: str
     kind: str
