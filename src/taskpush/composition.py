@@ -25,6 +25,7 @@ from taskpush.access.keys import KeyRing
 from taskpush.access.private_file import private_folder
 from taskpush.access.revocations import FILE as REVOKED_FILE
 from taskpush.access.revocations import Revocations
+from taskpush.access.seal import Seal
 from taskpush.access.tickets import Tickets
 from taskpush.access.tokens import TokenMint, passing_secret, secret_in
 from taskpush.access.turnstile import Turnstile
@@ -134,7 +135,8 @@ async def start(
     """Wire everything, and start it in order; `stack` stops it in the reverse order."""
     telemetry = Telemetry(log_to(logging.getLogger("taskpush")))
     clock = SystemClock()
-    revocations, mint = _tokens(settings)
+    secret = passing_secret() if settings.store == "memory" else secret_in(settings.data)
+    revocations, mint = _tokens(settings, secret)
     authenticator = _authenticator(settings, telemetry, mint, authenticate, stack)
     doorkeeper = Doorkeeper(authenticator)
     limits = settings.limits
@@ -144,6 +146,7 @@ async def start(
         store,
         Dispatcher(outboxes_bytes=settings.outboxes_bytes),
         outbox_bytes=settings.outbox_bytes,
+        seal=Seal(secret, "feeds"),
     )
     keeper = QueueKeeper(store, registry, clock, telemetry)
     store.listen(keeper.on_commit)
@@ -166,9 +169,9 @@ async def start(
         log_budget=LogBudget(line_bytes=limits.log_line_bytes),
     )
     polls = LongPolls()
-    queries = TaskQueries(store, plane.hub, Showing(registry), polls)
+    queries = TaskQueries(store, plane.hub, Showing(registry), polls, seal=Seal(secret, "lists"))
     feeds = Feeds(store, plane.feeds, polls=polls, limits=limits)
-    audit = AuditTrail(store, clock, settings.keys_file)
+    audit = AuditTrail(store, clock, settings.keys_file, seal=Seal(secret, "audit"))
     service = TaskService(
         store,
         registry,
@@ -280,13 +283,10 @@ def _authenticator(
     return Authenticator(ring, time.time, telemetry, mint=mint, jwt=jwt, hook=hook)
 
 
-def _tokens(settings: Settings) -> tuple[Revocations, TokenMint]:
+def _tokens(settings: Settings, secret: bytes) -> tuple[Revocations, TokenMint]:
     """What is made and revoked stays so over a restart, unless the server forgets everything."""
-    if settings.store == "memory":
-        revocations, secret = Revocations(None, time.time), passing_secret()
-    else:
-        revocations = Revocations(settings.data / REVOKED_FILE, time.time)
-        secret = secret_in(settings.data)
+    file = None if settings.store == "memory" else settings.data / REVOKED_FILE
+    revocations = Revocations(file, time.time)
     return revocations, TokenMint(secret, revocations, time.time)
 
 

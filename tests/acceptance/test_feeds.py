@@ -48,7 +48,7 @@ async def test_a_feed_is_subscribed_followed_and_left(shared_server: ServerProce
         {"feed": "kind:a b"},
         {"feed": "all", "after": 7},
         {"feed": "all", "after": {"epoch": "k3v9", "seq": 1}},
-        {"feed": "all", "after": "x" * 101},
+        {"feed": "all", "after": "x" * 201},
     ],
 )
 async def test_what_is_wrong_is_said_and_the_connection_lives_on(

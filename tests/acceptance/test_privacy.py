@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
 import pytest
@@ -158,6 +160,37 @@ def test_tracebacks_stay_with_the_operator(server: ServerProcess, ann: str) -> N
     assert "does not fit" in said
     assert "Traceback" not in said
     assert "kinds.py" not in said
+
+
+def _places(server: ServerProcess, key: str) -> list[str]:
+    """Every text by which somebody goes on in what the store counts for all."""
+    audit = server.call("GET", "/api/audit?limit=1", token=key)[1]["next"]
+    listed = server.call("GET", "/api/tasks?limit=1", token=key)[1]["next"]
+    pages = [parse_qs(urlsplit(address).query)["after"][0] for address in (listed, audit)]
+    return [*pages, server.call("GET", "/api/feed", token=key)[1]["cursor"]]
+
+
+def test_no_place_in_a_list_tells_how_much_others_do(server: ServerProcess, keys: Keys) -> None:
+    """Nor whether anything happened: the same place is another text each time."""
+    eve, bob = keys.make("eve", Role.ADMIN, tenant="evil"), keys.make("busy", tenant="busy")
+    keys.make("mallory", tenant="evil")
+    for _ in range(2):
+        server.call("POST", "/api/tasks", {"kind": "fail", "params": {}}, token=eve)
+    before = _places(server, eve)
+    same = _places(server, eve)
+    for _ in range(40):
+        server.call("POST", "/api/tasks", {"kind": "fail", "params": {}}, token=bob)
+    after = _places(server, eve)
+    for texts in zip(before, same, after, strict=True):
+        assert len(set(texts)) == 3
+        assert len({len(text) for text in texts}) == 1
+        assert all(len(base64.urlsafe_b64decode(text)) == 72 for text in texts)
+    for place, door in zip(before, ("tasks", "audit"), strict=False):
+        path = f"/api/{door}?limit=1&after="
+        status, page = server.call("GET", path + place, token=eve)
+        assert (status, len(page["items"])) == (200, 1)
+        for other in ("t1", "1.1", before[2]):
+            assert server.call("GET", path + other, token=eve)[1]["code"] == "invalid_request"
 
 
 def test_the_queue_counts_everybody_and_shows_nobody(

@@ -123,7 +123,7 @@ def test_a_cursor_survives_a_restart_and_one_of_another_store_does_not(
         {"feed": "kind:a b"},
         {"feed": "owner:you"},
         {"feed": "all "},
-        {"after": "x" * 101},
+        {"after": "x" * 201},
         {"limit": "0"},
         {"limit": "1001"},
         {"wait_s": "61"},

@@ -104,7 +104,7 @@ async def test_an_unknown_cursor_begins_anew_and_says_so(server: ServerProcess) 
         )
 
 
-@pytest.mark.parametrize("query", ["feed=everything", "feed=kind:a%20b", f"after={'x' * 101}"])
+@pytest.mark.parametrize("query", ["feed=everything", "feed=kind:a%20b", f"after={'x' * 201}"])
 async def test_what_is_wrong_is_a_problem_and_no_stream(server: ServerProcess, query: str) -> None:
     status, problem = await asyncio.to_thread(server.call, "GET", f"/api/stream?{query}")
     assert (status, problem["code"]) == (422, "invalid_request")

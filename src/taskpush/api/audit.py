@@ -34,7 +34,7 @@ async def read_audit(
     since: Annotated[Moment | None, Query(description="Not before this time.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     after: Annotated[
-        str | None, Query(max_length=100, description="Filled in by a page's `next`.")
+        str | None, Query(max_length=200, description="Filled in by a page's `next`.")
     ] = None,
 ) -> Page[AuditEntry]:
     """Who cancelled, retried and deleted tasks, made and ended tokens and keys; newest first.

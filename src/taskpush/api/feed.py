@@ -44,12 +44,12 @@ async def read_feed(
     at once. A cursor survives restarts; one that is unknown is answered with `reset`.
     """
     async with services.answering(request, admission, wait_s=wait_s):
-        page = await services.feeds.page(
+        page, cursor = await services.feeds.page(
             admission.principal, feed, after, limit=limit, wait_s=wait_s
         )
     parts = {
         "tasks": [orjson.Fragment(summary_body(task)) for task in page.tasks],
-        "cursor": str(page.cursor),
+        "cursor": cursor,
         "reset": page.reset,
         "more": not page.end,
     }

@@ -20,7 +20,7 @@ router = APIRouter()
 LastEventId = Annotated[
     str | None,
     Header(
-        max_length=100,
+        max_length=200,
         description="Where to go on; browsers send it when they come back. Wins over `after`.",
     ),
 ]

@@ -153,7 +153,7 @@ async def list_tasks(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     after: Annotated[
-        str | None, Query(max_length=100, description="Filled in by a page's `next`.")
+        str | None, Query(max_length=200, description="Filled in by a page's `next`.")
     ] = None,
 ) -> Page[Summary]:
     """Tasks, newest first."""

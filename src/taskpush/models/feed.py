@@ -14,7 +14,7 @@ from taskpush.models.task import Summary, TaskRecord
 
 FeedName = Annotated[str, StringConstraints(pattern=rf"^(all|owner:me|(kind|tag):{NAME})$")]
 """`all`, `kind:NAME`, `tag:NAME` or `owner:me`."""
-CursorText = Annotated[str, Field(max_length=100)]
+CursorText = Annotated[str, Field(max_length=200)]
 """A cursor as clients keep it. Any text will do: one that is none is unknown."""
 
 
@@ -74,7 +74,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a reader of changes has come: everything up to `mark` is known to it."""
+    """How far a reader of changes has come: everything up to `mark` is known to it.
+
+    It counts what everybody does: readers are given it sealed.
+    """
 
     mark: Mark
     # None unless the list of active tasks is still being read: to come are those that were

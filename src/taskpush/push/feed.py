@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Final, Protocol
 
+from taskpush.access.seal import Seal
 from taskpush.core.feeds import Agenda, Pace, Told
 from taskpush.core.views import summary_body
 from taskpush.models.feed import Born, Change, Cursor, FeedFilter, Mark, Tombstone
@@ -15,6 +16,8 @@ from taskpush.push.outbox import Message
 from taskpush.store.base import Store
 
 DEFAULT_PACE: Final = Pace()
+NO_CURSOR: Final = ""
+"""What the store takes for a cursor that it does not know."""
 
 _Key = tuple[str, str | None, str | None, str | None]
 
@@ -22,9 +25,10 @@ _Key = tuple[str, str | None, str | None, str | None]
 class FeedNews:
     """The newest state of one task of a feed, encoded once for all who watch it."""
 
-    def __init__(self, feed: str, told: Told) -> None:
+    def __init__(self, feed: str, told: Told, seal: Seal) -> None:
         self._feed = feed
         self._told = told
+        self._seal = seal
 
     @cached_property
     def cursor(self) -> str:
@@ -37,10 +41,10 @@ class FeedNews:
         return replace(self.message_at(self.cursor), shared=True)
 
     def message_at(self, cursor: str) -> Message:
-        """For those who have come as far as `cursor` only."""
+        """For those who have come as far as `cursor` only, which they are told sealed."""
         created = self._told.created and not isinstance(self._told.task, Tombstone)
         name = "task_created" if created else "feed_update"
-        return feed_message(name, self._feed, self._body, cursor)
+        return feed_message(name, self._feed, self._body, self._seal.close(cursor))
 
     @cached_property
     def _body(self) -> bytes:
@@ -60,7 +64,7 @@ class FeedWatcher(Protocol):
 class _Feed:
     """A feed that somebody watches."""
 
-    def __init__(self, name: str, pace: Pace) -> None:
+    def __init__(self, name: str, pace: Pace, seal: Seal) -> None:
         self.name = name
         self.agenda = Agenda()
         self.watchers: dict[FeedWatcher, None] = {}
@@ -69,12 +73,13 @@ class _Feed:
         # None while nothing is planned.
         self.timer: asyncio.TimerHandle | None = None
         self._pace = pace
+        self._seal = seal
 
     def tell(self, now: Mark, at: float) -> None:
         """Tell what is due."""
         self.told_at = at
         told = self.agenda.take(self._pace.batch, now)
-        news = [FeedNews(self.name, each) for each in told]
+        news = [FeedNews(self.name, each, self._seal) for each in told]
         # A copy, since a watcher may detach while it is told.
         for watcher in tuple(self.watchers):
             watcher.on_news(news)
@@ -94,10 +99,14 @@ class FeedHub:
     """Knows who watches which feed, and tells them what changes, at the feed's pace.
 
     It keeps the changes that were not told yet, of the watched feeds only. Whoever attaches is
-    told of what changes from then on, and reads the store for what was before.
+    told of what changes from then on, and reads the store for what was before. Cursors leave the
+    process by its `seal` only.
     """
 
-    def __init__(self, store: Store, pace: Pace = DEFAULT_PACE) -> None:
+    def __init__(
+        self, store: Store, pace: Pace = DEFAULT_PACE, *, seal: Seal | None = None
+    ) -> None:
+        self.seal = Seal() if seal is None else seal
         self._store = store
         self._pace = pace
         # By what a task is found in it by, then by name: two names may mean the same tasks.
@@ -112,7 +121,7 @@ class FeedHub:
         feeds = self._feeds.setdefault(_key_of(where), {})
         feed = feeds.get(name)
         if feed is None:
-            feed = feeds[name] = _Feed(name, self._pace)
+            feed = feeds[name] = _Feed(name, self._pace, self.seal)
         feed.watchers[watcher] = None
 
     def detach(self, name: str, where: FeedFilter, watcher: FeedWatcher) -> None:
@@ -155,8 +164,13 @@ class FeedHub:
             self._plan(feed)
 
 
+def unsealed(seal: Seal, cursor: str | None) -> str | None:
+    """A cursor as a reader gave it, as the store knows it; what is none stays unknown."""
+    return None if cursor is None else seal.open(cursor) or NO_CURSOR
+
+
 def feed_message(name: str, feed: str, body: bytes, cursor: str) -> Message:
-    """An event of a feed about one task; `body` is what is said of it."""
+    """An event of a feed about one task; `body` is what is said of it, `cursor` is sealed."""
     said = b'{"feed":"%b","task":%b,"cursor":"%b"}' % (feed.encode(), body, cursor.encode())
     return Message(name, said, position=cursor)
 

@@ -16,7 +16,7 @@ from taskpush.core.feeds import Pace
 from taskpush.core.views import summary_body
 from taskpush.models.feed import FeedFilter
 from taskpush.models.values import encoded
-from taskpush.push.feed import DEFAULT_PACE, FeedHub, FeedNews, feed_message
+from taskpush.push.feed import DEFAULT_PACE, FeedHub, FeedNews, feed_message, unsealed
 from taskpush.push.outbox import Message, Outbox
 from taskpush.store.base import Store
 from taskpush.store.changes import ChangePage
@@ -66,7 +66,7 @@ class FeedSubscription:
         self._outbox = outbox
         self._keeper = keeper
         self._pace = pace
-        # What the peer knows; None until it was told the first page.
+        # What the peer knows, as the store says it; None until it was told the first page.
         self._cursor: str | None = None
         # Whether the pages are still those that the subscription begins with. They are finite,
         # and follow one another at once; the others come at the feed's pace.
@@ -85,7 +85,7 @@ class FeedSubscription:
         """Begin, or begin anew, with what changed after a cursor, or with the active tasks."""
         self._hub.attach(self.name, self._where, self)
         self._starts += 1
-        self._cursor = after
+        self._cursor = unsealed(self._hub.seal, after)
         self._listing = True
         self._read_at = None
         self.behind = True
@@ -155,13 +155,14 @@ class FeedSubscription:
 
     def _tell(self, page: ChangePage, bodies: Sequence[bytes]) -> None:
         known, self._cursor = self._cursor, str(page.cursor)
+        close = self._hub.seal.close
         if self._listing or page.reset or known is None:
-            self._outbox.put(_list_message(self.name, page, bodies))
+            self._outbox.put(_list_message(self.name, page, bodies, close(self._cursor)))
         else:
             for number, body in enumerate(bodies, 1):
                 # All of the page is needed before the next may be gone on with.
                 cursor = self._cursor if number == len(bodies) else known
-                self._outbox.put(feed_message("feed_update", self.name, body, cursor))
+                self._outbox.put(feed_message("feed_update", self.name, body, close(cursor)))
         self._keeper.wake()
 
     def _fall_behind(self) -> None:
@@ -187,12 +188,12 @@ class FeedSubscription:
         return asyncio.get_running_loop().time()
 
 
-def _list_message(feed: str, page: ChangePage, bodies: Sequence[bytes]) -> Message:
+def _list_message(feed: str, page: ChangePage, bodies: Sequence[bytes], cursor: str) -> Message:
     listed = {
         "feed": feed,
         "tasks": [orjson.Fragment(body) for body in bodies],
-        "cursor": str(page.cursor),
+        "cursor": cursor,
         "reset": page.reset,
         "more": not page.end,
     }
-    return Message("active_tasks", encoded(listed), position=str(page.cursor))
+    return Message("active_tasks", encoded(listed), position=cursor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from taskpush.access.seal import Seal
 from taskpush.push.dispatch import Dispatcher
 from taskpush.push.feed import FeedHub
 from taskpush.push.hub import Hub
@@ -14,6 +15,7 @@ class PushPlane:
     """The hubs that events and changes come in by, the reader of what is past, the dispatcher.
 
     `outbox_bytes` is what may wait for one connection; what may wait for all is the dispatcher's.
+    `seal` closes the cursors of feeds; without one they end with this process.
     """
 
     def __init__(
@@ -22,11 +24,12 @@ class PushPlane:
         dispatcher: Dispatcher | None = None,
         *,
         outbox_bytes: int = OUTBOX_BYTES,
+        seal: Seal | None = None,
     ) -> None:
         self.store = store
         self.outbox_bytes = outbox_bytes
         self.hub = Hub()
-        self.feeds = FeedHub(store)
+        self.feeds = FeedHub(store, seal=seal)
         self.reader = ReplayReader(store)
         self.dispatcher = Dispatcher() if dispatcher is None else dispatcher
         store.listen(self.reader.on_commit)

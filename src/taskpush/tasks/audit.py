@@ -19,6 +19,7 @@ from taskpush.access.admission import Admission
 from taskpush.access.keys import ApiKey, KeyProblem, read_keys
 from taskpush.access.policy import demand
 from taskpush.access.principal import Principal, Role
+from taskpush.access.seal import Seal
 from taskpush.clock import Clock
 from taskpush.core.lifecycle import Decide, Decision
 from taskpush.errors import StoreUnavailable, TaskPushError
@@ -68,10 +69,14 @@ class AuditPage:
 class AuditTrail:
     """Notes what principals do, and shows it to the admins of their tenant.
 
-    `keys_file` is where API keys are kept; it need not be there.
+    `keys_file` is where API keys are kept; it need not be there. `seal` closes places in the
+    trail, which are numbered for all tenants together; without one they end with this process.
     """
 
-    def __init__(self, store: Store, clock: Clock, keys_file: Path) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, keys_file: Path, *, seal: Seal | None = None
+    ) -> None:
+        self._seal = Seal() if seal is None else seal
         self._store = store
         self._clock = clock
         self._keys_file = keys_file
@@ -126,7 +131,9 @@ class AuditTrail:
         principal = admission.principal
         if admission.credential != "none":
             demand(principal, Role.ADMIN)
-        before = None if query.after is None else AuditPlace.parse(query.after)
+        before = None
+        if query.after is not None:
+            before = AuditPlace.parse(self._seal.open(query.after) or "")
         where = AuditFilter(principal.tenant, query.task_id, query.owner, query.action, query.since)
         noted = await self._store.audit(where, before=before, limit=query.limit + 1)
         found = sorted(
@@ -135,7 +142,8 @@ class AuditTrail:
         page = found[: query.limit]
         more = len(found) > query.limit
         return AuditPage(
-            entries=[placed.entry for placed in page], next=str(page[-1].place) if more else None
+            entries=[placed.entry for placed in page],
+            next=self._seal.close(str(page[-1].place)) if more else None,
         )
 
     async def _of_keys(self, where: AuditFilter, before: AuditPlace | None) -> list[PlacedEntry]:

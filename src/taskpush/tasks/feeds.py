@@ -14,7 +14,7 @@ from taskpush.core.limits import DEFAULT_LIMITS, Limits
 from taskpush.errors import TaskPushError
 from taskpush.models.feed import FeedFilter, SubscribeFeed
 from taskpush.push.channel import Channel
-from taskpush.push.feed import DEFAULT_PACE, FeedHub, FeedNews
+from taskpush.push.feed import DEFAULT_PACE, FeedHub, FeedNews, unsealed
 from taskpush.push.feed_subscription import FeedSubscription
 from taskpush.store.base import Store
 from taskpush.store.changes import ChangePage
@@ -85,12 +85,19 @@ class Feeds:
 
     async def page(
         self, principal: Principal, feed: str, after: str | None, *, limit: int, wait_s: float
-    ) -> ChangePage:
-        """What changed in the feed after a cursor; without one, its active tasks.
+    ) -> tuple[ChangePage, str]:
+        """What changed in the feed after a cursor, and the next one; without, its active tasks.
 
         With `wait_s`, an empty answer waits that long for the next change, unless the server stops.
         """
         where = feed_filter(principal, feed)
+        after = unsealed(self._hub.seal, after)
+        page = await self._page(feed, where, after, limit=limit, wait_s=wait_s)
+        return page, self._hub.seal.close(str(page.cursor))
+
+    async def _page(
+        self, feed: str, where: FeedFilter, after: str | None, *, limit: int, wait_s: float
+    ) -> ChangePage:
         if after is None or wait_s <= 0:
             return await self._store.changes(where, after=after, limit=limit)
         stirred = _Stirred()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import JsonValue
 
 from taskpush.access.policy import demand, may, readable
 from taskpush.access.principal import Principal, Role
+from taskpush.access.seal import Seal
 from taskpush.core.views import artifact_of
 from taskpush.errors import NotFound, TaskPushError
 from taskpush.models.events import EventType, Status
@@ -50,8 +51,16 @@ class TaskQueries:
     """Reads tasks, for a principal, by the policy."""
 
     def __init__(
-        self, store: Store, hub: Hub, showing: Showing, polls: LongPolls | None = None
+        self,
+        store: Store,
+        hub: Hub,
+        showing: Showing,
+        polls: LongPolls | None = None,
+        *,
+        seal: Seal | None = None,
     ) -> None:
+        """`seal` closes places in lists; without one they end with this process."""
+        self._seal = Seal() if seal is None else seal
         self._store = store
         self._hub = hub
         self._showing = showing
@@ -75,7 +84,7 @@ class TaskQueries:
         return record
 
     async def page(self, principal: Principal, query: ListQuery) -> TaskPage:
-        """A page of tasks, newest first; raises `Forbidden`."""
+        """A page of tasks, newest first; raises `Forbidden` and `InvalidRequest`."""
         reach = readable(principal, kind=query.kind, tag=query.tag)
         where = TaskFilter(
             tenant=reach.tenant,
@@ -87,7 +96,9 @@ class TaskQueries:
             created_before=query.created_before,
             q=query.q,
         )
-        return await self._store.tasks(where, limit=query.limit, after=query.after)
+        after = None if query.after is None else self._seal.open(query.after) or ""
+        page = await self._store.tasks(where, limit=query.limit, after=after)
+        return replace(page, next=page.next and self._seal.close(page.next))
 
     async def result(self, principal: Principal, task_id: str) -> JsonValue:
         """What the task returned.
