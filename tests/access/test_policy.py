@@ -13,6 +13,7 @@ from taskpush.access.policy import (
     may_await,
     may_create,
     may_see_all,
+    narrowed,
     reaches,
     readable,
 )
@@ -132,6 +133,16 @@ def test_only_admins_of_the_servers_own_tenant_see_what_there_is_of_all() -> Non
     assert may_see_all(principal(frozenset({A}), tenant="local"))
     assert not may_see_all(ADMIN)
     assert not may_see_all(principal(tenant="local"))
+
+
+def test_a_credential_for_the_owner_local_is_not_whoever_is_local() -> None:
+    named = Principal(LOCAL.tenant, LOCAL.owner, LOCAL.roles)
+    assert named != LOCAL
+    assert not may_see_all(named)
+    assert may(named, R, task("local", "local"))
+    token = narrowed(LOCAL, Scope(), frozenset({R}))
+    assert not token.local
+    assert not may_see_all(token)
 
 
 def test_what_is_readable_is_never_more_than_the_principals_reach() -> None:

@@ -62,7 +62,7 @@ def may_see_sensitive(principal: Principal) -> bool:
 def may_see_all(principal: Principal) -> bool:
     """Whether the principal may learn how much there is of everybody's tasks."""
     admin = principal.has(Role.ADMIN) and principal.tenant == LOCAL.tenant
-    return admin or principal == LOCAL
+    return admin or principal.local
 
 
 def readable(

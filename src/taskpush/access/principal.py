@@ -55,6 +55,8 @@ class Principal:
     scope: Scope | None = None
     # Whether it reaches every owner's tasks of the tenant: an admin, or who holds a token of one.
     whole_tenant: bool = False
+    # Whether nobody was asked who it is. No name makes a principal local, and no credential.
+    local: bool = False
 
     def __post_init__(self) -> None:
         for what, value in (("tenant", self.tenant), ("owner", self.owner)):
@@ -78,8 +80,9 @@ class Principal:
         return FeedFilter(self.tenant, owner=owner, kind=scope.kind, tag=scope.tag)
 
 
-LOCAL: Final = Principal(tenant="local", owner="local")
+LOCAL: Final = Principal(tenant="local", owner="local", local=True)
 """Whoever can reach a server without configured access, which listens on loopback only.
 
-Its tenant is the server's own: the admins of it see what is counted of all tenants together.
+Its tenant is the server's own: the admins of it see what is counted of all tenants together. Who
+shows a credential for the same owner has the same tasks, and nothing else of what is local.
 """

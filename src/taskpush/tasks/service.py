@@ -13,7 +13,7 @@ import orjson
 from pydantic import ValidationError
 
 from taskpush.access.policy import demand, may
-from taskpush.access.principal import LOCAL, Principal, Role
+from taskpush.access.principal import Principal, Role
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
 from taskpush.core.limits import DEFAULT_LIMITS, Limits
@@ -180,7 +180,7 @@ class TaskService:
 
     def _count(self, principal: Principal, tasks: int) -> None:
         """Raise `rate_limited` when the principal has created as many as it may, for now."""
-        per_min = self._limits.creates_per_min.of(local=principal == LOCAL)
+        per_min = self._limits.creates_per_min.of(local=principal.local)
         if self._creates is None or per_min is None:
             return
         who = (principal.tenant, principal.owner)
