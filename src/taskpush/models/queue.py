@@ -38,9 +38,12 @@ class QueueEntry(Place):
 
 
 class Accuracy(BaseModel):
-    """How the first estimate of tasks that have started since compares with the truth."""
+    """How the first estimate of tasks that have started since compares with the truth.
 
-    count: int = Field(description="Tasks that waited with an estimate, the newest 500.")
+    Of those that the reader may read, among the newest 500 of the kind.
+    """
+
+    count: int = Field(description="Tasks of the reader's that waited with an estimate.")
     median_error_seconds: float | None = Field(
         default=None, description="Half of them started closer to their estimate than that."
     )

@@ -39,7 +39,8 @@ class History:
         return Stats(
             days=[_kind_day(each) for each in daily],
             estimates=[
-                KindEstimates(kind=name, accuracy=self._keeper.accuracy(name)) for name in names
+                KindEstimates(kind=name, accuracy=self._keeper.accuracy(principal, name))
+                for name in names
             ],
             store=await self._size() if may_see_all(principal) else None,
         )

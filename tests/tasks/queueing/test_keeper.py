@@ -15,11 +15,11 @@ from pydantic import BaseModel
 
 from taskpush import TaskContext
 from taskpush.access.policy import narrowed
-from taskpush.access.principal import Principal, Role, Scope
+from taskpush.access.principal import LOCAL, Principal, Role, Scope
 from taskpush.core import lifecycle
 from taskpush.errors import TaskPushError
 from taskpush.models.events import EventType
-from taskpush.models.queue import KindQueue
+from taskpush.models.queue import Accuracy, KindQueue
 from taskpush.models.task import TaskError, TaskRecord, VolatileEvent
 from taskpush.runner.registry import Registry
 from taskpush.store.base import Announcement
@@ -31,6 +31,7 @@ from tests.store.harness import Harness, body_of, progress
 
 ANN = Principal(tenant="local", owner="ann")
 BOB = Principal(tenant="local", owner="bob")
+STRANGER = Principal(tenant="other", owner="ann")
 NO_PARAMS: Mapping[str, Any] = {}
 ERROR = TaskError("it broke", "ValueError", "handler_error")
 
@@ -429,8 +430,9 @@ async def _share_inside(name: str, *, worlds: int) -> float:
         await bench.open()
         await bench.teach(*[DURATIONS[name](chance) for _ in range(30)])
         await _drain(bench, [DURATIONS[name](chance) for _ in range(40)])
-        accuracy = bench.keeper.accuracy("layout")
+        accuracy = bench.keeper.accuracy(LOCAL, "layout")
         assert (await bench.queue()).accuracy == accuracy
+        assert (await bench.queue(reader=STRANGER)).accuracy == Accuracy(count=0)
         assert accuracy.count >= 38
         assert accuracy.share_inside is not None
         assert accuracy.median_error_seconds is not None
@@ -456,7 +458,7 @@ async def test_forty_tasks_two_slots_in_many_worlds_lie_inside_the_bounds() -> N
 
 
 async def test_before_anybody_waited_nothing_is_known_of_past_estimates(bench: Bench) -> None:
-    assert bench.keeper.accuracy("layout").model_dump() == {
+    assert bench.keeper.accuracy(LOCAL, "layout").model_dump() == {
         "count": 0,
         "median_error_seconds": None,
         "share_inside": None,

@@ -31,7 +31,7 @@ from taskpush.store.base import Announcement, Store, TaskFilter, Waiting
 from taskpush.tasks.queueing.line import Line
 from taskpush.tasks.queueing.roster import Roster
 from taskpush.tasks.queueing.sizes import Sizes
-from taskpush.tasks.queueing.view import kind_queue, place_numbers
+from taskpush.tasks.queueing.view import accuracy, kind_queue, place_numbers
 from taskpush.telemetry.bus import Telemetry
 
 INTERVAL_S: Final = 0.2
@@ -95,9 +95,9 @@ class QueueKeeper:
             worker.cancel()
             await asyncio.wait([worker])
 
-    def accuracy(self, kind: str) -> Accuracy:
-        """How past estimates of the kind compare with the truth."""
-        return self._roster.line(kind).accuracy()
+    def accuracy(self, principal: Principal, kind: str) -> Accuracy:
+        """How past estimates of the kind's tasks that the principal may read were."""
+        return accuracy(self._roster.line(kind), principal)
 
     async def queues(
         self, principal: Principal, kind: str | None, *, limit: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from statistics import median
@@ -71,6 +71,16 @@ class Holder:
         return RunningTask(max(0.0, now_s - self.since_s), fraction, self.entry.size)
 
 
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How the first estimate of a task compares with the truth."""
+
+    # As in `Entry`.
+    record: TaskRecord
+    error_s: float
+    inside: bool
+
+
 @dataclass(slots=True)
 class Line:
     """The queue of one kind."""
@@ -85,8 +95,8 @@ class Line:
     told: dict[str, Forecast] = field(default_factory=dict)
     # The first estimate of each waiting task, and when it was made.
     first: dict[str, tuple[float, Span]] = field(default_factory=dict)
-    # Per task that started: how far off its first estimate was, and whether within the bounds.
-    scores: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=MAX_SCORES))
+    # Of the tasks that started after they had waited, the newest.
+    scores: deque[Score] = field(default_factory=lambda: deque(maxlen=MAX_SCORES))
     # When it is to be computed, on the loop's clock.
     due_s: float = math.inf
     # Not before that.
@@ -113,7 +123,7 @@ class Line:
             at_s, span = estimate
             truth_s = now_s - at_s
             inside = span.low_s <= truth_s <= span.high_s
-            self.scores.append((abs(span.eta_s - truth_s), inside))
+            self.scores.append(Score(entry.record, abs(span.eta_s - truth_s), inside))
 
     def end(self, task_id: str, now_s: float, *, teaches: bool) -> None:
         """It gave its slot back; its time counts when it ended by itself."""
@@ -149,14 +159,15 @@ class Line:
         moved_s = abs(told.start.eta_s - forecast.start.eta_s)
         return moved_s >= NOTICEABLE_S and moved_s > NOTICEABLE * told.start.eta_s
 
-    def accuracy(self) -> Accuracy:
-        """How past estimates compare with the truth."""
-        if not self.scores:
+    def accuracy(self, counts: Callable[[TaskRecord], bool]) -> Accuracy:
+        """How past estimates of the tasks that count compare with the truth."""
+        scores = [score for score in self.scores if counts(score.record)]
+        if not scores:
             return Accuracy(count=0)
         return Accuracy(
-            count=len(self.scores),
-            median_error_seconds=round(median(error_s for error_s, _ in self.scores), 3),
-            share_inside=round(sum(inside for _, inside in self.scores) / len(self.scores), 3),
+            count=len(scores),
+            median_error_seconds=round(median(score.error_s for score in scores), 3),
+            share_inside=round(sum(score.inside for score in scores) / len(scores), 3),
         )
 
     def _simulate(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from taskpush.access.policy import may
+from taskpush.access.policy import may, may_see_all
 from taskpush.access.principal import Principal, Role
 from taskpush.core.estimates import (
     Forecast,
 )
-from taskpush.models.queue import KindQueue, NextSubmission, QueueEntry
+from taskpush.models.queue import Accuracy, KindQueue, NextSubmission, QueueEntry
 from taskpush.tasks.queueing.line import Line
 
 
@@ -30,8 +30,17 @@ def kind_queue(
         queue_limit=line.spec.queue_limit if line.spec else None,
         entries=_visible(line, line.forecasts(now_s), principal, limit),
         next_submission=_next_submission(line, now_s, next_size),
-        accuracy=line.accuracy(),
+        accuracy=accuracy(line, principal),
     )
+
+
+def accuracy(line: Line, principal: Principal) -> Accuracy:
+    """How past estimates of the tasks that the principal may read compare with the truth.
+
+    How many there were of all is for those alone who may see all.
+    """
+    everything = may_see_all(principal)
+    return line.accuracy(lambda record: everything or may(principal, Role.READ, record))
 
 
 def _next_submission(line: Line, now_s: float, size: float | None) -> NextSubmission:
