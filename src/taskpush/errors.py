@@ -50,6 +50,7 @@ CODES: Final[Mapping[str, CodeSpec]] = MappingProxyType(
         "producer_conflict": CodeSpec(409, "Another producer reports this attempt"),
         "producer_gap": CodeSpec(409, "Events before these are missing"),
         "position_gone": CodeSpec(410, "The log cannot be continued from this position"),
+        "request_timeout": CodeSpec(408, "The body did not arrive in time"),
         "payload_too_large": CodeSpec(413, "The payload is too large"),
         "connection_limit": CodeSpec(429, "Too many connections"),
         "subscription_limit": CodeSpec(429, "Too many subscriptions on this connection"),

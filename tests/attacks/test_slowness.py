@@ -39,6 +39,59 @@ def _a_header_in_drops(server: ServerProcess) -> None:
         raise AssertionError("it was listened to for a hundred seconds")
 
 
+def _half_a_body(server: ServerProcess) -> None:
+    _stops_half_way(server, "/api/tasks", 408)
+
+
+def _half_a_payload(server: ServerProcess) -> None:
+    session = raw.polling_session(server.port)
+    _stops_half_way(server, session, 408)
+    assert raw.status(raw.get(server.port, session)) == 400
+
+
+def _stops_half_way(server: ServerProcess, path: str, status: int) -> None:
+    with closing(raw.plug(server.port)) as silent:
+        silent.settimeout(DEADLINE_S + SLACK_S)
+        silent.sendall(_head(path, 100) + b'{"kind":')
+        answer = raw.answered(silent)
+        assert raw.status(answer) == status
+        assert b"\r\nconnection: close\r\n" in answer.lower()
+        assert silent.recv(1) == b""
+
+
+def _a_body_in_drops(server: ServerProcess) -> None:
+    assert raw.status(_dripped(server, "/api/tasks")) == 408
+
+
+def _a_body_that_nobody_reads(server: ServerProcess) -> None:
+    """It is answered at once, and comes all the same."""
+    assert raw.status(_dripped(server, "/nowhere")) == 404
+
+
+def _dripped(server: ServerProcess, path: str) -> bytes:
+    """What was answered until the connection ended, by which no more could be sent."""
+    with closing(raw.plug(server.port)) as dripping:
+        dripping.sendall(_head(path, 10_000))
+        said = b""
+        dripping.settimeout(0.1)
+        for _ in range(1000):
+            try:
+                dripping.sendall(b"[")
+                part = dripping.recv(65536)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return said
+            if not part:
+                return said
+            said += part
+        raise AssertionError("it was listened to for a hundred seconds")
+
+
+def _head(path: str, length: int) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
 def _never_connects(server: ServerProcess) -> None:
     with raw.peer(server.port) as undecided:
         undecided.raw.settimeout(DEADLINE_S + SLACK_S)
@@ -67,6 +120,10 @@ _SLOW: Final[tuple[Callable[[ServerProcess], None], ...]] = (
     _half_a_header,
     _nothing_at_all,
     _a_header_in_drops,
+    _half_a_body,
+    _half_a_payload,
+    _a_body_in_drops,
+    _a_body_that_nobody_reads,
     _never_connects,
     _polls_and_never_connects,
     _answers_and_never_connects,

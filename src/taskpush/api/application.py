@@ -24,6 +24,7 @@ from taskpush.api import (
     tokens,
 )
 from taskpush.api.body import BodyLimit
+from taskpush.api.patience import BodyDeadline
 from taskpush.api.services import Services
 
 SOCKET_PATH: Final = "/socket.io"
@@ -78,6 +79,7 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
     )
     problems.install(app, [route for part in parts for route in part.router.routes])
     app.add_middleware(BodyLimit, max_bytes=services.limits.body_bytes)
+    app.add_middleware(BodyDeadline)
     for part in parts:
         guarded = {} if part in (meta, pages) else problems.responses(400, 401, 403)
         app.include_router(part.router, responses=guarded)

@@ -58,7 +58,7 @@ class BodyLimit:
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _is_file(scope):
+        if scope["type"] != "http" or is_file(scope):
             await self._app(scope, receive, send)
             return
         if _declared_length(scope) > self._max_bytes:
@@ -89,7 +89,8 @@ class BodyLimit:
         )
 
 
-def _is_file(scope: Scope) -> bool:
+def is_file(scope: Scope) -> bool:
+    """Whether the body is a file, which has a limit of its own and is never held in memory."""
     return scope["method"] == "PUT" and _FILES.search(scope["path"]) is not None
 
 

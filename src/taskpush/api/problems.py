@@ -20,6 +20,7 @@ logger: Final = logging.getLogger("taskpush.api")
 _HEADERS: Final = {
     401: {"WWW-Authenticate": 'Bearer realm="taskpush"'},
     # What is still on its way is not read, so the connection cannot be used again.
+    408: {"Connection": "close"},
     413: {"Connection": "close"},
     429: {"Retry-After": "1"},
     503: {"Retry-After": "1"},

@@ -38,7 +38,7 @@ _AGAIN: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/{task_id}/events",
     response_model=ReportsTaken,
-    responses=responses(400, 404, 409, 413, 422, 503),
+    responses=responses(400, 404, 408, 409, 413, 422, 503),
     summary="Report events",
 )
 async def report_events(
@@ -56,7 +56,7 @@ async def report_events(
     "/{task_id}/artifacts/{name}",
     status_code=201,
     response_model=ArtifactTaken,
-    responses=responses(400, 404, 409, 413, 422, 503) | _AGAIN,
+    responses=responses(400, 404, 408, 409, 413, 422, 503) | _AGAIN,
     summary="Send an artifact",
     openapi_extra=_FILE,
 )

@@ -87,7 +87,7 @@ _CREATE_BODY = {
     "",
     status_code=201,
     response_model=Snapshot,
-    responses=responses(400, 409, 413, 422, 429, 503) | _CREATED | _REPEATED,
+    responses=responses(400, 408, 409, 413, 422, 429, 503) | _CREATED | _REPEATED,
     summary="Create a task",
 )
 async def create_task(
@@ -119,7 +119,7 @@ async def create_task(
     "/batch",
     status_code=201,
     response_model=Page[Snapshot],
-    responses=responses(400, 409, 413, 422, 429, 503) | _REPEATED,
+    responses=responses(400, 408, 409, 413, 422, 429, 503) | _REPEATED,
     summary="Create many tasks",
 )
 async def create_batch(
@@ -237,7 +237,7 @@ async def get_events(
     "/{task_id}/cancel",
     status_code=202,
     response_model=Snapshot,
-    responses=responses(400, 404, 409, 413, 422, 503),
+    responses=responses(400, 404, 408, 409, 413, 422, 503),
     summary="Cancel a task",
 )
 async def cancel_task(
@@ -257,7 +257,7 @@ async def cancel_task(
     "/{task_id}/retry",
     status_code=202,
     response_model=Snapshot,
-    responses=responses(400, 404, 409, 413, 422, 503),
+    responses=responses(400, 404, 408, 409, 413, 422, 503),
     summary="Retry a task",
 )
 async def retry_task(

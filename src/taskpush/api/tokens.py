@@ -23,7 +23,7 @@ _PRIVATE = {"Cache-Control": "no-store"}
 @router.post(
     "/tokens",
     status_code=201,
-    responses=responses(413, 422, 503),
+    responses=responses(408, 413, 422, 503),
     summary="Make a token for a task, a tag or a feed",
 )
 async def make_token(

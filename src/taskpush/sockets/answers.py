@@ -67,7 +67,12 @@ async def deny(scope: Scope, send: Send, refused: Refused) -> None:
 async def refuse(send: Send, refused: Refused, *, event: Door = "http") -> None:
     """Say what is wrong with a request."""
     wait_s = refused.retry_after_s
-    more = () if wait_s is None else ((b"retry-after", b"%d" % wait_s),)
+    more: list[tuple[bytes, bytes]] = []
+    if wait_s is not None:
+        more.append((b"retry-after", b"%d" % wait_s))
+    if refused.status == HTTPStatus.REQUEST_TIMEOUT:
+        # The rest of the body may still come, and would be taken for another request.
+        more.append((b"connection", b"close"))
     await answer(send, refused.status, refused.said, kind=refused.kind, event=event, more=more)
 
 

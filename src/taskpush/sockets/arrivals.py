@@ -79,7 +79,10 @@ class Gate:
 
 
 class ArrivalProtocol(HttpToolsProtocol):
-    """An HTTP connection that comes through the gate, and whose headers have bounds."""
+    """An HTTP connection that comes through the gate, and whose headers have bounds.
+
+    So has the rest of a body that was answered before it was there: nobody reads it.
+    """
 
     head_within_s = HEAD_WITHIN_S
     gates: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, Gate]] = WeakKeyDictionary()
@@ -89,6 +92,7 @@ class ArrivalProtocol(HttpToolsProtocol):
     _held = b""
     _head_bytes = 0
     _in_head = True
+    _in_body = False
     _deadline: asyncio.TimerHandle | None = None
 
     def wait_outside(self) -> None:
@@ -141,7 +145,20 @@ class ArrivalProtocol(HttpToolsProtocol):
     @override
     def on_headers_complete(self) -> None:
         self._head_is_over()
+        self._in_body = True
         super().on_headers_complete()
+
+    @override
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        self._wait_no_more()
+        super().on_message_complete()
+
+    @override
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._in_body and self._deadline is None and not self.transport.is_closing():
+            self._deadline = self.loop.call_later(self.head_within_s, self._too_slow)
 
     def _expect_head(self) -> None:
         if self._deadline is None:
@@ -150,6 +167,9 @@ class ArrivalProtocol(HttpToolsProtocol):
 
     def _head_is_over(self) -> None:
         self._in_head = False
+        self._wait_no_more()
+
+    def _wait_no_more(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import Message, Receive, Scope, Send
 
+from taskpush.core.intake import PAUSE_S, Intake
 from taskpush.errors import TaskPushError
 from taskpush.sockets.answers import NoRoom, Refused, answer, deny, refuse, takes_gzip
 from taskpush.sockets.engine import (
@@ -42,9 +43,11 @@ class Requests:
         engine: Engine,
         *,
         probe_within_s: float = PROBE_WITHIN_S,
+        body_pause_s: float = PAUSE_S,
     ) -> None:
         self._engine = engine
         self._probe_within_s = probe_within_s
+        self._body_pause_s = body_pause_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -95,7 +98,7 @@ class Requests:
             case "GET" if socket is not None:
                 return await _get(socket, receive)
             case "POST" if socket is not None:
-                await _post(socket, receive)
+                await _post(socket, _promptly(receive, Intake(self._body_pause_s)))
                 return b"ok"
             case _:
                 raise Refused("sessions are opened and read by GET, and written by POST")
@@ -250,6 +253,23 @@ async def _body(receive: Receive) -> bytes:
     if until is not None:
         raise Refused(f"a payload may have at most {MAX_MESSAGE_BYTES} bytes", 413)
     return bytes(body)
+
+
+def _promptly(receive: Receive, intake: Intake) -> Receive:
+    """`receive`, for a body that must not stop half way; raises `Refused` when it does."""
+
+    async def receive_part() -> Message:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        try:
+            async with asyncio.timeout(intake.patience_s):
+                event = await receive()
+        except TimeoutError:
+            raise Refused("the rest of the body did not come in time", 408) from None
+        intake.came(len(event.get("body", b"")), loop.time() - began_s)
+        return event
+
+    return receive_part
 
 
 class _WebSocket:
