@@ -220,7 +220,7 @@ async def start(
     keeper.start(waiting)
     stack.push_async_callback(keeper.close)
     await runner.start(waiting)
-    readiness = Readiness(store, plane.hub)
+    readiness = Readiness(store, plane.hub, clock)
     drain = Drain(runner, readiness, settings.shutdown_grace_s)
     stack.push_async_callback(_stop, drain, telemetry)
     rounds = _retention_rounds(settings, registry, store, blobs, clock, telemetry)

@@ -41,7 +41,10 @@ async def healthz() -> Health:
     "/readyz", tags=["health"], responses=responses(503), summary="Whether it can do its work"
 )
 async def readyz(services: ServicesDep) -> Health:
-    """Commits to the store, and sees an announcement pass the hub; not ready while it stops."""
+    """Commits to the store, once a second at most, and sees an announcement pass the hub.
+
+    Not ready while it stops.
+    """
     checks = await services.readiness.check()
     if any(result != "ok" for result in checks.values()):
         failed = "; ".join(f"{name}: {result}" for name, result in checks.items() if result != "ok")
