@@ -70,6 +70,7 @@ from taskpush.tasks.waiting import LongPolls
 from taskpush.tasks.watching import Watching
 from taskpush.telemetry.bus import Telemetry, log_to
 from taskpush.telemetry.events import ServerStarted, ServerStopped
+from taskpush.telemetry.refusals import FewRefusals
 
 VERSION: Final = version("taskpush")
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -133,8 +134,8 @@ async def start(
     stack: AsyncExitStack,
 ) -> Started:
     """Wire everything, and start it in order; `stack` stops it in the reverse order."""
-    telemetry = Telemetry(log_to(logging.getLogger("taskpush")))
     clock = SystemClock()
+    telemetry = _telemetry(settings, clock, stack)
     secret = passing_secret() if settings.store == "memory" else secret_in(settings.data)
     revocations, mint = _tokens(settings, secret)
     authenticator = _authenticator(settings, telemetry, mint, authenticate, stack)
@@ -265,6 +266,15 @@ async def start(
         public=settings.public or authenticate is not None,
     )
     return Started(application, drain, hang_up)
+
+
+def _telemetry(settings: Settings, clock: SystemClock, stack: AsyncExitStack) -> Telemetry:
+    log = log_to(logging.getLogger("taskpush"))
+    if not settings.log_refusals_per_min:
+        return Telemetry(log)
+    few = FewRefusals(log, clock.monotonic, each=settings.log_refusals_per_min)
+    stack.callback(few.close)
+    return Telemetry(few)
 
 
 def _authenticator(

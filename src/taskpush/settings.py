@@ -39,6 +39,7 @@ from taskpush.core.retention import Keep, Retention
 from taskpush.models.events import MAX_LOG_LINE_BYTES
 from taskpush.push.dispatch import OUTBOXES_BYTES
 from taskpush.push.outbox import OUTBOX_BYTES
+from taskpush.telemetry.refusals import EACH
 
 
 def _origin(text: str) -> str:
@@ -227,6 +228,12 @@ class Settings(BaseSettings):
     keep_tasks_age: Age | None = Field(
         default=None, description="Finished tasks are deleted when they ended longer ago: 90d."
     )
+    log_refusals_per_min: Count = Field(
+        default=EACH,
+        description="Refusals of one sort and address that are logged; of the others only how many."
+        " 0 logs each.",
+    )
+
     keep_tasks_count: Count | None = Field(
         default=None, description="So many finished tasks are kept, the newest."
     )

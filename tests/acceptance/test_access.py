@@ -511,6 +511,15 @@ def test_keys_are_made_listed_used_and_revoked_on_the_command_line(
     assert _cli("keys", "create", "x", "--role", "king", data=data).returncode == 2
 
 
+def test_who_is_refused_over_and_over_does_not_fill_the_log(server: ServerProcess) -> None:
+    before = len(server.log)
+    for number in range(200):
+        assert server.call("GET", "/api/tasks", token=f"no key {number}")[0] == 401
+    lines = server.log[before:].splitlines()
+    assert sum(" access.refused " in line for line in lines) <= 10
+    assert sum(" refusals.untold " in line for line in lines) <= 10
+
+
 def test_no_credential_reaches_the_log(
     server: ServerProcess, data: Path, ann: str, bob: str
 ) -> None:

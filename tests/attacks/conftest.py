@@ -17,7 +17,10 @@ MAX_GROWTH_BYTES: Final = 10_000_000
 
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("attacked") / "data") as process:
+    # Every refusal is logged here, since it is counted how many there are.
+    settings = {"log_refusals_per_min": "0"}
+    data = tmp_path_factory.mktemp("attacked") / "data"
+    with ServerProcess(data, settings=settings) as process:
         # What a server loads at its first requests is not what an attack costs.
         for path in ("/docs", "/openapi.json", "/api/tasks", "/api/stats", "/api/queue"):
             requests.get(process.url + path, timeout=10)

@@ -16,7 +16,10 @@ def door(
 ) -> Iterator[ServerProcess]:
     """A server that all tests share; none leaves anything behind."""
     data = tmp_path_factory.mktemp("door") / "data"
-    with ServerProcess(data, plain_asgi=request.param == "plain uvicorn") as server:
+    # Every refusal is logged here, since it is counted how many there are.
+    settings = {"log_refusals_per_min": "0"}
+    plain = request.param == "plain uvicorn"
+    with ServerProcess(data, plain_asgi=plain, settings=settings) as server:
         yield server
         assert "Traceback" not in server.log, server.log
 

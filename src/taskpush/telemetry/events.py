@@ -183,6 +183,19 @@ class AccessRefused(TelemetryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class RefusalsUntold(TelemetryEvent):
+    """So many more refusals of one sort and address were within the minute than were logged."""
+
+    name: ClassVar[str] = "refusals.untold"
+    level: ClassVar[int] = logging.WARNING
+    # The name of their event.
+    event: str
+    address: str
+    code: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class LimitReached(TelemetryEvent):
     """Somebody was told to come back later; said a few times, then once in ten seconds."""
 
