@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from taskpush.core.limits import Allowance, Limits
 from taskpush.core.retention import Keep, Retention
+from taskpush.runner.process import OURS
 from taskpush.settings import Settings
 
 
@@ -107,6 +109,44 @@ def test_a_mistake_is_told_without_the_secret(monkeypatch: pytest.MonkeyPatch, s
     with pytest.raises(ValueError, match="jwt_audience") as told:
         Settings()
     assert "correct" not in str(told.value)
+
+
+def _jwt(monkeypatch: pytest.MonkeyPatch, **more: object) -> None:
+    said = {"ALGORITHMS": "HS256", "AUDIENCE": "us", "ISSUER": "them", **more}
+    for name, value in said.items():
+        monkeypatch.setenv(f"TASKPUSH_JWT_{name}", str(value))
+
+
+def test_the_secret_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("correct-horse-battery-staple-and-more\n")
+    _jwt(monkeypatch, SECRET_FILE=file)
+    assert Settings().shared_secret == "correct-horse-battery-staple-and-more"
+    monkeypatch.setenv("TASKPUSH_JWT_SECRET", "correct-horse-battery-staple-and-more")
+    with pytest.raises(ValueError, match="set one of"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "cannot be read"), (b"correct\xff" * 9, "cannot be read"), (b"correct", "at least 32")],
+)
+def test_a_secret_that_a_file_does_not_have_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    _jwt(monkeypatch, SECRET_FILE=file)
+    with pytest.raises(ValueError, match=said) as told:
+        Settings()
+    assert "correct" not in str(told.value)
+
+
+def test_no_secret_is_inherited_by_worker_processes() -> None:
+    secrets = [name for name, field in Settings.model_fields.items() if "Secret" in str(field)]
+    assert "jwt_secret" in secrets
+    assert all(f"TASKPUSH_{name.upper()}".startswith(OURS) for name in secrets)
 
 
 def test_limits_are_read_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -301,8 +301,9 @@ def _tokens(settings: Settings, secret: bytes) -> tuple[Revocations, TokenMint]:
 
 
 def _jwt_keys(settings: Settings, telemetry: Telemetry, stack: AsyncExitStack) -> KeySource:
-    if settings.jwt_secret is not None:
-        return OneKey(settings.jwt_secret.get_secret_value())
+    secret = settings.shared_secret
+    if secret is not None:
+        return OneKey(secret)
     if settings.jwt_public_key is not None:
         return OneKey(settings.jwt_public_key.read_bytes())
     assert settings.jwt_jwks is not None  # As the settings have made sure.

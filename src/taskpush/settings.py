@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr | None = Field(
         default=None, description="The secret shared with the issuer, for HS256."
     )
+    jwt_secret_file: Path | None = Field(
+        default=None, description="A file with that secret, in the place of JWT_SECRET."
+    )
     jwt_public_key: Path | None = Field(
         default=None, description="A file with the issuer's public key as PEM."
     )
@@ -225,15 +228,15 @@ class Settings(BaseSettings):
         default=DEFAULT_LIMITS.artifact_bytes, description="A file that a job makes."
     )
 
-    keep_tasks_age: Age | None = Field(
-        default=None, description="Finished tasks are deleted when they ended longer ago: 90d."
-    )
     log_refusals_per_min: Count = Field(
         default=EACH,
         description="Refusals of one sort and address that are logged; of the others only how many."
         " 0 logs each.",
     )
 
+    keep_tasks_age: Age | None = Field(
+        default=None, description="Finished tasks are deleted when they ended longer ago: 90d."
+    )
     keep_tasks_count: Count | None = Field(
         default=None, description="So many finished tasks are kept, the newest."
     )
@@ -270,6 +273,13 @@ class Settings(BaseSettings):
     def jwt_configured(self) -> bool:
         """Whether there is an issuer whose tokens are taken."""
         return bool(self.jwt_algorithms)
+
+    @property
+    def shared_secret(self) -> str | None:
+        """What is shared with the issuer; raises `OSError` when its file cannot be read."""
+        if self.jwt_secret_file is not None:
+            return self.jwt_secret_file.read_text(encoding="utf-8").rstrip("\r\n")
+        return None if self.jwt_secret is None else self.jwt_secret.get_secret_value()
 
     @property
     def access_configured(self) -> bool:
@@ -334,19 +344,22 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         """Tokens are taken by one key or set of keys, for one audience, from one issuer."""
-        sources = [self.jwt_secret, self.jwt_public_key, self.jwt_jwks]
+        sources = [self.jwt_secret, self.jwt_secret_file, self.jwt_public_key, self.jwt_jwks]
         given = sum(source is not None for source in sources)
         if not (given or self.jwt_algorithms):
             return self
         if given != 1:
-            raise ValueError("set one of jwt_secret, jwt_public_key and jwt_jwks")
+            raise ValueError("set one of jwt_secret, jwt_secret_file, jwt_public_key and jwt_jwks")
         if self.jwt_audience is None or self.jwt_issuer is None:
             raise ValueError("tokens are taken with a jwt_audience and a jwt_issuer")
-        fitting = SHARED if self.jwt_secret is not None else PUBLIC
+        shared = self.jwt_public_key is None and self.jwt_jwks is None
+        fitting = SHARED if shared else PUBLIC
         if not self.jwt_algorithms or not fitting.issuperset(self.jwt_algorithms):
             raise ValueError(f"jwt_algorithms are among {', '.join(sorted(fitting))}")
-        if self.jwt_secret is not None and (
-            len(self.jwt_secret.get_secret_value().encode()) < MIN_SECRET_BYTES
-        ):
+        try:
+            secret = self.shared_secret
+        except (OSError, UnicodeDecodeError):
+            raise ValueError("jwt_secret_file cannot be read") from None
+        if secret is not None and len(secret.encode()) < MIN_SECRET_BYTES:
             raise ValueError(f"jwt_secret has at least {MIN_SECRET_BYTES} bytes")
         return self

@@ -88,15 +88,18 @@ async def test_the_slot_is_free_only_when_the_process_is_gone(bench: Workbench) 
     await bench.over(second)
 
 
-async def test_a_worker_sees_the_servers_path_folder_and_the_given_environment(
+async def test_a_worker_sees_the_servers_path_folder_and_environment_but_no_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
+    for name in ("TASKPUSH_JWT_SECRET", "TASKPUSH_JWT_SECRET_FILE", "TASKPUSH_TOKEN"):
+        monkeypatch.setenv(name, "canary")
     bench = Workbench(tmp_path)
     await bench.open(process_env={"TASKPUSH_TEST_MARK": "here"})
     result = (await bench.run(kinds.surroundings, process=True)).result
     assert isinstance(result, dict)
     assert result["mark"] == "here"
+    assert result["secrets"] == []
     assert result["cwd"] == os.getcwd()
     assert result["pythonpath"] is None
     assert result["pid"] != os.getpid()

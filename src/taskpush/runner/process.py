@@ -37,6 +37,9 @@ from taskpush.runner.reports import (
 
 TERMINATE_S: Final = 1.0
 """Between SIGTERM and SIGKILL."""
+OURS: Final = ("TASKPUSH_JWT_", "TASKPUSH_TOKEN")
+"""How what the server knows and no handler needs begins in the environment: secrets, and what is
+no whole setting without them."""
 LAST_WORDS_S: Final = 1.0
 """How long the socket of a dead worker is read on; a grandchild may hold it open for ever."""
 
@@ -283,7 +286,8 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     home = str(Path(__file__).parents[2])
     known = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([home, known]) if known else home
-    return {**os.environ, **extra, "PYTHONPATH": path}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return {**kept, **extra, "PYTHONPATH": path}
 
 
 def _signal_group(number: int, what: signal.Signals) -> None:
