@@ -22,7 +22,7 @@ from taskpush.access.hook import DependencyHook
 from taskpush.access.jwks import Jwks, fetch_from
 from taskpush.access.jwt import JwtAuthenticator, JwtRules, KeySource, OneKey
 from taskpush.access.keys import KeyRing
-from taskpush.access.private_file import private_folder
+from taskpush.access.private_file import exposed_mode, private_folder
 from taskpush.access.revocations import FILE as REVOKED_FILE
 from taskpush.access.revocations import Revocations
 from taskpush.access.seal import Seal
@@ -69,7 +69,7 @@ from taskpush.tasks.showing import Showing
 from taskpush.tasks.waiting import LongPolls
 from taskpush.tasks.watching import Watching
 from taskpush.telemetry.bus import Telemetry, log_to
-from taskpush.telemetry.events import ServerStarted, ServerStopped
+from taskpush.telemetry.events import DataExposed, ServerStarted, ServerStopped
 from taskpush.telemetry.refusals import FewRefusals
 
 VERSION: Final = version("taskpush")
@@ -337,6 +337,9 @@ def _stores(
             Path(folder), max_bytes=settings.max_artifact_bytes
         )
     private_folder(settings.data)
+    mode = exposed_mode(settings.data)
+    if mode is not None:
+        telemetry.emit(DataExposed(str(settings.data), mode))
     database = settings.data / "taskpush.db"
     blobs = Blobs(settings.data, max_bytes=settings.max_artifact_bytes)
     return SqliteStore(database, clock=clock, telemetry=telemetry), blobs

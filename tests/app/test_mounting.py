@@ -169,3 +169,16 @@ async def test_it_starts_again_after_it_was_stopped(tmp_path: Path) -> None:
             await http.post("/api/tasks", json={"number": 1})
             page = await (await http.get("/api/tasks")).json()
             assert len(page["items"]) == expected
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o700, False), (0o755, True)])
+async def test_a_data_folder_that_others_may_look_into_is_warned_about(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, warned: bool
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    data.chmod(mode)
+    async with _push(data).lifespan():
+        pass
+    said = [line for line in caplog.messages if line.startswith("data.exposed")]
+    assert said == ([f"data.exposed folder={data} mode={mode:04o}"] if warned else [])

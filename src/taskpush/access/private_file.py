@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,15 @@ def version_of(path: Path) -> Version | None:
 def private_folder(path: Path) -> None:
     """Make the folder, for its owner alone; one that is there stays as it is."""
     path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+
+
+def exposed_mode(folder: Path) -> str | None:
+    """The folder's mode, when it lets others of the machine in; None when it does not.
+
+    It is not changed: somebody may want that its group has a look.
+    """
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    return f"{mode:04o}" if mode & ~FOLDER_MODE & 0o777 else None
 
 
 def replace_private(path: Path, content: bytes) -> None:

@@ -30,6 +30,16 @@ class ServerStarted(TelemetryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class DataExposed(TelemetryEvent):
+    """Others of the machine may look into the data folder, which was there before."""
+
+    name: ClassVar[str] = "data.exposed"
+    level: ClassVar[int] = logging.WARNING
+    folder: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServerStopped(TelemetryEvent):
     """Everything was closed in order."""
 
