@@ -324,6 +324,7 @@ async def test_clients_are_told_the_limits_that_hold_for_them(small: ServerProce
         "subscriptions": 100,
         "packets_per_s": 10,
         "packets_at_once": 300,
+        "packet_bytes": 4096,
         "creates_per_min": None,
         "body_bytes": 4096,
         "params_bytes": 1024,

@@ -138,6 +138,19 @@ def test_a_flood_of_events_is_told_so_and_then_cut_off(server: ServerProcess) ->
         assert flooding.close_code() == raw.CUT
 
 
+def test_a_flood_of_long_events_is_cut_off_though_they_are_few(server: ServerProcess) -> None:
+    """Each counts as fifteen: 34 may come at once, and twice as many end the connection."""
+    with raw.peer(server.port) as flooding:
+        flooding.join()
+        long = {"task_id": GHOST, "padding": "x" * 60_000}
+        flooding.say(*[_emit("unsubscribe", long, n) for n in range(50)])
+        acks = [_ack(flooding) for _ in range(50)]
+        assert all(ack["ok"] for ack in acks[:30])
+        assert acks[-1]["code"] == "rate_limited"
+        flooding.say(*[_emit("unsubscribe", long, n) for n in range(50)])
+        assert flooding.close_code() == raw.CUT
+
+
 def test_a_flood_of_binary_packets_is_refused_at_the_first(server: ServerProcess) -> None:
     with raw.peer(server.port) as flooding:
         flooding.join()

@@ -44,6 +44,7 @@ _ROWS = (
     ("subscriptions", "subscriptions of a connection", "`subscription_limit`"),
     ("packets_at_once", "packets from a connection, at once", "`rate_limited`"),
     ("packets_per_s", "… a second, for long", "`rate_limited`"),
+    ("packet_bytes", "… each of so many bytes, or begun", "counted as several"),
     ("creates_per_min", "tasks created by one owner, a minute", "429 `rate_limited`"),
     ("body_bytes", "bytes of a body", "413 `payload_too_large`"),
     ("params_bytes", "… of a task's params", "422 `invalid_request`"),

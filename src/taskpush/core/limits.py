@@ -40,12 +40,15 @@ CONNECTIONS_PER_ADDRESS: Final = 500
 CONNECTIONS_PER_PRINCIPAL: Final = 500
 CREATES_PER_MIN: Final = 1_000
 
+PACKET_BYTES: Final = 4096
+"""A packet counts once for each that it begins: what clients have to say is far shorter."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What holds for clients of one server. Connections are sockets, streams and polls that wait.
 
-    The longest event is no setting: it is the protocol's.
+    The longest event is no setting: it is the protocol's. Nor is by how much a packet counts.
     """
 
     # All together: an idle one takes some 14 KiB.
@@ -74,6 +77,7 @@ class Limits:
             "subscriptions": self.subscriptions,
             "packets_per_s": self.packets_per_s,
             "packets_at_once": self.packets_at_once,
+            "packet_bytes": PACKET_BYTES,
             "creates_per_min": self.creates_per_min.of(local=local_principal),
             "body_bytes": self.body_bytes,
             "params_bytes": self.params_bytes,

@@ -13,7 +13,7 @@ FORGET_FROM: Final = 1024
 
 
 class LeakyBucket:
-    """A level that rises by one with each thing that is done, and falls at a steady rate.
+    """A level that rises with each thing that is done, and falls at a steady rate.
 
     Whoever stays below a level of `n` has done at most `n` at once, and at most so many per second
     for long. Times are in seconds, of any clock that does not go back.
@@ -26,9 +26,9 @@ class LeakyBucket:
         self._level = 0.0
         self._at_s = now_s
 
-    def pour(self, now_s: float) -> float:
-        """One more was done; returns the level that this makes."""
-        self._level = max(0.0, self._level - (now_s - self._at_s) * self._per_s) + 1
+    def pour(self, now_s: float, amount: int = 1) -> float:
+        """So much more was done; returns the level that this makes."""
+        self._level = max(0.0, self._level - (now_s - self._at_s) * self._per_s) + amount
         self._at_s = now_s
         return self._level
 

@@ -92,6 +92,7 @@ class Limits(BaseModel):
     subscriptions: int = Field(description="Of one connection.")
     packets_per_s: int = Field(description="From one connection, for long.")
     packets_at_once: int
+    packet_bytes: int = Field(description="A packet counts once for each so many, begun.")
     creates_per_min: int | None = Field(description="Each task of a batch counts.")
     body_bytes: int
     params_bytes: int

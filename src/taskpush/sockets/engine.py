@@ -18,7 +18,7 @@ import orjson
 from starlette.types import Scope
 
 from taskpush.access.turnstile import Place, Turnstile
-from taskpush.core.limits import DEFAULT_LIMITS, Limits
+from taskpush.core.limits import DEFAULT_LIMITS, PACKET_BYTES, Limits
 from taskpush.core.rates import LeakyBucket
 from taskpush.sockets.heartbeat import Heartbeat
 from taskpush.sockets.packets import PING, Packet, Type, message, read
@@ -217,7 +217,7 @@ class EngineSocket:
 
     def received(self, data: str | bytes) -> Awaitable[None] | None:
         """See `wire.Reader`."""
-        if not self._admits():
+        if not self._admits(len(data)):
             return None
         try:
             kind, content = read(data)
@@ -241,12 +241,12 @@ class EngineSocket:
         """See `wire.Reader`."""
         self.end()
 
-    def _admits(self) -> bool:
+    def _admits(self, size: int) -> bool:
         """Whether one more packet is heeded; the end of a peer that sends far too many."""
         if self.closed:
             return False  # It was on its way, or came in one payload with what ended the socket.
         at_once = self._engine.limits.packets_at_once
-        self._over = self._load.pour(_now()) - at_once
+        self._over = self._load.pour(_now(), 1 + size // PACKET_BYTES) - at_once
         if self._over > at_once:
             self._engine.listener.flooded(self)
         return not self.closed
