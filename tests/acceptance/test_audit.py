@@ -6,33 +6,18 @@ import asyncio
 import json
 import os
 import pwd
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from taskpush.access.principal import Role
-from tests.acceptance.test_access import Keys, knocking
 from tests.cli.conftest import Ran
+from tests.support.keys import Keys
+from tests.support.knocking import knocking
 from tests.support.server import ServerProcess
 
 NOBODYS = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("audit") / "data"
-
-
-@pytest.fixture(scope="module")
-def keys(data: Path) -> Keys:
-    return Keys(data)
-
-
-@pytest.fixture(scope="module")
-def ann(keys: Keys) -> str:
-    return keys.make("ann")
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +26,8 @@ def admin(keys: Keys) -> str:
 
 
 @pytest.fixture(scope="module")
-def server(data: Path, ann: str, admin: str) -> Iterator[ServerProcess]:
-    """A server with API keys, that the module's tests share."""
-    with ServerProcess(data) as process:
-        yield process
+def server(keyed_server: ServerProcess) -> ServerProcess:
+    return keyed_server
 
 
 def _sleeper(server: ServerProcess, key: str) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,7 +11,8 @@ import orjson
 import pytest
 
 from taskpush.access.principal import Role
-from tests.acceptance.test_access import Keys, knocking
+from tests.support.keys import Keys
+from tests.support.knocking import knocking
 from tests.support.server import ServerProcess
 from tests.support.stream import raw_stream
 
@@ -21,29 +20,8 @@ CANARY = "canary-4711"
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("privacy") / "data"
-
-
-@pytest.fixture(scope="module")
-def keys(data: Path) -> Keys:
-    return Keys(data)
-
-
-@pytest.fixture(scope="module")
-def ann(keys: Keys) -> str:
-    return keys.make("ann")
-
-
-@pytest.fixture(scope="module")
-def server(data: Path, ann: str) -> Iterator[ServerProcess]:
-    """A server with API keys, that the module's tests share."""
-    process = ServerProcess(data)
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop()
+def server(keyed_server: ServerProcess) -> ServerProcess:
+    return keyed_server
 
 
 def _vault(server: ServerProcess, key: str, **params: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from taskpush.access.principal import Role
-from tests.acceptance.test_access import Keys
+from tests.support.keys import Keys
 from tests.support.producer import Producer, spawn
 from tests.support.server import ServerProcess
 from tests.support.watcher import Watcher

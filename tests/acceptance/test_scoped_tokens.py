@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import orjson
 import pytest
 
 from taskpush.access.principal import Role
-from tests.acceptance.test_access import ENDED_WITHIN_S, Keys, knocking
-from tests.support.keys import secret_part
+from tests.support.keys import ENDED_WITHIN_S, Keys, secret_part
+from tests.support.knocking import knocking
 from tests.support.server import ServerProcess
 from tests.support.stream import raw_stream
 
@@ -21,29 +20,8 @@ NOBODYS = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("scoped") / "data"
-
-
-@pytest.fixture(scope="module")
-def keys(data: Path) -> Keys:
-    return Keys(data)
-
-
-@pytest.fixture(scope="module")
-def ann(keys: Keys) -> str:
-    return keys.make("ann")
-
-
-@pytest.fixture(scope="module")
-def server(data: Path, ann: str) -> Iterator[ServerProcess]:
-    """A server with API keys, that the module's tests share."""
-    process = ServerProcess(data)
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop()
+def server(keyed_server: ServerProcess) -> ServerProcess:
+    return keyed_server
 
 
 def minted(server: ServerProcess, key: str, **body: Any) -> dict[str, Any]:

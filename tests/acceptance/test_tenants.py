@@ -15,7 +15,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from taskpush.access.principal import Role
-from tests.acceptance.test_access import Keys, knocking
+from tests.support.keys import Keys
+from tests.support.knocking import knocking
 from tests.support.server import ServerProcess
 from tests.support.watcher import RawSocket
 
