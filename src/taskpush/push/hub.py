@@ -61,11 +61,13 @@ class Hub:
                 continue
             # Copies, since a watcher may detach while it is told.
             match event:
-                case LoggedEvent() if len(watchers) > GROUP and event is events[-1]:
-                    self._tell_in_groups(event, tuple(watchers))
                 case LoggedEvent():
-                    for watcher in tuple(watchers):
-                        watcher.on_logged(event)
+                    told = tuple(watchers)
+                    if len(told) > GROUP and event is events[-1]:
+                        self._tell_in_groups(event, told)
+                    else:
+                        for watcher in told:
+                            watcher.on_logged(event)
                 case VolatileEvent():
                     for watcher in tuple(watchers):
                         watcher.on_volatile(event)
