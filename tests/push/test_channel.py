@@ -395,7 +395,7 @@ async def test_a_peer_that_reads_slowly_is_not_cut_off() -> None:
         for _ in range(10):
             scene.peer.stop_reading()
             scene.channel.say("line", {})
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # Longer than it may stand still, over all rounds.
             scene.peer.go_on_reading()
         assert not scene.peer.aborted.is_set()
 
@@ -405,7 +405,7 @@ async def test_above_the_budget_of_all_the_one_that_stands_still_longest_goes() 
         scene.create()
         scene.peer.stop_reading()
         scene.channel.say("large", {"x": "y" * 9_000})
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # As much later as the other comes.
         other = _Peer()
         channel = Channel(PushPlane(scene.store, scene.dispatcher), other)
         other.stop_reading()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from taskpush.push.dispatch import Dispatcher
@@ -39,6 +40,33 @@ class _Peer:
     def take(self, size: int) -> None:
         self._waiting -= size
         self.taken_bytes += size
+
+
+class _Slow(_Peer):
+    """It takes long to write to."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        super().__init__(dispatcher)
+        self.flushes = 0
+
+    def flush(self) -> None:
+        self.flushes += 1
+        began = time.monotonic()
+        while time.monotonic() < began + 0.02:
+            pass
+
+
+class _Talkative(_Peer):
+    """What is written to it the first time makes it say something."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        super().__init__(dispatcher)
+        self.flushes = 0
+
+    def flush(self) -> None:
+        self.flushes += 1
+        if self.flushes == 1:
+            self.say(1)
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -106,3 +134,27 @@ async def test_whoever_closes_with_something_waiting_is_forgotten() -> None:
     assert peer.looks == 0
     assert not peer.aborted
     assert len(dispatcher) == 0
+
+
+async def test_a_part_of_a_round_is_flushed_early_but_not_while_the_round_is_put_off() -> None:
+    dispatcher = Dispatcher()
+    slow, peer = _Slow(dispatcher), _Peer(dispatcher)
+    slow.say(1)
+    dispatcher.flush_early()
+    assert slow.flushes == 1
+    await asyncio.sleep(0)  # The rest of the round, after which the next one waits as long.
+    slow.say(1)
+    dispatcher.flush_early()
+    assert slow.flushes == 1
+    peer.say(1)
+    await _until(lambda: slow.flushes == 2)
+    dispatcher.discard(slow)
+    dispatcher.discard(peer)
+
+
+async def test_whoever_is_marked_during_a_round_is_in_the_next_one() -> None:
+    dispatcher = Dispatcher()
+    peer = _Talkative(dispatcher)
+    peer.say(1)
+    await _until(lambda: peer.flushes == 2)
+    dispatcher.discard(peer)

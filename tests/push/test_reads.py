@@ -29,6 +29,7 @@ class _SlowStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__(clock=SystemClock(), telemetry=Telemetry())
         self.reads = 0
+        self.has_read = asyncio.Event()
         self.answer = asyncio.Event()
 
     @override
@@ -37,6 +38,7 @@ class _SlowStore(MemoryStore):
     ) -> LogPage:
         self.reads += 1
         page = await super().read(task_id, after, limit, max_bytes=max_bytes)
+        self.has_read.set()
         await self.answer.wait()
         return page
 
@@ -70,7 +72,7 @@ async def test_many_who_ask_for_the_same_page_cost_one_reading(store: _SlowStore
 async def test_who_asks_after_an_event_reads_anew_and_sees_it(store: _SlowStore) -> None:
     reader = PushPlane(store).reader
     early = asyncio.create_task(reader.page(TASK, 0))
-    await asyncio.sleep(0.01)
+    await store.has_read.wait()
     await store.say()
     late = asyncio.create_task(reader.page(TASK, 0))
     await asyncio.sleep(0)
@@ -89,7 +91,7 @@ async def test_other_positions_are_read_for_themselves(store: _SlowStore) -> Non
 async def test_who_goes_away_does_not_take_the_page_from_the_others(store: _SlowStore) -> None:
     reader = PushPlane(store).reader
     leaving, staying = (asyncio.create_task(reader.page(TASK, 0)) for _ in range(2))
-    await asyncio.sleep(0.01)
+    await store.has_read.wait()
     leaving.cancel()
     store.answer.set()
     assert len((await staying).events) == 2

@@ -149,7 +149,7 @@ async def test_what_waits_comes_before_the_outcome_and_no_timer_is_left(desk: De
     recorder.take(state(2))
     await desk.finish()
     assert desk.said() == ["stats", "stats", "status_change"]
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # Nothing is to come, though it was due ten times.
     assert desk.said()[-1] == "status_change"
 
 

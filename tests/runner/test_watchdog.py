@@ -85,7 +85,7 @@ async def test_one_blockage_is_told_once_and_the_next_one_again(listener: Listen
         listener.heard.clear()
         assert listener.heard.wait(PATIENCE_S)
         time.sleep(0.5)  # noqa: ASYNC251 - the same blockage goes on
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # The loop turns, long enough to be found alive.
     assert len(listener.told) == 2
 
 

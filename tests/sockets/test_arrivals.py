@@ -111,7 +111,7 @@ async def test_one_connection_may_ask_again_and_again() -> None:
             writer.write(REQUEST)
             assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(1)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # A connection that is idle in between.
         writer.close()
 
 

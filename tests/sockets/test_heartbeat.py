@@ -62,5 +62,5 @@ async def test_nothing_is_kept_of_who_left() -> None:
     room = _Room()
     room.heartbeat.add("a")
     room.heartbeat.discard("a")
-    await asyncio.sleep(3 * INTERVAL_S)
+    await asyncio.sleep(3 * INTERVAL_S)  # Nothing is to happen.
     assert (room.pinged, room.gone, len(room.heartbeat)) == ([], [], 0)

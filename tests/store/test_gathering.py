@@ -109,5 +109,5 @@ async def test_a_commit_that_began_is_not_begun_again(begun: Begun) -> None:
     gathering.begin([write("a")])
     gathering.add(write("b"))
     gathering.end(1)
-    await asyncio.sleep(3 * SHORT_S)
+    await asyncio.sleep(3 * SHORT_S)  # Nothing is to happen.
     assert begun.count == 0

@@ -236,7 +236,7 @@ async def test_rounds_follow_one_another_until_they_are_closed(scene: _Scene) ->
     await scene.until_deleted("b")
     await rounds.close()
     scene.clock.wind(DAY.total_seconds())
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # Nothing is to happen, some rounds long.
     assert list(await scene.state()) == ["c"]
 
 
@@ -264,7 +264,7 @@ async def test_a_store_that_fails_is_tried_again(tmp_path: Path) -> None:
         rounds = scene.rounds(Retention(tasks=Keep(max_age=timedelta(0))))
         await scene.store.close()
         rounds.start()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # For some rounds, of which nothing is seen.
         await scene.store.open()
         await scene.create_ended("a")
         await scene.until_deleted("a")

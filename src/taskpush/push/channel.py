@@ -238,10 +238,11 @@ class Channel:
         if self._closed:
             return
         outbox, link = self.outbox, self._link
-        while outbox and (room := link.room):
+        # Not whether it is true, which takes a call, for each connection and event.
+        while outbox.size_bytes and (room := link.room):
             link.write(outbox.take(room))
         # As long as nothing waits here, the link bounds what waits there.
-        outbox.link_bytes = link.waiting_bytes if outbox else 0
+        outbox.link_bytes = link.waiting_bytes if outbox.size_bytes else 0
         if self._room_wanted and outbox.has_room:
             self._give_room()
         if self._behind and self._reading is None and outbox.wants_replay:

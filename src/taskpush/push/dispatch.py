@@ -53,9 +53,10 @@ class _Progress:
 class Dispatcher:
     """Flushes connections that have something to send, and aborts those that take nothing.
 
-    The next flush waits as long as the last one took. A flush of few is followed at once; one that
-    writes to thousands leaves half of the time to those who produce, and what they say meanwhile
-    is sent in one write each: the more there is to send, the less each event costs.
+    They are flushed in rounds: the next one waits as long as the last one took. A round of few is
+    followed at once; one that writes to thousands leaves half of the time to those who produce, and
+    what they say meanwhile is sent in one write each: the more there is to send, the less each
+    event costs. Where nothing has to wait, a part of a round may be flushed before its turn.
 
     A peer that has taken nothing for `stalled_after_s` although something waits is aborted. When
     more than `outboxes_bytes` wait for all together, those go first that have stood still longest.
@@ -73,6 +74,11 @@ class Dispatcher:
         self._look_every_s = min(look_every_s, stalled_after_s / 2)
         self._marked: list[Backlog] = []
         self._not_before = 0.0
+        # Whether the next round is planned, and whether it waits for nothing but its turn.
+        self._planned = False
+        self._due = False
+        # What flushing has taken since the last round.
+        self._took_s = 0.0
         self._members: set[Backlog] = set()
         # Those that were flushed since the last look: something may wait for them.
         self._flushed: set[Backlog] = set()
@@ -100,17 +106,34 @@ class Dispatcher:
 
     def mark(self, member: Backlog) -> None:
         """Flush `member` in the next round; a member marks itself once per flush."""
-        if not self._marked:
-            loop = asyncio.get_running_loop()
-            pause = self._not_before - monotonic()
-            if pause < SHORTEST_PAUSE_S:
-                loop.call_soon(self.flush)
-            else:
-                loop.call_later(pause, self.flush)
+        if not self._planned:
+            self._plan()
         self._marked.append(member)
+
+    def flush_early(self) -> None:
+        """Flush those that are marked so far, unless the next round is put off."""
+        if self._due:
+            self._flush_marked()
 
     def flush(self) -> None:
         """Flush those that are marked, without waiting for the next round."""
+        # First, since whoever is marked meanwhile belongs to the next round.
+        self._planned = self._due = False
+        self._flush_marked()
+        self._not_before = monotonic() + self._took_s
+        self._took_s = 0.0
+
+    def _plan(self) -> None:
+        loop = asyncio.get_running_loop()
+        pause = self._not_before - monotonic()
+        self._planned = True
+        self._due = pause < SHORTEST_PAUSE_S
+        if self._due:
+            loop.call_soon(self.flush)
+        else:
+            loop.call_later(pause, self.flush)
+
+    def _flush_marked(self) -> None:
         marked, self._marked = self._marked, []
         began = monotonic()
         for member in marked:
@@ -123,8 +146,7 @@ class Dispatcher:
         self._flushed.update(marked)
         if self._look is None:
             self._look_later()
-        ended = monotonic()
-        self._not_before = ended + (ended - began)
+        self._took_s += monotonic() - began
 
     def _look_later(self) -> None:
         loop = asyncio.get_running_loop()

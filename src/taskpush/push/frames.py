@@ -29,11 +29,10 @@ class FrameCache:
 
     def join(self, batch: Sequence[Outgoing]) -> bytes:
         """The bytes to write for all of `batch`; watchers of one task mostly get the same."""
-        if len(batch) == 1:
-            return self.of(batch[0])
         # Comparing costs nothing as long as the items are the same ones.
         if batch != self._last[0]:
-            self._last = (batch, b"".join([self.of(item) for item in batch]))
+            frames = [self.of(item) for item in batch]
+            self._last = (batch, frames[0] if len(frames) == 1 else b"".join(frames))
         return self._last[1]
 
     def of(self, item: Outgoing) -> bytes:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from taskpush.models.task import LoggedEvent, VolatileEvent
 from taskpush.store.base import TaskDeleted
+
+GROUP: Final = 64
+"""So many are told of an event, then written to, before the next ones are told: what is looked at
+for the one is still near for the other, and the first have it while the last have yet to be told.
+"""
 
 
 class Watcher(Protocol):
@@ -26,8 +31,10 @@ class Hub:
     for what was before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told_some: Callable[[], None]) -> None:
+        """`told_some` is called when some of many have been told all there is to tell."""
         self._watchers: dict[str, dict[Watcher, None]] = {}
+        self._told_some = told_some
 
     def attach(self, task_id: str, watcher: Watcher) -> None:
         """Start telling `watcher`; attaching twice is the same as once."""
@@ -55,11 +62,21 @@ class Hub:
             # Copies, since a watcher may detach while it is told.
             match event:
                 case LoggedEvent():
-                    for watcher in tuple(watchers):
-                        watcher.on_logged(event)
+                    told = tuple(watchers)
+                    if len(told) > GROUP and event is events[-1]:
+                        self._tell_in_groups(event, told)
+                    else:
+                        for watcher in told:
+                            watcher.on_logged(event)
                 case VolatileEvent():
                     for watcher in tuple(watchers):
                         watcher.on_volatile(event)
                 case TaskDeleted():
                     for watcher in tuple(watchers):
                         watcher.on_deleted()
+
+    def _tell_in_groups(self, event: LoggedEvent, watchers: Sequence[Watcher]) -> None:
+        for first in range(0, len(watchers), GROUP):
+            for watcher in watchers[first : first + GROUP]:
+                watcher.on_logged(event)
+            self._told_some()

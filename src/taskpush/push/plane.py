@@ -28,10 +28,10 @@ class PushPlane:
     ) -> None:
         self.store = store
         self.outbox_bytes = outbox_bytes
-        self.hub = Hub()
+        self.dispatcher = Dispatcher() if dispatcher is None else dispatcher
+        self.hub = Hub(self.dispatcher.flush_early)
         self.feeds = FeedHub(store, seal=seal)
         self.reader = ReplayReader(store)
-        self.dispatcher = Dispatcher() if dispatcher is None else dispatcher
         store.listen(self.reader.on_commit)
         store.listen(self.hub.announce)
         store.follow(self.feeds.announce)

@@ -9,6 +9,7 @@ from asyncio import AbstractEventLoop, Future
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from concurrent import futures
+from functools import partial
 from typing import Any, Final
 
 from taskpush.runner.context import DONE, LastWords, TaskCancelled
@@ -229,4 +230,14 @@ class _Commit:
         self._committed = committed
 
     def __await__(self) -> Generator[Any, None, None]:
-        yield from asyncio.shield(self._committed).__await__()
+        if not self._committed.done():
+            # As asyncio.shield, with one callback and no closures: it is done for each report.
+            waiting = self._committed.get_loop().create_future()
+            self._committed.add_done_callback(partial(_wake, waiting))
+            yield from waiting
+        self._committed.result()
+
+
+def _wake(waiting: Future[None], _: Future[Any]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
