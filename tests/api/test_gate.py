@@ -76,7 +76,12 @@ def ask(
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
-    settings = {"allow_origins": APP, "allow_hosts": "jobs.example"}
+    settings = {
+        "allow_origins": APP,
+        "allow_hosts": "jobs.example",
+        # Each refusal has its line, however many there were.
+        "log_refusals_per_min": "0",
+    }
     data = tmp_path_factory.mktemp("gate") / "data"
     with ServerProcess(data, plain_asgi=request.param, settings=settings) as process:
         yield process

@@ -44,7 +44,7 @@ async def store(clock: ManualClock) -> AsyncIterator[_Counted]:
 async def test_however_many_ask_it_commits_once_a_second(
     store: _Counted, clock: ManualClock
 ) -> None:
-    readiness = Readiness(store, Hub(), clock)
+    readiness = Readiness(store, Hub(lambda: None), clock)
     for second in (1, 2, 3):
         answers = await asyncio.gather(*(readiness.check() for _ in range(500)))
         assert answers == [READY] * 500
@@ -56,7 +56,7 @@ async def test_however_many_ask_it_commits_once_a_second(
 async def test_who_goes_away_takes_the_answer_from_nobody(
     store: _Counted, clock: ManualClock
 ) -> None:
-    readiness = Readiness(store, Hub(), clock)
+    readiness = Readiness(store, Hub(lambda: None), clock)
     first = asyncio.create_task(readiness.check())
     second = asyncio.create_task(readiness.check())
     await asyncio.sleep(0)
@@ -68,7 +68,7 @@ async def test_who_goes_away_takes_the_answer_from_nobody(
 async def test_a_store_that_fails_is_found_out_within_a_second(
     store: _Counted, clock: ManualClock
 ) -> None:
-    readiness = Readiness(store, Hub(), clock)
+    readiness = Readiness(store, Hub(lambda: None), clock)
     assert await readiness.check() == READY
     await store.close()
     clock.wind(FRESH_S)
@@ -77,7 +77,7 @@ async def test_a_store_that_fails_is_found_out_within_a_second(
 
 
 async def test_that_it_stops_is_said_at_once(store: _Counted, clock: ManualClock) -> None:
-    readiness = Readiness(store, Hub(), clock)
+    readiness = Readiness(store, Hub(lambda: None), clock)
     assert await readiness.check() == READY
     readiness.stop()
     assert (await readiness.check())["server"] == "it is stopping"
