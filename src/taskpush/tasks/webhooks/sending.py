@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from typing_extensions import override
 from yarl import URL
 
 from taskpush.access.destinations import Destinations
@@ -19,6 +24,7 @@ from taskpush.models.task import LoggedEvent
 
 MAX_ANSWER_BYTES: Final = 16 * 1024
 """What is read of an answer, of which the status alone counts."""
+RESOLVER_THREADS: Final = 4
 NOT_ALLOWED: Final = "the address is not allowed"
 
 
@@ -43,6 +49,7 @@ class Sender:
         self._clock = clock
         self._user_agent = user_agent
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._resolver = _Resolver()
         # By whether the host is listed, and may resolve to whatever it likes.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
@@ -76,6 +83,7 @@ class Sender:
         """End what is under way."""
         for session in self._sessions.values():
             await session.close()
+        await self._resolver.close()
 
     def _session(self, listed: bool) -> aiohttp.ClientSession:
         session = self._sessions.get(listed)
@@ -83,6 +91,7 @@ class Sender:
             connector = aiohttp.TCPConnector(
                 # Every connection is looked at, just before it is made.
                 socket_factory=_open_socket if listed else self._guarded,
+                resolver=self._resolver,
                 use_dns_cache=False,
                 force_close=True,
                 limit=0,
@@ -107,6 +116,38 @@ class Sender:
         if not self._destinations.permits(address):
             raise _Refused(NOT_ALLOWED)
         return _open_socket(found)
+
+
+class _Resolver(AbstractResolver):
+    """Resolves in threads of its own: a name that takes its time holds up nobody else's work."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(
+            RESOLVER_THREADS, thread_name_prefix="taskpush-webhook-names"
+        )
+
+    @override
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        loop = asyncio.get_running_loop()
+        ask = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=int(address[1]),
+                family=found,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for found, _, protocol, _, address in await loop.run_in_executor(self._threads, ask)
+        ]
+
+    @override
+    async def close(self) -> None:
+        # Whoever is being asked cannot be interrupted, and is not waited for.
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _open_socket(found: tuple[Any, ...]) -> socket.socket:
