@@ -133,6 +133,7 @@ def test_410_ends_the_webhook_until_somebody_sends_again() -> None:
     again = sent_again(state, 0)
     assert (again.gone, again.seq, again.tries) == (False, 0, 0)
     assert again.deliveries == state.deliveries
+    assert sent_again(state, 99).seq == state.seq
 
 
 def test_the_newest_deliveries_are_remembered_one_entry_each() -> None:

@@ -146,5 +146,6 @@ def after_answer(
 
 
 def sent_again(state: DeliveryState, after: int) -> DeliveryState:
-    """The state from which everything after that event is sent again, at once."""
-    return DeliveryState(seq=after, deliveries=state.deliveries)
+    """The state from which everything after that event is sent again, at once; nothing is left
+    out that was not sent so far."""
+    return DeliveryState(seq=min(after, state.seq), deliveries=state.deliveries)

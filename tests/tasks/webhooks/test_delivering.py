@@ -387,3 +387,30 @@ async def test_somebody_may_have_it_sent_again(
         await deliverer.redeliver(task.task_id, 1, 0)
     with pytest.raises(NotFound):
         await deliverer.redeliver("no-task", 0, 0)
+
+
+async def test_nothing_is_begun_while_it_closes(
+    harness: Harness, receivers: Receivers, post: Post
+) -> None:
+    receivers.hold("a.example")
+    deliverer = await post.open(most_per_host=1)
+    for _ in range(3):
+        await create(harness)
+    await receivers.until(lambda: len(receivers.tried) == 1)
+    await post.close()
+    assert deliverer._works == set()
+    assert len(receivers.tried) == 1
+
+
+async def test_a_long_log_is_sent_whole_and_passed_over_where_it_is_not_wanted(
+    harness: Harness, receivers: Receivers, post: Post
+) -> None:
+    lines = [str(n) for n in range(500)]
+    task = await create(harness, Webhook(A, ("log",)), Webhook(B))
+    await harness.store.write(task.task_id, harness.start())
+    await harness.store.write(task.task_id, say(*lines))
+    await harness.store.write(task.task_id, harness.complete())
+    deliverer = await post.open()
+    await settled(harness, deliverer)
+    assert receivers.said(A) == lines
+    assert receivers.said(B) == ["pending", "running", "completed"]

@@ -32,7 +32,9 @@ MOST: Final = 64
 """Deliveries under way at once."""
 MOST_PER_HOST: Final = 4
 """Of them to one host: a receiver that takes its time holds up nobody else's."""
-PAGE: Final = 100
+FEW: Final = 4
+PAGE: Final = 200
+"""Events that are read at once: of a log of which all are sent, and beyond what is not."""
 STORE_AGAIN_S: Final = 1.0
 """When the store could not be read or written."""
 
@@ -226,7 +228,7 @@ class Deliverer:
 
     def _let_work(self) -> None:
         """Begin with as many as may be under way, a host after the other."""
-        while self._free_hosts and self._at_work.total() < self._most:
+        while self._running and self._free_hosts and self._at_work.total() < self._most:
             host = next(iter(self._free_hosts))
             del self._free_hosts[host]
             waiting = self._waiting[host]
@@ -298,10 +300,10 @@ class Deliverer:
 
     async def _next(self, line: _Line) -> LoggedEvent | None:
         """The next event for the webhook; None when there is none so far."""
-        place = max(line.looked_at, line.state.seq)
+        place, limit = max(line.looked_at, line.state.seq), FEW
         while True:
             try:
-                page = await self._store.read(line.task.task_id, Position(place), PAGE)
+                page = await self._store.read(line.task.task_id, Position(place), limit)
             except PositionGone as gone:
                 # Its log was trimmed in the meantime: what is left of it is sent.
                 place = gone.oldest - 1
@@ -309,6 +311,8 @@ class Deliverer:
             for event in page.events:
                 if event.event_type.value in line.webhook.events:
                     return event
+            # Those that are not sent are passed over in larger steps.
+            limit = PAGE
             place = line.looked_at = page.events[-1].seq if page.events else place
             if page.end:
                 line.task.head = max(line.task.head, place)
