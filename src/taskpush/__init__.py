@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from taskpush.app import TaskPush
     from taskpush.core.retention import Keep, Retention
     from taskpush.models.sensitive import Sensitive
+    from taskpush.models.webhooks import Webhook
     from taskpush.runner.context import TaskCancelled, TaskContext
     from taskpush.runner.policy import Backoff
 
@@ -24,6 +25,7 @@ __all__ = [
     "TaskCancelled",
     "TaskContext",
     "TaskPush",
+    "Webhook",
 ]
 
 _HOMES = {
@@ -37,6 +39,7 @@ _HOMES = {
     "Backoff": "taskpush.runner.policy",
     "Keep": "taskpush.core.retention",
     "Retention": "taskpush.core.retention",
+    "Webhook": "taskpush.models.webhooks",
 }
 
 

@@ -6,12 +6,13 @@ behind it is loaded when it starts.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from taskpush.core.retention import Retention
 from taskpush.errors import TaskPushError
+from taskpush.models.webhooks import Webhook
 from taskpush.runner.policy import Backoff, ConcurrencyKey, QueueVisibility, Resume, Size
 from taskpush.runner.registry import Registry
 from taskpush.settings import Settings
@@ -73,6 +74,7 @@ class TaskPush:
         retention: Retention | None = None,
         size: Size | None = None,
         capture_print: bool = False,
+        webhooks: Sequence[Webhook | str] = (),
     ) -> Callable[[Handler], Handler]:
         """Register the decorated function as the handler of a kind, and return it unchanged.
 
@@ -104,6 +106,10 @@ class TaskPush:
 
         With `capture_print` each line that the handler prints becomes a `log` event of its task.
 
+        The events of each task are sent to the `webhooks`: addresses, which get the changes of its
+        status, or `Webhook(url, events=("status_change", "artifact"))`; see
+        `docs/how-to/webhooks.md`.
+
         Raises `ValueError` or `TypeError` for a name or a function that cannot be a handler.
         """
 
@@ -124,6 +130,7 @@ class TaskPush:
                 retention=retention,
                 size=size,
                 capture_print=capture_print,
+                webhooks=tuple(map(_webhook, webhooks)),
             )
             return handler
 
@@ -144,6 +151,7 @@ class TaskPush:
         queue_visibility: QueueVisibility = "anonymous",
         retention: Retention | None = None,
         size: Size | None = None,
+        webhooks: Sequence[Webhook | str] = (),
     ) -> None:
         """Declare a kind whose tasks programs outside this server run, and report over HTTP.
 
@@ -168,6 +176,7 @@ class TaskPush:
             queue_visibility=queue_visibility,
             retention=retention,
             size=size,
+            webhooks=tuple(map(_webhook, webhooks)),
         )
 
     @property
@@ -267,3 +276,7 @@ def _not_started() -> TaskPushError:
         "taskpush has not been started: mount it with push.mount_into(app), or run push.lifespan",
         code="not_started",
     )
+
+
+def _webhook(given: Webhook | str) -> Webhook:
+    return Webhook(given) if isinstance(given, str) else given

@@ -17,6 +17,7 @@ import anyio.lowlevel
 from starlette.types import ASGIApp
 
 from taskpush.access.authenticator import Authenticator
+from taskpush.access.destinations import Destinations
 from taskpush.access.doorkeeper import Doorkeeper
 from taskpush.access.hook import DependencyHook
 from taskpush.access.jwks import Jwks, fetch_from
@@ -29,11 +30,13 @@ from taskpush.access.seal import Seal
 from taskpush.access.tickets import Tickets
 from taskpush.access.tokens import TokenMint, passing_secret, secret_in
 from taskpush.access.turnstile import Turnstile
+from taskpush.access.webhook_secrets import WebhookSecrets
 from taskpush.api.application import build
 from taskpush.api.event_stream import Streams
 from taskpush.api.gate import gated
 from taskpush.api.services import Services
 from taskpush.clock import SystemClock
+from taskpush.errors import TaskPushError
 from taskpush.push.dispatch import Dispatcher
 from taskpush.push.plane import PushPlane
 from taskpush.runner.base import Runner
@@ -68,6 +71,9 @@ from taskpush.tasks.service import TaskService
 from taskpush.tasks.showing import Showing
 from taskpush.tasks.waiting import LongPolls
 from taskpush.tasks.watching import Watching
+from taskpush.tasks.webhooks.delivering import Deliverer
+from taskpush.tasks.webhooks.sending import Sender
+from taskpush.tasks.webhooks.showing import TaskWebhooks
 from taskpush.telemetry.bus import Telemetry, log_to
 from taskpush.telemetry.events import DataExposed, ServerStarted, ServerStopped
 from taskpush.telemetry.refusals import FewRefusals
@@ -151,6 +157,18 @@ async def start(
     )
     keeper = QueueKeeper(store, registry, clock, telemetry)
     store.listen(keeper.on_commit)
+    destinations = Destinations(settings.webhook_allow)
+    _check_webhooks(registry, destinations)
+    sender = Sender(
+        destinations,
+        WebhookSecrets(settings.webhook_secrets_file),
+        clock,
+        user_agent=f"taskpush/{VERSION}",
+        timeout_s=settings.webhook_timeout_s,
+    )
+    stack.push_async_callback(sender.close)
+    deliverer = Deliverer(store, sender.send, clock, telemetry, schedule=settings.webhook_waits)
+    store.follow(deliverer.on_change)
     await store.open()
     stack.push_async_callback(store.close)
 
@@ -183,6 +201,7 @@ async def start(
         default_kind=default_kind,
         room_in_s=keeper.room_in_s,
         limits=limits,
+        destinations=destinations,
     )
     attempts = ReportedAttempts(
         Workshop(store, blobs, telemetry, clock, run_times=keeper.run_times),
@@ -217,6 +236,8 @@ async def start(
     attempts.start(await reported_tasks(store))
     stack.push_async_callback(attempts.close)
     await resume_interrupted(store, registry)
+    await deliverer.start()
+    stack.push_async_callback(deliverer.close)
     waiting = await store.waiting()
     keeper.start(waiting)
     stack.push_async_callback(keeper.close)
@@ -247,6 +268,7 @@ async def start(
         audit=audit,
         registry=registry,
         blobs=blobs,
+        webhooks=TaskWebhooks(store, deliverer),
         authenticator=authenticator,
         mint=mint,
         revocations=revocations,
@@ -291,6 +313,18 @@ def _authenticator(
     hook = None if authenticate is None else DependencyHook(authenticate)
     ring = KeyRing(settings.keys_file, telemetry, time.time)
     return Authenticator(ring, time.time, telemetry, mint=mint, jwt=jwt, hook=hook)
+
+
+def _check_webhooks(registry: Registry, destinations: Destinations) -> None:
+    """Refuse to start when events of a kind could not be sent; raises `TaskPushError`."""
+    for spec in registry.kinds():
+        for webhook in spec.webhooks:
+            try:
+                destinations.check(webhook.url)
+            except TaskPushError as error:
+                raise TaskPushError(
+                    f"kind {spec.name}: {error.detail}; see TASKPUSH_WEBHOOK_ALLOW", code=error.code
+                ) from None
 
 
 def _tokens(settings: Settings, secret: bytes) -> tuple[Revocations, TokenMint]:

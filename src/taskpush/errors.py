@@ -25,6 +25,7 @@ CODES: Final[Mapping[str, CodeSpec]] = MappingProxyType(
         "invalid_request": CodeSpec(422, "The request does not have the expected shape"),
         "invalid_params": CodeSpec(422, "The params do not fit the kind"),
         "unknown_kind": CodeSpec(422, "No such kind is registered"),
+        "webhook_refused": CodeSpec(422, "Nothing is sent to that address"),
         "invalid_position": CodeSpec(422, "The position is malformed"),
         "credential_in_address": CodeSpec(400, "Credentials are not taken from the address"),
         "unauthenticated": CodeSpec(401, "It is not known who asks"),

@@ -22,8 +22,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from taskpush.access import keys
+from taskpush.access import keys, webhook_secrets
 from taskpush.access.algorithms import PUBLIC, SHARED
+from taskpush.access.destinations import destination
 from taskpush.access.hosts import host_pattern
 from taskpush.access.principal import Role
 from taskpush.core.limits import (
@@ -36,6 +37,7 @@ from taskpush.core.limits import (
 )
 from taskpush.core.quantities import parse_duration, parse_size
 from taskpush.core.retention import Keep, Retention
+from taskpush.core.webhooks import DEFAULT_WAITS
 from taskpush.models.events import MAX_LOG_LINE_BYTES
 from taskpush.push.dispatch import OUTBOXES_BYTES
 from taskpush.push.outbox import OUTBOX_BYTES
@@ -59,6 +61,7 @@ def _network(text: str) -> str:
 Origin = Annotated[str, AfterValidator(_origin)]
 Host = Annotated[str, AfterValidator(host_pattern)]
 Network = Annotated[str, AfterValidator(_network)]
+Destination = Annotated[str, AfterValidator(destination)]
 
 
 def _duration(value: object) -> object:
@@ -234,6 +237,20 @@ class Settings(BaseSettings):
         " 0 logs each.",
     )
 
+    webhook_allow: Annotated[tuple[Destination, ...], NoDecode] = Field(
+        default=(),
+        description="Hosts, addresses and networks that webhooks may be sent to although they are"
+        " private, by http too and to any port; comma-separated.",
+    )
+    webhook_waits: Annotated[tuple[Age, ...], NoDecode] = Field(
+        default=DEFAULT_WAITS,
+        max_length=100,
+        description="How long to wait before each further try, comma-separated.",
+    )
+    webhook_timeout_s: float = Field(
+        default=15.0, gt=0, le=120, description="Seconds that a receiver has to answer."
+    )
+
     keep_tasks_age: Age | None = Field(
         default=None, description="Finished tasks are deleted when they ended longer ago: 90d."
     )
@@ -268,6 +285,11 @@ class Settings(BaseSettings):
     def keys_file(self) -> Path:
         """Where API keys are kept."""
         return self.data / keys.FILE
+
+    @property
+    def webhook_secrets_file(self) -> Path:
+        """Where the secrets are kept that webhooks are signed with."""
+        return self.data / webhook_secrets.FILE
 
     @property
     def jwt_configured(self) -> bool:
@@ -331,6 +353,8 @@ class Settings(BaseSettings):
         "trusted_proxies",
         "jwt_algorithms",
         "jwt_roles",
+        "webhook_allow",
+        "webhook_waits",
         mode="before",
     )
     @classmethod

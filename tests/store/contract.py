@@ -60,6 +60,7 @@ from tests.store.harness import (
     texts_of,
 )
 from tests.store.producer_contract import ProducerContract
+from tests.store.webhook_contract import WebhookContract
 
 Told = Sequence[Announcement]
 LOCAL = TaskFilter(tenant="local")
@@ -1559,6 +1560,7 @@ class StoreContract(
     ReadContract,
     ListContract,
     RetentionContract,
+    WebhookContract,
     StatisticsContract,
     LifeContract,
     ChangesContract,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from taskpush.models.events import Status
 from taskpush.models.task import CheckpointRef, ProducerRef, TakenRun, TaskError, TaskRecord
 from taskpush.models.values import MAX_SAFE_INTEGER
+from taskpush.models.webhooks import LOGGED_TYPES, Webhook
 from taskpush.store.rows import decode_record, encode_record, from_microseconds, to_microseconds
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -71,6 +72,14 @@ RECORDS = st.builds(
             max_size=3,
         ).map(tuple),
     ),
+    webhooks=st.lists(
+        st.builds(
+            Webhook,
+            url=TEXTS,
+            events=st.lists(st.sampled_from(LOGGED_TYPES), min_size=1).map(tuple),
+        ),
+        max_size=3,
+    ).map(tuple),
     runner=st.none() | TEXTS,
     head=st.just(TaskRecord.__dataclass_fields__["head"].default),
     last_event_at=st.none(),

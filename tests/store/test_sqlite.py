@@ -576,3 +576,10 @@ def fill_disk(harness: Harness) -> None:
 
 def empty_disk(harness: Harness) -> None:
     database_of(harness)._connection.pragma("max_page_count", 1_000_000)
+
+
+async def test_a_task_without_webhooks_writes_nothing_about_them(
+    harness: Harness, path: Path
+) -> None:
+    await harness.create_completed()
+    assert apsw.Connection(str(path)).execute("SELECT count(*) FROM webhooks").get == 0

@@ -22,6 +22,7 @@ from taskpush.api import (
     stream,
     tasks,
     tokens,
+    webhooks,
 )
 from taskpush.api.body import BodyLimit
 from taskpush.api.patience import BodyDeadline
@@ -54,6 +55,7 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
             {"name": "feeds", "description": "What changes in a set of tasks."},
             {"name": "artifacts", "description": "Files that jobs made."},
             {"name": "producers", "description": "For programs that run tasks themselves."},
+            {"name": "webhooks", "description": "Where events of a task are sent."},
             {"name": "kinds", "description": "What can be run here."},
             {"name": "queue", "description": "Who waits, and for how long."},
             {"name": "stats", "description": "What became of tasks, day by day."},
@@ -66,6 +68,7 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
     parts = (
         tasks,
         producing,
+        webhooks,
         stream,
         feed,
         artifacts,

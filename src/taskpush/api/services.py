@@ -34,6 +34,7 @@ from taskpush.tasks.queueing.keeper import QueueKeeper
 from taskpush.tasks.readiness import Readiness
 from taskpush.tasks.service import TaskService
 from taskpush.tasks.watching import Watching
+from taskpush.tasks.webhooks.showing import TaskWebhooks
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import AccessRefused
 
@@ -54,6 +55,7 @@ class Services:
     audit: AuditTrail
     registry: Registry
     blobs: Blobs
+    webhooks: TaskWebhooks
     authenticator: Authenticator
     mint: TokenMint
     revocations: Revocations

@@ -17,6 +17,7 @@ from taskpush.cli.keys import keys
 from taskpush.cli.listing import show_artifacts, show_audit, show_days, show_kinds, show_tasks
 from taskpush.cli.render import Renderer, follow, print_json_line, renderer_for
 from taskpush.cli.values import duration_of, params_of, size_of
+from taskpush.cli.webhooks import webhooks
 from taskpush.client import Client
 from taskpush.core.retention import Keep, Retention
 
@@ -48,6 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(keys, name="keys")
+app.add_typer(webhooks, name="webhooks")
 
 
 @app.command(

@@ -51,6 +51,13 @@ def serve(
     insecure_public: Annotated[
         bool, typer.Option(help="Listen beyond loopback although everybody may do everything.")
     ] = False,
+    webhook_allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Host, address or network that webhooks may be sent to although it is private;"
+            " repeatable."
+        ),
+    ] = None,
     compress: Annotated[
         bool, typer.Option(help="Compress large events, for clients that take it.")
     ] = False,
@@ -65,6 +72,7 @@ def serve(
         allow_hosts=_own_names(host, allow_host, push),
         trusted_proxies=trusted_proxy or None,
         insecure_public=insecure_public or None,
+        webhook_allow=webhook_allow or None,
         compress_above=COMPRESS_ABOVE_BYTES
         if compress and push.settings.compress_above is None
         else None,

@@ -126,6 +126,22 @@ _SERVERS: Final[Schema] = {
         "variables": {"host": _HOST},
         "security": _SECURITY,
     },
+    "receiver": {
+        "host": "{host}",
+        "protocol": "https",
+        "description": "Whoever receives webhooks.",
+        "variables": {"host": {"description": "As the webhook's address has it."}},
+    },
+}
+
+_WEBHOOK_HEADERS: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "webhook-id": {"type": "string", "description": "The same at every try."},
+        "webhook-timestamp": {"type": "string", "pattern": "^[0-9]+$"},
+        "webhook-signature": {"type": "string", "description": "`v1,…` for each secret."},
+    },
+    "required": ["webhook-id", "webhook-timestamp", "webhook-signature"],
 }
 
 
@@ -155,6 +171,14 @@ def _channels() -> Schema:
             "servers": [{"$ref": "#/servers/http"}],
             "messages": _listed(_IN_FEED_STREAM),
         },
+        "webhook": {
+            "address": None,
+            "title": "Webhooks of a task",
+            "description": "The addresses that its create or its kind named. Headers are those of"
+            " Standard Webhooks: https://www.standardwebhooks.com.",
+            "servers": [{"$ref": "#/servers/receiver"}],
+            "messages": _listed(["webhook_event"]),
+        },
     }
 
 
@@ -170,6 +194,11 @@ def _operations() -> Iterable[tuple[str, Schema]]:
     yield (
         "streamTask",
         _operation("send", "taskStream", "Watch a task by Server-Sent Events", _IN_TASK_STREAM),
+    )
+    yield (
+        "sendToWebhook",
+        _operation("send", "webhook", "Post an event of a task to a webhook", ["webhook_event"])
+        | {"bindings": {"http": {"method": "POST", "bindingVersion": "0.3.0"}}},
     )
     yield (
         "streamFeed",
@@ -196,6 +225,15 @@ def _messages() -> Iterable[tuple[str, Schema]]:
             event.name,
             {"name": event.name, "summary": event.summary, "payload": _one_of(event.payload)},
         )
+    yield (
+        "webhook_event",
+        {
+            "name": "webhook_event",
+            "summary": "A logged event of a task",
+            "headers": _WEBHOOK_HEADERS,
+            "payload": _one_of(("TaskUpdate",)),
+        },
+    )
     for event in _ASKED:
         name = _ack_name(event)
         summary = f"Acknowledges `{event.name}`"

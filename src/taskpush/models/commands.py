@@ -14,6 +14,7 @@ from pydantic import (
 
 from taskpush.models.position import WirePosition
 from taskpush.models.values import Moment, SafeInt, Text
+from taskpush.models.webhooks import MAX_WEBHOOKS, LoggedType, Webhook
 
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_TIMEOUT_S: Final = 30 * 24 * 3600.0
@@ -37,6 +38,19 @@ class Command(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class NewWebhook(Command):
+    """A webhook of a task that is created."""
+
+    url: Annotated[Text, Field(min_length=1, max_length=2000)]
+    events: Annotated[list[LoggedType], Field(min_length=1, max_length=6)] = Field(
+        default=["status_change"], description="Types of the events that are sent."
+    )
+
+    def webhook(self) -> Webhook:
+        """As the task keeps it."""
+        return Webhook(self.url, tuple(dict.fromkeys(self.events)))
+
+
 class CreateTask(Command):
     """Body of `POST /api/tasks`."""
 
@@ -56,6 +70,9 @@ class CreateTask(Command):
     )
     tags: Annotated[list[Name], Field(max_length=20)] = Field(default_factory=list)
     metadata: dict[Text, Any] = Field(default_factory=dict)
+    webhooks: Annotated[list[NewWebhook], Field(max_length=MAX_WEBHOOKS)] = Field(
+        default_factory=list, description="Where its events are sent."
+    )
 
 
 class CreateBatch(Command):
@@ -76,6 +93,17 @@ class RetryTask(Command):
 
     attempt: Annotated[SafeInt, Field(ge=1)] | None = None
     from_start: bool = False
+
+
+class Redeliver(Command):
+    """Body of `POST /api/tasks/{id}/webhooks/redeliver`: send what follows an event again."""
+
+    webhook: Annotated[SafeInt, Field(ge=0)] = Field(
+        default=0, description="Which of the task's webhooks, from 0."
+    )
+    after: Annotated[SafeInt, Field(ge=0)] = Field(
+        default=0, description="The seq after which all is sent again; 0 is from the start."
+    )
 
 
 class SocketCancel(CancelTask):

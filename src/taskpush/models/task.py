@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from taskpush.models.events import EventType, Status
 from taskpush.models.position import START, Position, WirePosition
+from taskpush.models.webhooks import Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,8 @@ class TaskRecord:
     checkpoint: CheckpointRef | None = None
     # Epoch of the writer process that executes it, or the producer; None unless running.
     runner: str | None = None
+    # Where events are sent to; they are no part of what readers see.
+    webhooks: tuple[Webhook, ...] = ()
     # None until a producer outside the server reports; then the newest one.
     producer: ProducerRef | None = None
     head: Position = START

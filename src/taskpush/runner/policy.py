@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 
 from taskpush.core.backoff import full_jitter_s
 from taskpush.core.retention import Retention
+from taskpush.models.webhooks import Webhook
 from taskpush.runner.reports import plain
 
 MAX_ATTEMPTS: Final = 100
@@ -62,6 +63,7 @@ class PolicyOptions(TypedDict, total=False):
     retention: Retention | None
     size: Size | None
     capture_print: bool
+    webhooks: tuple[Webhook, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,8 @@ class Policy:
     size: Size | None = None
     # Whether what the handler prints becomes `log` events.
     capture_print: bool = False
+    # Where events of every task of the kind are sent, beside what its create asks for.
+    webhooks: tuple[Webhook, ...] = ()
 
     def __post_init__(self) -> None:
         if self.timeout_s is not None and not (
@@ -113,6 +117,8 @@ class Policy:
             raise TypeError("size must be a function of the params")
         if type(self.capture_print) is not bool:
             raise TypeError("capture_print must be True or False")
+        if not all(isinstance(each, Webhook) for each in self.webhooks):
+            raise TypeError("webhooks are Webhooks, or addresses")
 
     def retry_in_s(self, failures: int, random: Callable[[], float]) -> float:
         """Seconds until the next attempt after so many failures."""

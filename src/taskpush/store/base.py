@@ -21,6 +21,7 @@ from taskpush.models.events import EventType, Status
 from taskpush.models.feed import Change, FeedFilter, Mark
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
+from taskpush.models.webhooks import DeliveryState, Hooked
 from taskpush.store.changes import ChangePage
 
 MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
@@ -424,6 +425,26 @@ class Store(ABC):
         """Remove entries of all tenants that are older, the oldest `MAX_FORGOTTEN_ENTRIES` at most.
 
         The future gives how many went.
+        """
+
+    @abstractmethod
+    def deliver(self, task_id: str, states: Sequence[DeliveryState]) -> Future[None]:
+        """Keep how far the webhooks of a task have come, one state for each of them.
+
+        Takes its place in the order of the writes; committed, as `write` is, when it is done. The
+        future raises `NotFound` for an unknown task.
+        """
+
+    @abstractmethod
+    async def hooked(self, task_id: str) -> Hooked | None:
+        """The webhooks of a task, and how far they have come; None when there is no such task."""
+
+    @abstractmethod
+    async def undelivered(self) -> Sequence[Hooked]:
+        """Tasks with webhooks of which something is left to deliver, or will be.
+
+        In the order of their creation: those that are not over, or have a webhook that is behind
+        the head of the log and not gone.
         """
 
     @abstractmethod

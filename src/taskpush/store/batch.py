@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 from taskpush.errors import StoreUnavailable
 from taskpush.models.feed import Tombstone
 from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
+from taskpush.models.webhooks import DeliveryState
 from taskpush.store.base import Announcement, Commit, Created
 from taskpush.store.calls import Call, Entry, KeptKey
 from taskpush.store.notes import NoteRow
@@ -91,6 +93,8 @@ class Batch:
     # Entries of the audit trail, in the order of their calls.
     notes: list[NoteRow] = field(default_factory=list)
     forgettings: list[Forgetting] = field(default_factory=list)
+    # How far the webhooks of tasks have come, with the tasks as they were then.
+    deliveries: dict[str, tuple[Entry, Sequence[DeliveryState]]] = field(default_factory=dict)
     # What was stirred when the batch was staged; later stirs are not covered by it.
     stirred: int = 0
     # The high-water mark to store; None while the stored one is far enough.
@@ -116,6 +120,7 @@ class Batch:
             or self.deleted
             or self.notes
             or self.forgettings
+            or self.deliveries
             or self.reserved_rev is not None
         )
 
@@ -127,7 +132,23 @@ class Batch:
     @property
     def row_count(self) -> int:
         """How many rows are to be written beside the events."""
-        return len(self.rows) + len(self.latest) + len(self.notes)
+        return len(self.rows) + len(self.latest) + len(self.notes) + len(self.deliveries)
+
+    @property
+    def begun(self) -> Iterable[Entry]:
+        """Tasks with webhooks that begin, or begin again: there will be something to deliver."""
+        for task_id, row in self.rows.items():
+            if row.record.webhooks and (row.created or task_id in self.outdated):
+                yield Entry(row.order, row.record)
+
+    @property
+    def delivered(self) -> Iterable[tuple[Entry, Sequence[DeliveryState], bool]]:
+        """How far webhooks have come, and whether something may be left to deliver."""
+        for task_id, (entry, states) in self.deliveries.items():
+            newest = self.entries.get(task_id, entry).record
+            head = newest.head.seq
+            done = newest.status.is_over and all(it.gone or it.seq >= head for it in states)
+            yield entry, states, not done
 
     def resolve(self) -> None:
         """Tell every caller what its call made true, or why it did not take effect."""

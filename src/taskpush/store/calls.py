@@ -11,6 +11,7 @@ from typing import NamedTuple
 from taskpush.core.lifecycle import Decide
 from taskpush.models.audit import AuditEntry
 from taskpush.models.task import TaskRecord
+from taskpush.models.webhooks import DeliveryState
 from taskpush.store.base import KEY_LIFETIME, Commit, Created, IdempotencyKey
 
 
@@ -93,7 +94,21 @@ class ForgetAudit:
     task_ids: tuple[str, ...] = ()
 
 
-Call = Write | Create | Delete | Trim | Note | ForgetAudit
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """One call of `Store.deliver`."""
+
+    task_id: str
+    states: tuple[DeliveryState, ...]
+    future: Future[None]
+    synced: bool = False
+
+    @property
+    def task_ids(self) -> tuple[str, ...]:
+        return (self.task_id,)
+
+
+Call = Write | Create | Delete | Trim | Note | ForgetAudit | Deliver
 
 
 @dataclass(frozen=True, slots=True)

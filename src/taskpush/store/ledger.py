@@ -31,6 +31,7 @@ from taskpush.store.calls import (
     Call,
     Create,
     Delete,
+    Deliver,
     Entry,
     ForgetAudit,
     KeptKey,
@@ -173,6 +174,9 @@ class Ledger:
                 case Note():
                     batch.notes.append(note_row(call.entry))
                     return None
+                case Deliver():
+                    self._deliver(call, batch, stored)
+                    return None
                 case ForgetAudit():
                     forgetting = Forgetting(call.before)
                     batch.forgettings.append(forgetting)
@@ -243,6 +247,12 @@ class Ledger:
             batch.cuts.append(cut)
             batch.removals += cut.through
         return cut
+
+    def _deliver(self, call: Deliver, batch: Batch, stored: Stored) -> None:
+        entry = self._newest(call.task_id, batch, stored)
+        if entry is None:
+            raise NotFound
+        batch.deliveries[call.task_id] = (entry, call.states)
 
     def _allowed(
         self, call: Delete | Trim, batch: Batch, stored: Stored

@@ -25,6 +25,7 @@ from taskpush.models.events import EventType, Status
 from taskpush.models.feed import FeedFilter, Mark, Tombstone
 from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
+from taskpush.models.webhooks import DeliveryState, Hooked
 from taskpush.store.base import (
     MAX_FORGOTTEN_ENTRIES,
     MAX_PAGE_BYTES,
@@ -87,6 +88,9 @@ class MemoryStore(Store):
         # By their places.
         self._audit: list[PlacedEntry] = []
         self._last_note = 0
+        # How far webhooks have come, and the tasks of which something may be left to deliver.
+        self._deliveries: dict[str, tuple[DeliveryState, ...]] = {}
+        self._open_webhooks: set[str] = set()
         self._eras: dict[str, int] = {}
         self._forgotten = 0
         self._last_order = 0
@@ -362,6 +366,29 @@ class MemoryStore(Store):
         return self._opened()[1].forget_audit(before)
 
     @override
+    def deliver(self, task_id: str, states: Sequence[DeliveryState]) -> Future[None]:
+        return self._opened()[1].deliver(task_id, states)
+
+    @override
+    async def hooked(self, task_id: str) -> Hooked | None:
+        self._opened()
+        entry = self._entries.get(task_id)
+        found = self._hooked(entry.record) if entry else None
+        await _read_elsewhere()
+        return found
+
+    @override
+    async def undelivered(self) -> Sequence[Hooked]:
+        self._opened()
+        found = [
+            self._hooked(entry.record)
+            for task_id, entry in self._entries.items()
+            if task_id in self._open_webhooks
+        ]
+        await _read_elsewhere()
+        return found
+
+    @override
     async def usage(self) -> StoreUsage:
         self._opened()
         records = [entry.record for entry in self._entries.values()]
@@ -457,6 +484,20 @@ class MemoryStore(Store):
             insort(self._audit, PlacedEntry(place, note.entry), key=itemgetter(0))
         for forgetting in batch.forgettings:
             self._forget(forgetting)
+        self._open_webhooks.update(entry.record.task_id for entry in batch.begun)
+        for entry, states, is_open in batch.delivered:
+            self._deliveries[entry.record.task_id] = tuple(states)
+            (self._open_webhooks.add if is_open else self._open_webhooks.discard)(
+                entry.record.task_id
+            )
+        for task_id in batch.deleted:
+            self._deliveries.pop(task_id, None)
+            self._open_webhooks.discard(task_id)
+
+    def _hooked(self, record: TaskRecord) -> Hooked:
+        known = self._deliveries.get(record.task_id, ())
+        fresh = (DeliveryState() for _ in range(len(record.webhooks) - len(known)))
+        return Hooked(record.task_id, record.webhooks, (*known, *fresh))
 
     def _forget(self, forgetting: Forgetting) -> None:
         old = bisect_left(self._audit, forgetting.before, key=lambda noted: noted.entry.at)

@@ -23,13 +23,20 @@ from taskpush.models.events import EventType, Status
 from taskpush.models.feed import FeedFilter, Tombstone
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, TaskRecord
+from taskpush.models.webhooks import Hooked
 from taskpush.store.base import IdempotencyKey, LogPage, TaskFilter, TaskPage, Waiting
 from taskpush.store.calls import Entry, KeptKey, Stored
 from taskpush.store.cursor import decode_cursor, encode_cursor
 from taskpush.store.database import BUSY_TIMEOUT_MS
 from taskpush.store.latest import newest_latest
 from taskpush.store.logs import LATEST, latest_events, read_page, read_type
-from taskpush.store.rows import decode_record, from_microseconds, to_microseconds
+from taskpush.store.rows import (
+    decode_record,
+    decode_states,
+    from_microseconds,
+    to_microseconds,
+    webhooks_of,
+)
 from taskpush.store.tails import EventRow
 
 # Each task as [id, doc, [seq, epoch, at] of its head or null, [[event_type, attempt, rev, body]]].
@@ -87,6 +94,21 @@ _WAS_DELETED: Final = """
     SELECT count(*) FROM deleted_tasks
     WHERE task_id = :task_id AND tenant = :tenant AND owner = :owner
 """
+# Each task as [task_id, [[url, [event_type]]], states as a text].
+_HOOKED: Final = """
+    SELECT json_group_array(json_array(
+        t.task_id, json_extract(CAST(t.doc AS TEXT), '$.webhooks'), coalesce(w.doc, '[]')))
+    FROM {chosen}
+"""
+_WEBHOOKS_OF: Final = _HOOKED.replace(
+    "{chosen}",
+    "tasks AS t LEFT JOIN webhooks AS w ON w.task = t.id WHERE t.task_id = :task_id",
+)
+_OPEN_WEBHOOKS: Final = _HOOKED.replace(
+    "{chosen}",
+    "(SELECT * FROM webhooks INDEXED BY webhooks_open WHERE open AND :task_id IS NULL"
+    " ORDER BY task) AS w JOIN tasks AS t ON t.id = w.task",
+)
 # As [tenant, owner, key, body_hash, created_at, [task_id]].
 _KEYS: Final = """
     SELECT json_group_array(json_array(tenant, owner, key, body_hash, created_at, json(task_ids)))
@@ -184,6 +206,15 @@ class Reader:
         """See `Store.missing`."""
         ids = orjson.dumps(list(task_ids)).decode()
         return frozenset(orjson.loads(self._connection.execute(_MISSING, {"task_ids": ids}).get))
+
+    def hooked(self, task_id: str | None = None) -> Sequence[Hooked]:
+        """The webhooks of a task; without one, of all of which something may be left."""
+        text = _OPEN_WEBHOOKS if task_id is None else _WEBHOOKS_OF
+        found = self._connection.execute(text, {"task_id": task_id}).get
+        return [
+            Hooked(task, webhooks := webhooks_of(listed), decode_states(doc, len(webhooks)))
+            for task, listed, doc in orjson.loads(found)
+        ]
 
     def was_deleted(self, task_id: str, tenant: str, owner: str) -> bool:
         """See `Store.was_deleted`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
+from pydantic import TypeAdapter
 
 from taskpush.models.events import EventType, Status
 from taskpush.models.position import START, Position
@@ -18,9 +19,11 @@ from taskpush.models.task import (
     TaskRecord,
     VolatileEvent,
 )
+from taskpush.models.webhooks import DeliveryState, Webhook
 
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_STATES: Final = TypeAdapter(list[DeliveryState])
 
 
 def to_microseconds(moment: datetime) -> int:
@@ -69,6 +72,7 @@ def encode_record(record: TaskRecord) -> bytes:
             "checkpoint": record.checkpoint and _checkpoint_document(record.checkpoint),
             "runner": record.runner,
             "producer": record.producer and _producer_document(record.producer),
+            "webhooks": [[webhook.url, webhook.events] for webhook in record.webhooks],
         }
     )
 
@@ -110,6 +114,7 @@ def decode_record(
         checkpoint=CheckpointRef(**doc["checkpoint"]) if doc["checkpoint"] else None,
         runner=doc["runner"],
         producer=_producer(doc["producer"]) if doc["producer"] else None,
+        webhooks=webhooks_of(doc["webhooks"]),
         head=head,
         last_event_at=last_event_at,
         latest=latest or {},
@@ -140,6 +145,22 @@ def _producer_document(producer: ProducerRef) -> dict[str, Any]:
 
 def _producer(doc: Mapping[str, Any]) -> ProducerRef:
     return ProducerRef(**{**doc, "runs": tuple(TakenRun(*run) for run in doc["runs"])})
+
+
+def webhooks_of(found: Iterable[tuple[str, Iterable[str]]]) -> tuple[Webhook, ...]:
+    """The webhooks that stand in a document."""
+    return tuple(Webhook(url, tuple(events)) for url, events in found)
+
+
+def encode_states(states: Sequence[DeliveryState]) -> bytes:
+    """How far the webhooks of a task have come, as a document."""
+    return _STATES.dump_json(list(states))
+
+
+def decode_states(doc: bytes | str, count: int) -> tuple[DeliveryState, ...]:
+    """The inverse, for so many webhooks: those that were never tried are not in it."""
+    known = _STATES.validate_json(doc)
+    return (*known, *(DeliveryState() for _ in range(count - len(known))))
 
 
 def _isoformat(moment: datetime | None) -> str | None:

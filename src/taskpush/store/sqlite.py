@@ -27,6 +27,7 @@ from taskpush.models.events import EventType
 from taskpush.models.feed import FeedFilter, Mark, Tombstone
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
+from taskpush.models.webhooks import DeliveryState, Hooked
 from taskpush.store.base import (
     MAX_PAGE_BYTES,
     NO_LIMITS,
@@ -268,6 +269,19 @@ class SqliteStore(Store):
     @override
     def forget_audit(self, before: datetime) -> Future[int]:
         return self._opened().writer.forget_audit(before)
+
+    @override
+    def deliver(self, task_id: str, states: Sequence[DeliveryState]) -> Future[None]:
+        return self._opened().writer.deliver(task_id, states)
+
+    @override
+    async def hooked(self, task_id: str) -> Hooked | None:
+        found = await self._opened().files.ask(lambda reader: reader.hooked(task_id))
+        return found[0] if found else None
+
+    @override
+    async def undelivered(self) -> Sequence[Hooked]:
+        return await self._opened().files.browse(lambda reader: reader.hooked())
 
     @override
     async def usage(self) -> StoreUsage:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from taskpush.store.batch import MAX_FORGOTTEN_KEYS, Batch
-from taskpush.store.rows import to_microseconds
+from taskpush.store.rows import encode_states, to_microseconds
 from taskpush.store.tails import Placement
 
 MAX_ROWS_PER_STATEMENT: Final = 512
@@ -55,6 +55,7 @@ _DELETIONS: Final = (
     "DELETE FROM events WHERE task IN (SELECT value ->> 0 FROM json_each(?))",
     "DELETE FROM events_set_aside WHERE task IN (SELECT value ->> 0 FROM json_each(?))",
     "DELETE FROM latest WHERE task IN (SELECT value ->> 0 FROM json_each(?))",
+    "DELETE FROM webhooks WHERE task IN (SELECT value ->> 0 FROM json_each(?))",
     "DELETE FROM tasks WHERE id IN (SELECT value ->> 0 FROM json_each(?))",
     (
         "INSERT INTO deleted_tasks (id, task_id, tenant, owner)"
@@ -73,6 +74,15 @@ _TOMBSTONES: Final = (
 _FORGET_TOMBSTONES: Final = "DELETE FROM tombstones WHERE changed <= ?"
 _NOTES: Final = (
     "INSERT INTO audit (at, tenant, owner, action, task_id, doc)"
+    " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+)
+_WEBHOOKS_BEGUN: Final = (
+    "INSERT INTO webhooks (task, open, doc)"
+    " SELECT column1, 1, '[]' FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+    " ON CONFLICT (task) DO UPDATE SET open = 1"
+)
+_DELIVERIES: Final = (
+    "INSERT OR REPLACE INTO webhooks (task, open, doc)"
     " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
 )
 _META: Final = (
@@ -108,6 +118,8 @@ class Statements:
         if batch.forget_tombstones is not None:
             yield _FORGET_TOMBSTONES, (batch.forget_tombstones,)
         yield from self._inserts(_NOTES, 6, _note_rows(batch))
+        yield from self._inserts(_WEBHOOKS_BEGUN, 1, [(entry.order,) for entry in batch.begun])
+        yield from self._inserts(_DELIVERIES, 3, _delivery_rows(batch))
         yield from self._inserts(_META, 2, _meta_rows(batch))
 
     def _inserts(
@@ -208,6 +220,13 @@ def _note_rows(batch: Batch) -> Sequence[Values]:
     return [
         (at_us, entry.tenant, entry.owner, entry.action, entry.task_id, doc)
         for at_us, entry, doc in batch.notes
+    ]
+
+
+def _delivery_rows(batch: Batch) -> Sequence[Values]:
+    return [
+        (entry.order, is_open, encode_states(states).decode())
+        for entry, states, is_open in batch.delivered
     ]
 
 

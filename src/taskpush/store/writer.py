@@ -18,9 +18,20 @@ from taskpush.errors import StoreUnavailable
 from taskpush.models.audit import AuditEntry
 from taskpush.models.task import TaskRecord
 from taskpush.models.values import is_clean_text
+from taskpush.models.webhooks import DeliveryState
 from taskpush.store.base import MAX_CREATED_TASKS, Commit, Created, IdempotencyKey
 from taskpush.store.batch import Batch
-from taskpush.store.calls import Call, Create, Delete, ForgetAudit, Note, Stored, Trim, Write
+from taskpush.store.calls import (
+    Call,
+    Create,
+    Delete,
+    Deliver,
+    ForgetAudit,
+    Note,
+    Stored,
+    Trim,
+    Write,
+)
 from taskpush.store.gathering import Gathering
 from taskpush.store.ledger import Ledger
 from taskpush.telemetry.bus import Telemetry
@@ -126,6 +137,14 @@ class Writer:
         self._check_open()
         future: Future[int] = asyncio.get_running_loop().create_future()
         self._add(ForgetAudit(before, future))
+        return future
+
+    def deliver(self, task_id: str, states: Sequence[DeliveryState]) -> Future[None]:
+        """Queue how far webhooks have come; see `Store.deliver`."""
+        self._check_open()
+        _check_texts(task_id)
+        future: Future[None] = asyncio.get_running_loop().create_future()
+        self._add(Deliver(task_id, tuple(states), future))
         return future
 
     def shrink(self) -> Future[None]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -12,6 +20,7 @@ from typing import Any, Final, TypeVar
 import orjson
 from pydantic import ValidationError
 
+from taskpush.access.destinations import Destinations
 from taskpush.access.policy import demand, may
 from taskpush.access.principal import Principal, Role
 from taskpush.clock import Clock
@@ -37,6 +46,7 @@ from taskpush.models.commands import (
 from taskpush.models.events import Status
 from taskpush.models.task import TaskRecord
 from taskpush.models.values import joined, value_problems
+from taskpush.models.webhooks import Webhook
 from taskpush.runner.base import Runner
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
@@ -91,8 +101,10 @@ class TaskService:
         default_kind: str | None = None,
         room_in_s: Callable[[str, int], Awaitable[float | None]] = _unknown,
         limits: Limits = DEFAULT_LIMITS,
+        destinations: Destinations | None = None,
     ) -> None:
         self._limits = limits
+        self._destinations = destinations or Destinations()
         # None when everybody may create as many as they like.
         self._creates = _rates(limits.creates_per_min.each)
         self._store = store
@@ -302,8 +314,18 @@ class TaskService:
             max_attempts=command.max_attempts or spec.max_attempts,
             tags=tuple(dict.fromkeys(command.tags)),
             metadata=command.metadata,
+            webhooks=(*spec.webhooks, *self._webhooks(command)),
             message="Task created",
         )
+
+    def _webhooks(self, command: CreateTask) -> Iterable[Webhook]:
+        for index, new in enumerate(command.webhooks):
+            try:
+                self._destinations.check(new.url)
+            except TaskPushError as error:
+                problem = FieldProblem(f"webhooks.{index}.url", error.detail)
+                raise TaskPushError(error.detail, code=error.code, problems=[problem]) from None
+            yield new.webhook()
 
     def _kind(self, name: str) -> KindSpec:
         spec = self._registry.get(name)

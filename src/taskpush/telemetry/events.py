@@ -273,3 +273,29 @@ class RetentionPruned(TelemetryEvent):
     # By how much the database file is shorter.
     given_back_bytes: int
     took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDelivered(TelemetryEvent):
+    """A receiver has taken an event."""
+
+    name: ClassVar[str] = "webhook.delivered"
+    level: ClassVar[int] = logging.DEBUG
+    task_id: str
+    seq: int
+    host: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookFailed(TelemetryEvent):
+    """A receiver has not taken an event, which is sent again unless it was given up."""
+
+    name: ClassVar[str] = "webhook.failed"
+    level: ClassVar[int] = logging.WARNING
+    task_id: str
+    seq: int
+    host: str
+    tries: int
+    error: str
+    given_up: bool

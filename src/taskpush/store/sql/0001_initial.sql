@@ -146,6 +146,15 @@ CREATE TABLE latest (
     PRIMARY KEY (task, event_type)
 ) STRICT, WITHOUT ROWID;
 
+-- How far the webhooks of a task have come; only tasks that have some are here.
+CREATE TABLE webhooks (
+    task INTEGER PRIMARY KEY,
+    open INTEGER NOT NULL,           -- whether something may be left to deliver
+    doc TEXT NOT NULL                -- a JSON array; empty until something was tried
+) STRICT;
+
+CREATE INDEX webhooks_open ON webhooks (task) WHERE open;
+
 -- Who did what, when. Entries are only ever added, and removed when they are old; they know the
 -- task by its id alone, and outlive it.
 CREATE TABLE audit (
