@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from taskpush.app import TaskPush
     from taskpush.core.retention import Keep, Retention
     from taskpush.models.sensitive import Sensitive
+    from taskpush.reporter.reporter import Reporter
     from taskpush.runner.context import TaskCancelled, TaskContext
     from taskpush.runner.policy import Backoff
 
@@ -18,6 +19,7 @@ __all__ = [
     "Backoff",
     "Keep",
     "Principal",
+    "Reporter",
     "Retention",
     "Role",
     "Sensitive",
@@ -31,6 +33,7 @@ _HOMES = {
     "Admission": "taskpush.access.admission",
     "Principal": "taskpush.access.principal",
     "Role": "taskpush.access.principal",
+    "Reporter": "taskpush.reporter",
     "Sensitive": "taskpush.models.sensitive",
     "TaskContext": "taskpush.runner.context",
     "TaskCancelled": "taskpush.runner.context",
