@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from taskpush.composition import Started
+    from taskpush.serving.running import Running
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -210,6 +211,25 @@ class TaskPush:
                 yield state
 
         app.router.lifespan_context = both
+
+    def running(self, *, host: str = "127.0.0.1", port: int = 0) -> Running:
+        """Serve from a thread of this program: a script, a notebook, an application without ASGI.
+
+        A context manager, with `url`; in a notebook rather `server = push.running().start()` and
+        `server.stop()`. Port 0 takes a free one. What keeps it from starting is raised there:
+        `OSError` when the port is taken, `ValueError` for an address beyond this machine while
+        everybody may do everything.
+        """
+        from taskpush.access.hosts import is_loopback
+        from taskpush.serving.running import Running
+
+        if not (self.access_configured or self.settings.public or is_loopback(host)):
+            raise ValueError(
+                f"{host} is reachable from other machines, and no access is configured: make an"
+                " API key, or set insecure_public"
+            )
+        deflate = self.settings.compress_above is not None
+        return Running(self, host, port, deflate=deflate)
 
     @asynccontextmanager
     async def lifespan(self, _host: Any = None) -> AsyncIterator[None]:
