@@ -171,6 +171,23 @@ class TaskPush:
             size=size,
         )
 
+    def take_commands(self) -> None:
+        """Have the kind `command`, unless there is one: what `taskpush run` reports.
+
+        `taskpush serve` does so by itself, unless `TASKPUSH_COMMAND_KIND` is false. The server
+        never executes a command: whoever runs one reports it.
+        """
+        from taskpush.models.program import COMMAND, CommandParams, CommandResult
+
+        if self._registry.get(COMMAND) is None:
+            self.kind(
+                COMMAND,
+                params=CommandParams,
+                result=CommandResult,
+                external=True,
+                description="A program that taskpush run has started somewhere.",
+            )
+
     @property
     def kinds(self) -> list[str]:
         """The names of the registered kinds, in the order of their registration."""

@@ -67,6 +67,8 @@ def serve(
         if compress and push.settings.compress_above is None
         else None,
     )
+    if push.settings.command_kind:
+        push.take_commands()
     if not (push.access_configured or push.settings.public or is_loopback(host)):
         _refuse(
             f"{host} is reachable from other machines, and no access is configured: anybody could"

@@ -99,6 +99,9 @@ class Delivery:
         except _Stopped as stopped:
             lost = str(stopped)
             self._tell(f"nothing more of task {self._errand.task_id} is reported: {lost}")
+        except asyncio.CancelledError:
+            self._tell(f"task {self._errand.task_id}: {lost}")
+            raise
         finally:
             self._mailbox.finish(lost)
             await self._rest.close()
