@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from taskpush.core.retention import Keep, Retention
     from taskpush.models.sensitive import Sensitive
     from taskpush.models.webhooks import Webhook
+    from taskpush.reporter.reporter import Reporter
     from taskpush.runner.context import TaskCancelled, TaskContext
     from taskpush.runner.policy import Backoff
 
@@ -19,6 +20,7 @@ __all__ = [
     "Backoff",
     "Keep",
     "Principal",
+    "Reporter",
     "Retention",
     "Role",
     "Sensitive",
@@ -33,6 +35,7 @@ _HOMES = {
     "Admission": "taskpush.access.admission",
     "Principal": "taskpush.access.principal",
     "Role": "taskpush.access.principal",
+    "Reporter": "taskpush.reporter",
     "Sensitive": "taskpush.models.sensitive",
     "TaskContext": "taskpush.runner.context",
     "TaskCancelled": "taskpush.runner.context",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from taskpush.composition import Started
+    from taskpush.serving.running import Running
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -179,6 +180,23 @@ class TaskPush:
             webhooks=tuple(map(_webhook, webhooks)),
         )
 
+    def take_commands(self) -> None:
+        """Have the kind `command`, unless there is one: what `taskpush run` reports.
+
+        `taskpush serve` does so by itself, unless `TASKPUSH_COMMAND_KIND` is false. The server
+        never executes a command: whoever runs one reports it.
+        """
+        from taskpush.models.program import COMMAND, CommandParams, CommandResult
+
+        if self._registry.get(COMMAND) is None:
+            self.kind(
+                COMMAND,
+                params=CommandParams,
+                result=CommandResult,
+                external=True,
+                description="A program that taskpush run has started somewhere.",
+            )
+
     @property
     def kinds(self) -> list[str]:
         """The names of the registered kinds, in the order of their registration."""
@@ -219,6 +237,25 @@ class TaskPush:
                 yield state
 
         app.router.lifespan_context = both
+
+    def running(self, *, host: str = "127.0.0.1", port: int = 0) -> Running:
+        """Serve from a thread of this program: a script, a notebook, an application without ASGI.
+
+        A context manager, with `url`; in a notebook rather `server = push.running().start()` and
+        `server.stop()`. Port 0 takes a free one. What keeps it from starting is raised there:
+        `OSError` when the port is taken, `ValueError` for an address beyond this machine while
+        everybody may do everything.
+        """
+        from taskpush.access.hosts import is_loopback
+        from taskpush.serving.running import Running
+
+        if not (self.access_configured or self.settings.public or is_loopback(host)):
+            raise ValueError(
+                f"{host} is reachable from other machines, and no access is configured: make an"
+                " API key, or set insecure_public"
+            )
+        deflate = self.settings.compress_above is not None
+        return Running(self, host, port, deflate=deflate)
 
     @asynccontextmanager
     async def lifespan(self, _host: Any = None) -> AsyncIterator[None]:

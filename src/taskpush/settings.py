@@ -172,6 +172,10 @@ class Settings(BaseSettings):
         le=3600,
         description="Seconds after which a producer outside is lost that was not heard of.",
     )
+    command_kind: bool = Field(
+        default=True,
+        description="Whether `taskpush serve` has the kind command, for `taskpush run` elsewhere.",
+    )
 
     compress_above: Size | None = Field(
         default=None,

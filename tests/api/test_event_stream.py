@@ -21,7 +21,6 @@ from taskpush.access.principal import LOCAL
 from taskpush.access.turnstile import Turnstile
 from taskpush.api.event_stream import EventStream, Streams
 from taskpush.api.wire import HttpWire
-from taskpush.cli.connection import HttpConnection
 from taskpush.clock import SystemClock
 from taskpush.core import lifecycle
 from taskpush.core.lifecycle import Decision
@@ -33,6 +32,7 @@ from taskpush.models.task import NewEvent, TaskRecord
 from taskpush.push.dispatch import Dispatcher
 from taskpush.push.plane import PushPlane
 from taskpush.runner.registry import Registry
+from taskpush.serving.connection import HttpConnection
 from taskpush.store.memory import MemoryStore
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.showing import Showing

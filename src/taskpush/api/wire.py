@@ -1,7 +1,8 @@
 """uvicorn's HTTP connection, with a way out for answers that have no end.
 
 The connection offers itself to the application in the ASGI scope's extensions, when it is served by
-`taskpush serve` or `uvicorn --http taskpush.cli.connection:HttpConnection`. Under any other server
+`taskpush serve`, `push.running` or `uvicorn --http taskpush.serving.connection:HttpConnection`.
+Under any other server
 there is no such extension: such an answer then goes through ASGI's `send`, ends when the server
 cancels it, and what a stalled peer has not taken stays with the server until the peer goes away.
 """

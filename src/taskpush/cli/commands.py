@@ -69,6 +69,51 @@ def serve(context: typer.Context) -> None:
     server(context.args, prog_name="taskpush serve")
 
 
+@app.command(context_settings={"allow_interspersed_args": False})
+def run(
+    command: Annotated[
+        list[str], typer.Argument(metavar="COMMAND...", help="The program and its words.")
+    ],
+    title: Annotated[
+        str | None, typer.Option(help="What people call it; by default its first words.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag of the task; repeatable.")] = None,
+    grace: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="From SIGTERM to SIGKILL, on a cancel.")
+    ] = 10,
+    pty: Annotated[
+        bool | None,
+        typer.Option(
+            "--pty/--no-pty",
+            help="Whether it writes to terminals, which is when most programs draw bars. By"
+            " default where this command does.",
+            show_default=False,
+        ),
+    ] = None,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+) -> None:
+    """Run a program as a task that can be watched: `taskpush run -- rsync -a here there`.
+
+    Its output goes where it would go, and it ends as it would end: with its own exit code.
+    """
+    from taskpush.cli.run import run_command
+
+    try:
+        code = run_command(
+            command,
+            server=server,
+            token=token,
+            title=title,
+            tags=tag or (),
+            grace_s=grace,
+            pty=pty,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--server") from None
+    raise typer.Exit(code)
+
+
 @app.command(epilog=EXIT_CODES_HELP)
 def submit(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="What to run: see `kinds`.")],

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Annotated, Final, Never
 
 import typer
-import uvicorn
 from rich.console import Console
 from uvicorn.importer import ImportFromStringError, import_from_string
 
 from taskpush.access.hosts import address_of, is_loopback
 from taskpush.app import TaskPush
-from taskpush.cli.connection import HttpConnection
-from taskpush.cli.stopping import ANSWERS_WITHIN_S, JobServer
+from taskpush.cli.stopping import JobServer
 from taskpush.composition import VERSION
-from taskpush.sockets.wire import WireProtocol
+from taskpush.serving.server import config_for, listen, url_of
 from taskpush.telemetry.bus import LineFormatter
 
 USAGE_ERROR: Final = 2
@@ -77,6 +75,8 @@ def serve(
         if compress and push.settings.compress_above is None
         else None,
     )
+    if push.settings.command_kind:
+        push.take_commands()
     if not (push.access_configured or push.settings.public or is_loopback(host)):
         _refuse(
             f"{host} is reachable from other machines, and no access is configured: anybody could"
@@ -85,25 +85,9 @@ def serve(
         )
     listener = _listen(host, port)
     _log_at(log_level)
-    # It tells of every connection at level info.
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     _announce(push, listener, public=not is_loopback(host))
-    config = uvicorn.Config(
-        push,
-        log_config=None,
-        access_log=False,
-        http=HttpConnection,
-        ws=WireProtocol,
-        ws_max_size=64 * 1024,
-        ws_per_message_deflate=push.settings.compress_above is not None,
-        # Engine.IO has pings of its own.
-        ws_ping_interval=None,
-        # The application heeds those of trusted proxies; uvicorn would trust all of this machine.
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=ANSWERS_WITHIN_S,
-        lifespan="on",
-    )
+    deflate = push.settings.compress_above is not None
+    config = config_for(push, deflate=deflate, lifespan="on")
     code = JobServer(config, push).serve_on(listener)
     if code:
         raise typer.Exit(code)
@@ -144,20 +128,14 @@ def _configure(push: TaskPush, **options: object) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
+        return listen(host, port)
     except OSError as error:
         _refuse(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port")
-    return listener
 
 
 def _announce(push: TaskPush, listener: socket.socket, *, public: bool) -> None:
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    err.print(f"[bold]taskpush {VERSION}[/bold] on http://{shown}:{port}  (API: /docs)")
+    err.print(f"[bold]taskpush {VERSION}[/bold] on {url_of(listener)}  (API: /docs)")
     where = "in memory" if push.settings.store == "memory" else str(push.settings.data.resolve())
     err.print(f"  kinds  {', '.join(push.kinds) or 'none registered'}")
     err.print(f"  data   {where}")

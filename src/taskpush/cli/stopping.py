@@ -1,9 +1,4 @@
-"""uvicorn, stopped in the order that a server of long jobs needs, and within a known time.
-
-Handlers first, while those who watch them are still connected and see how each task was left;
-then the connections, and the answers that wait; then the rest. A second signal lets go of whoever
-has not stopped yet.
-"""
+"""A server that a signal stops, and that a second one has let go of whoever has not stopped yet."""
 
 from __future__ import annotations
 
@@ -24,21 +19,18 @@ from typing_extensions import override
 
 from taskpush.app import TaskPush
 from taskpush.cli.collecting import collect_rarely
+from taskpush.serving.server import OrderlyServer
 
-ANSWERS_WITHIN_S: Final = 2
-"""How long requests under way may take, after the handlers' time."""
 LAST_TASKS_S: Final = 1.0
 """How long what is still at work on the loop and in its threads may take after everything."""
-TICK_S: Final = 0.1
 INTERRUPTED: Final = 130
 
 
-class JobServer(uvicorn.Server):
+class JobServer(OrderlyServer):
     """Serves a `TaskPush` until a signal, and ends by itself rather than by that signal."""
 
     def __init__(self, config: uvicorn.Config, push: TaskPush) -> None:
-        super().__init__(config)
-        self._push = push
+        super().__init__(config, push)
         # The first signal; None when there was none.
         self._signal: int | None = None
 
@@ -81,13 +73,6 @@ class JobServer(uvicorn.Server):
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        draining = asyncio.ensure_future(self._push.drain())
-        while not draining.done():
-            if self.force_exit:
-                await self._push.drain(0)
-            await asyncio.wait([draining], timeout=TICK_S)
-        await draining
-        self._push.hang_up()
         await super().shutdown(sockets)
         if self.force_exit:
             # uvicorn leaves it out then; it is what closes the store.

@@ -6,11 +6,12 @@ import asyncio
 import itertools
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
+from aiohttp import ClientTimeout
 from yarl import URL
 
 from taskpush.client.credential import Credential
@@ -108,10 +109,11 @@ class Rest:
         when it is `repeatable`. Raises `ServerUnreachable` when nothing answers, `BadAnswer`
         when what answers is no taskpush server.
         """
-        url = URL(f"{self._server_url}/api{path}").update_query(query or {})
+        url = self._url(path, query)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience.retry_for_s
-        outcome = await self._try(method, url, body, repeated=False)
+        sent = {"json": body, "timeout": ClientTimeout(total=self._patience.request_timeout_s)}
+        outcome = await self._try(method, url, sent, repeated=False)
         repeated = False
         for failures in itertools.count(1):
             # When the server said, and not all at once.
@@ -120,16 +122,42 @@ class Rest:
                 break
             repeated = repeated or _maybe_done(outcome)
             await asyncio.sleep(pause_s)
-            outcome = await self._try(method, url, body, repeated=repeated)
-        if isinstance(outcome, _NoAnswer):
-            raise ServerUnreachable(f"no answer from {self._server_url}: {outcome.why}")
-        return outcome
+            outcome = await self._try(method, url, sent, repeated=repeated)
+        return self._answer(outcome)
+
+    async def put(
+        self,
+        path: str,
+        content: AsyncIterable[bytes] | bytes,
+        media_type: str,
+        *,
+        query: Mapping[str, str],
+    ) -> Answer:
+        """Send a file, once; it may take as long as it takes while bytes go out.
+
+        Raises as `call`.
+        """
+        silence_s = self._patience.request_timeout_s
+        sent = {
+            "data": content,
+            "headers": {"Content-Type": media_type},
+            "timeout": ClientTimeout(total=None, sock_connect=silence_s, sock_read=silence_s),
+        }
+        return self._answer(await self._try("PUT", self._url(path, query), sent, repeated=False))
 
     async def close(self) -> None:
         """Close the connections; a later call opens new ones."""
         if self._http is not None:
             await self._http.close()
             self._http = None
+
+    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
+        return URL(f"{self._server_url}/api{path}").update_query(query or {})
+
+    def _answer(self, outcome: Answer | _NoAnswer) -> Answer:
+        if isinstance(outcome, _NoAnswer):
+            raise ServerUnreachable(f"no answer from {self._server_url}: {outcome.why}")
+        return outcome
 
     def _try_again(self, outcome: Answer | _NoAnswer, repeatable: bool) -> bool:
         if isinstance(outcome, Answer) and (
@@ -139,21 +167,19 @@ class Rest:
         return self._contact.made and (repeatable or not _maybe_done(outcome))
 
     async def _try(
-        self, method: str, url: URL, body: Mapping[str, Any] | None, *, repeated: bool
+        self, method: str, url: URL, sent: Mapping[str, Any], *, repeated: bool
     ) -> Answer | _NoAnswer:
         if self._http is None:
             self._http = aiohttp.ClientSession()
-        timeout = aiohttp.ClientTimeout(total=self._patience.request_timeout_s)
         try:
-            headers = self._credential.headers
-            async with self._http.request(
-                method, url, json=body, timeout=timeout, headers=headers
-            ) as response:
+            headers = {**sent.get("headers", {}), **self._credential.headers}
+            async with self._http.request(method, url, **{**sent, "headers": headers}) as response:
                 raw = await response.read()
         except aiohttp.ClientConnectorError as error:
             return _NoAnswer(str(error), maybe_done=False)
         except TimeoutError:
-            return _NoAnswer(f"none within {timeout.total:g} s", maybe_done=True)
+            silence_s = self._patience.request_timeout_s
+            return _NoAnswer(f"none within {silence_s:g} s", maybe_done=True)
         except aiohttp.ClientError as error:
             return _NoAnswer(str(error) or type(error).__name__, maybe_done=True)
         self._contact.made = True

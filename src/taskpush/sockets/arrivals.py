@@ -2,7 +2,8 @@
 
 A server that was restarted has all its clients back within a second. Taken in at once they would
 hold the event loop for as long as all their handshakes take together, and with it everybody who is
-connected already. Under uvicorn it is a part of `--http taskpush.cli.connection:HttpConnection`.
+connected already. Under uvicorn it is a part of
+`--http taskpush.serving.connection:HttpConnection`.
 """
 
 from __future__ import annotations

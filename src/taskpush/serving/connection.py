@@ -1,6 +1,6 @@
 """uvicorn's HTTP connection, as `taskpush serve` loads it.
 
-Under uvicorn it is `--http taskpush.cli.connection:HttpConnection`.
+Under uvicorn it is `--http taskpush.serving.connection:HttpConnection`.
 """
 
 from __future__ import annotations
