@@ -22,8 +22,9 @@ from taskpush.client import (
     TaskInterrupted,
     WatchItem,
 )
-from taskpush.client.link import Link, LinkFailed
+from taskpush.client.door import LinkFailed
 from taskpush.client.session import CAPACITY
+from taskpush.client.socket_link import SocketLink
 from tests.client.fake_server import FakeServer
 from tests.client.wire import TASK, TIMESTAMP
 from tests.support.proxy import SeverableLink, severable_link
@@ -458,23 +459,23 @@ async def test_closing_the_client_ends_its_watches(client: AsyncClient, fake: Fa
         await waiting
 
 
-async def test_polling_is_tried_where_websockets_do_not_pass(
+async def test_polling_is_tried_where_websockets_do_not_pass_and_no_other_door_is_allowed(
     fake: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect, tried = Link.connect, []
+    connect, tried = SocketLink.connect, []
 
     async def no_websocket(
-        link: Link, url: str, auth: dict[str, str] | None, timeout_s: float
+        link: SocketLink, url: str, auth: dict[str, str] | None, timeout_s: float
     ) -> None:
         tried.append(link._transport)
         if link._transport == "websocket":
             raise LinkFailed("a proxy does not let it pass")
         await connect(link, url, auth, timeout_s)
 
-    monkeypatch.setattr(Link, "connect", no_websocket)
+    monkeypatch.setattr(SocketLink, "connect", no_websocket)
     fake.create(TASK)
     fake.iterate(TASK, 1, 50)
-    async with AsyncClient(fake.url) as client:
+    async with AsyncClient(fake.url, doors=("socketio",)) as client:
         items = client.watch(TASK)
         assert seqs(await next_of(items, 51)) == [*range(1, 52)]
         fake.end(TASK)

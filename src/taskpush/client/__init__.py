@@ -5,6 +5,7 @@
 
 from taskpush.client.asynchronous import After, AsyncClient
 from taskpush.client.callbacks import Callback
+from taskpush.client.doors import DOORS, Door
 from taskpush.client.errors import (
     BadAnswer,
     ClientError,
@@ -18,18 +19,23 @@ from taskpush.client.errors import (
 )
 from taskpush.client.events import Resync, WatchEvent, WatchItem
 from taskpush.client.feed import FeedChange, FeedItem, FeedReset
+from taskpush.client.health import ConnectionState, ConnectionStatus
 from taskpush.client.patience import Patience
 from taskpush.client.synchronous import Client, TaskWebSocketClient
 from taskpush.client.task import Task
 from taskpush.models.position import Position
 
 __all__ = [
+    "DOORS",
     "After",
     "AsyncClient",
     "BadAnswer",
     "Callback",
     "Client",
     "ClientError",
+    "ConnectionState",
+    "ConnectionStatus",
+    "Door",
     "FeedChange",
     "FeedItem",
     "FeedReset",

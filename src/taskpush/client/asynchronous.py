@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from taskpush.client.connection import Connection, OnChange, Session
+from taskpush.client.connection import Connection, OnChange
 from taskpush.client.credential import Credential, Token
+from taskpush.client.doors import DOORS, Door, Ladder
 from taskpush.client.errors import (
     BadAnswer,
     RequestRefused,
@@ -19,10 +20,13 @@ from taskpush.client.errors import (
 )
 from taskpush.client.events import WatchEvent, WatchItem
 from taskpush.client.feed import FeedItem, FeedSession
+from taskpush.client.health import ConnectionState, Health, OnState
+from taskpush.client.opening import Opener
 from taskpush.client.patience import Contact, Patience
 from taskpush.client.rest import Answer, Rest
 from taskpush.client.session import WatchSession
 from taskpush.client.task import Task
+from taskpush.client.watching import Session
 from taskpush.errors import TaskPushError
 from taskpush.ids import new_task_id
 from taskpush.models.position import START, Position
@@ -54,7 +58,9 @@ class AsyncClient:
         *,
         token: Token = None,
         patience: Patience = Patience(),
+        doors: Sequence[Door] = DOORS,
         on_connection_change: OnChange | None = None,
+        on_connection_state: OnState | None = None,
     ) -> None:
         parts = urlsplit(server_url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -64,6 +70,8 @@ class AsyncClient:
         self._contact = Contact()
         self._on_change = on_connection_change or _ignore
         self._credential = Credential(token)
+        self._opener = Opener(self.server_url, self._credential, Ladder(doors))
+        self._health = Health(on_connection_state or _ignore_state)
         self._rest = Rest(self.server_url, patience, self._contact, self._credential)
         # A second one only for a task that is watched twice, or beyond a connection's limit.
         self._connections: list[Connection] = []
@@ -78,6 +86,11 @@ class AsyncClient:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    @property
+    def connection(self) -> ConnectionState:
+        """How the connection for watches is, and which door it goes through."""
+        return self._health.state
 
     async def connect(self) -> None:
         """Open the connection for watches now, to learn early whether there is a server."""
@@ -349,7 +362,12 @@ class AsyncClient:
             if key is None or connection.has_room_for(key):
                 return connection
         connection = Connection(
-            self.server_url, self._patience, self._contact, self._credential, self._on_change
+            self._opener,
+            self._patience,
+            self._contact,
+            self._credential,
+            self._health,
+            self._on_change,
         )
         self._connections.append(connection)
         return connection
@@ -410,3 +428,7 @@ def _no_result(task_id: str, answer: Answer) -> TaskFailed | TaskCancelled | Tas
 
 def _ignore(connected: bool) -> None:
     del connected
+
+
+def _ignore_state(state: ConnectionState) -> None:
+    del state

@@ -17,6 +17,7 @@ from taskpush.client.credential import Credential
 from taskpush.client.errors import BadAnswer, QueueFull, RequestRefused, ServerUnreachable
 from taskpush.client.later import retry_after_s
 from taskpush.client.patience import Contact, Patience
+from taskpush.client.proxies import proxy_for
 from taskpush.core.backoff import full_jitter_s
 from taskpush.errors import FieldProblem
 
@@ -87,6 +88,7 @@ class Rest:
         self, server_url: str, patience: Patience, contact: Contact, credential: Credential
     ) -> None:
         self._server_url = server_url
+        self._proxy = proxy_for(server_url)
         self._credential = credential
         self._patience = patience
         self._contact = contact
@@ -147,7 +149,7 @@ class Rest:
         try:
             headers = self._credential.headers
             async with self._http.request(
-                method, url, json=body, timeout=timeout, headers=headers
+                method, url, json=body, timeout=timeout, headers=headers, proxy=self._proxy
             ) as response:
                 raw = await response.read()
         except aiohttp.ClientConnectorError as error:

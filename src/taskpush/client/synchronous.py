@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -12,6 +12,8 @@ from taskpush.client.asynchronous import AsyncClient
 from taskpush.client.callbacks import CallbackClient
 from taskpush.client.connection import OnChange
 from taskpush.client.credential import Token
+from taskpush.client.doors import DOORS, Door
+from taskpush.client.health import ConnectionState, OnState
 from taskpush.client.looping import LoopThread
 from taskpush.client.patience import Patience
 
@@ -75,11 +77,18 @@ class Client(CallbackClient):
         *,
         token: Token = None,
         patience: Patience = Patience(),
+        doors: Sequence[Door] = DOORS,
         on_connection_change: OnChange | None = None,
+        on_connection_state: OnState | None = None,
     ) -> None:
-        """`on_connection_change` is called from the client's own thread, and must not block."""
+        """What is told of the connection is called from the client's own thread: don't block it."""
         client = AsyncClient(
-            server_url, token=token, patience=patience, on_connection_change=on_connection_change
+            server_url,
+            token=token,
+            patience=patience,
+            doors=doors,
+            on_connection_change=on_connection_change,
+            on_connection_state=on_connection_state,
         )
         loop = LoopThread("taskpush-client")
         super().__init__(client, loop)
@@ -96,6 +105,11 @@ class Client(CallbackClient):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def connection(self) -> ConnectionState:
+        """How the connection for watches is, and which door it goes through."""
+        return self._client.connection
 
     def close(self) -> None:
         """End subscriptions and watches, close all connections, end the threads."""
