@@ -3,8 +3,9 @@
 `AsyncClient` is for asyncio programs, `Client` for all others; both do the same.
 """
 
-from taskpush.client.asynchronous import After, AsyncClient
+from taskpush.client.asynchronous import AsyncClient
 from taskpush.client.callbacks import Callback
+from taskpush.client.calls import After
 from taskpush.client.doors import DOORS, Door
 from taskpush.client.errors import (
     BadAnswer,

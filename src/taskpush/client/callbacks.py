@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from taskpush.client.asynchronous import After, AsyncClient
+from taskpush.client.asynchronous import AsyncClient
+from taskpush.client.calls import After
 from taskpush.client.errors import ClientError, RequestRefused
 from taskpush.client.events import WatchItem
 from taskpush.client.looping import LoopThread
