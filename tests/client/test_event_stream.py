@@ -28,7 +28,8 @@ BLOCKS = [
 
 @given(st.sets(st.integers(0, len(STREAM))))
 def test_it_does_not_matter_how_the_bytes_come(cuts: set[int]) -> None:
-    reader, blocks = BlockReader(), []
+    reader = BlockReader()
+    blocks: list[Block] = []
     edges = [0, *sorted(cuts), len(STREAM)]
     for start, end in pairwise(edges):
         blocks += reader.feed(STREAM[start:end])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from taskpush.client import AsyncClient, ConnectionState, ConnectionStatus, opening
+from taskpush.client.door import LinkFailed
+from taskpush.client.socket_link import open_socket
 from tests.doors.subjects import CHOOSING, Subject, faults, named, watching
 from tests.support import checker
 from tests.support.nginx import BUFFERS, BUFFERS_AND_CUTS, DROPS_UPGRADE, PASSES, REFUSES_UPGRADE
@@ -81,12 +84,11 @@ async def test_a_watch_moves_to_a_better_door_that_has_opened(
     monkeypatch.setattr("taskpush.client.doors.FIRST_PAUSE_S", 0.3)
     states: list[ConnectionState] = []
     blocking = True
-    open_socket = opening.open_socket
 
-    async def guarded(*given: object, **named: object) -> object:
+    async def guarded(*given: Any, **named: Any) -> object:
         if blocking:
-            raise opening.LinkFailed("a proxy does not let it pass", blocked=True)
-        return await open_socket(*given, **named)  # type: ignore[arg-type]  # passed on
+            raise LinkFailed("a proxy does not let it pass", blocked=True)
+        return await open_socket(*given, **named)
 
     monkeypatch.setattr(opening, "open_socket", guarded)
     client = AsyncClient(server.url, on_connection_state=states.append)

@@ -19,7 +19,6 @@ NGINX: Final = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sb
 
 PASSES: Final = """
 proxy_http_version 1.1;
-proxy_set_header Host $host:$server_port;
 proxy_set_header Upgrade $http_upgrade;
 proxy_set_header Connection $connection_upgrade;
 proxy_buffering off;

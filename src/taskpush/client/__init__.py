@@ -17,6 +17,7 @@ from taskpush.client.errors import (
     TaskFailed,
     TaskInterrupted,
     TaskNotCompleted,
+    WaitTimeout,
 )
 from taskpush.client.events import Resync, WatchEvent, WatchItem
 from taskpush.client.feed import FeedChange, FeedItem, FeedReset
@@ -52,6 +53,7 @@ __all__ = [
     "TaskInterrupted",
     "TaskNotCompleted",
     "TaskWebSocketClient",
+    "WaitTimeout",
     "WatchEvent",
     "WatchItem",
 ]

@@ -64,6 +64,7 @@ class Connection:
         # What the server said last about the connection as a whole; None when nothing.
         self._refusal: RequestRefused | None = None
         self._failures = 0
+        self._closing = False
         # How many links in a row were lost before anything came over them.
         self._barren = 0
         # The door that was not passed last time; None when there is none.
@@ -120,6 +121,7 @@ class Connection:
 
     async def close(self) -> None:
         """End the connection and every watch on it."""
+        self._closing = True
         self._keeper.cancel()
         await asyncio.gather(self._keeper, return_exceptions=True)
 
@@ -186,7 +188,8 @@ class Connection:
             for watch in self._watches.values():
                 watch.session.link_down()
             if better is None:
-                self._health.lost(self)
+                if not self._closing:
+                    self._health.lost(self)
                 self._on_change(False)
             await link.close()
         if better is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -16,6 +16,7 @@ from taskpush.client.doors import DOORS, Door
 from taskpush.client.health import ConnectionState, OnState
 from taskpush.client.looping import LoopThread
 from taskpush.client.patience import Patience
+from taskpush.client.progress import displayed
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -115,6 +116,22 @@ class Client(CallbackClient):
         """End subscriptions and watches, close all connections, end the threads."""
         self.disconnect()
         self._finalizer()
+
+    def run(
+        self,
+        kind: str,
+        params: Mapping[str, Any] | None = None,
+        /,
+        *,
+        progress: bool = False,
+        timeout_s: float | None = None,
+        **more: Any,
+    ) -> Any:
+        """As `AsyncClient.run`."""
+        # A notebook shows the bar below the cell of the thread that opens it.
+        with displayed(kind, wanted=progress) as display:
+            given = {**(params or {}), **more}
+            return self._loop.call(self._client.run_shown(kind, given, display, timeout_s))
 
     create_task = _blocking(AsyncClient.create_task)
     get_task = _blocking(AsyncClient.get_task)
