@@ -18,6 +18,7 @@ from taskpush.client import (
     WatchEvent,
 )
 from taskpush.client.progress import NotebookBar, Progress, as_html, displayed
+from taskpush.client.running import run_shown
 from tests.client.wire import logged, status, volatile
 from tests.support.server import ServerProcess
 
@@ -76,7 +77,7 @@ def test_a_run_that_is_cancelled_says_so(real_server: ServerProcess) -> None:
                     client._loop.post(client._client.cancel(item.task_id))
 
         with pytest.raises(TaskCancelled):
-            client._loop.call(client._client.run_shown("sleep", {}, Canceller(), None))
+            client._loop.call(run_shown(client._client, "sleep", {}, Canceller(), None))
 
 
 def test_a_run_that_takes_too_long_goes_on(real_server: ServerProcess) -> None:

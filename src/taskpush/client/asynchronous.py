@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -13,14 +11,15 @@ from taskpush.client.calls import After, Calls, parse_after
 from taskpush.client.connection import Connection, OnChange
 from taskpush.client.credential import Credential, Token
 from taskpush.client.doors import DOORS, Door, Ladder
-from taskpush.client.errors import RequestRefused, WaitTimeout
+from taskpush.client.errors import RequestRefused
 from taskpush.client.events import WatchItem
 from taskpush.client.feed import FeedItem, FeedSession
 from taskpush.client.health import ConnectionState, Health, OnState
 from taskpush.client.opening import Opener
 from taskpush.client.patience import Contact, Patience
-from taskpush.client.progress import Display, displayed
+from taskpush.client.progress import displayed
 from taskpush.client.rest import Rest
+from taskpush.client.running import run_shown
 from taskpush.client.session import WatchSession
 from taskpush.client.watching import Session
 from taskpush.models.position import Position
@@ -145,24 +144,8 @@ class AsyncClient(Calls):
         this call is cancelled.
         """
         with displayed(kind, wanted=progress) as display:
-            return await self.run_shown(kind, {**(params or {}), **more}, display, timeout_s)
-
-    async def run_shown(
-        self, kind: str, params: Mapping[str, Any], display: Display, timeout_s: float | None
-    ) -> Any:
-        """As `run`, showing it on a display of one's own."""
-        task = await self.create_task(kind, params)
-        limit = asyncio.timeout(timeout_s)
-        try:
-            async with limit:
-                async with aclosing(self.watch(task.task_id)) as items:
-                    async for item in items:
-                        display.show(item)
-                return await self.get_task_result(task.task_id)
-        except TimeoutError:
-            if timeout_s is None or not limit.expired():
-                raise
-            raise WaitTimeout(task.task_id, timeout_s) from None
+            given = {**(params or {}), **more}
+            return await run_shown(self, kind, given, display, timeout_s)
 
     async def feed(
         self, feed: str = "all", after: str | None = None

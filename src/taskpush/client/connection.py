@@ -312,11 +312,12 @@ class Connection:
             watch.session.link_up()
             self._moved(watch)
 
-    def on_refused(self, key: str, error: RequestRefused) -> None:
+    def on_failed(self, key: str, error: ClientError) -> None:
         watch = self._watches.get(key)
         if watch is None:
             return
-        if error.code == "access_ended" and self._credential.renewable:
+        ended = isinstance(error, RequestRefused) and error.code == "access_ended"
+        if ended and self._credential.renewable:
             self.on_cut(key)
         else:
             watch.session.fail(error)

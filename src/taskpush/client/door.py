@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from taskpush.client.doors import Door
-from taskpush.client.errors import RequestRefused
+from taskpush.client.errors import ClientError
 
 OnAnswer = Callable[[object], None]
 """Is given what was answered, in the shape of Socket.IO's acknowledgement."""
@@ -24,8 +24,8 @@ class Told(Protocol):
         """This one subscription was lost; the link stands."""
         ...
 
-    def on_refused(self, key: str, error: RequestRefused) -> None:
-        """The server has ended this one subscription."""
+    def on_failed(self, key: str, error: ClientError) -> None:
+        """This one subscription has ended for good, by the server's word or by a broken answer."""
         ...
 
 

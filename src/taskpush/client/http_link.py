@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from yarl import URL
 from taskpush.client.credential import Credential
 from taskpush.client.door import LinkFailed, OnAnswer, Told
 from taskpush.client.doors import Door
-from taskpush.client.errors import BadAnswer, RequestRefused
+from taskpush.client.errors import BadAnswer, ClientError, RequestRefused
 from taskpush.client.later import retry_after_s
 from taskpush.client.proxies import proxy_for
 
@@ -124,6 +125,7 @@ class HttpLink:
         if name == "subscribe" and on_answer is not None:
             subscription = Subscription(key, payload, on_answer, self._told)
             task = asyncio.create_task(self._run(subscription), name=f"taskpush-{self.door}-{key}")
+            task.add_done_callback(partial(self._on_done, key))
             self._running[key] = task
 
     def abort(self) -> None:
@@ -183,8 +185,6 @@ class HttpLink:
             await self.follow(subscription)
         except Refused as refusal:
             subscription.refuse(refusal.error)
-        except BadAnswer as error:
-            subscription.refuse(RequestRefused("bad_answer", detail=str(error)))
         except Blocked:
             self.blocked = True
             self.lost.set()
@@ -195,6 +195,16 @@ class HttpLink:
                 self.lost.set()
         finally:
             self._heard = self._heard or subscription.steady.is_set()
+
+    def _on_done(self, key: str, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, BadAnswer):
+            self._told.on_failed(key, error)
+        elif error is not None:
+            # A bug, which must not leave a watch waiting.
+            failure = ClientError(f"the client failed: {error!r}")
+            failure.__cause__ = error
+            self._told.on_failed(key, failure)
 
 
 class Subscription:
@@ -221,7 +231,7 @@ class Subscription:
     def refuse(self, error: RequestRefused) -> None:
         """Say why it ends."""
         if self.answered:
-            self._told.on_refused(self.key, error)
+            self._told.on_failed(self.key, error)
         else:
             self.answered = True
             said = {"ok": False, "code": error.code, "message": error.detail}

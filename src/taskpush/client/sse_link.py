@@ -11,7 +11,7 @@ import aiohttp
 from typing_extensions import override
 
 from taskpush.client.doors import Door
-from taskpush.client.errors import RequestRefused
+from taskpush.client.errors import ClientError, RequestRefused
 from taskpush.client.event_stream import Block, BlockReader
 from taskpush.client.events import parse_text, position_text
 from taskpush.client.http_link import (
@@ -133,7 +133,7 @@ class _Nobody:
     def on_cut(self, key: str) -> None:
         pass
 
-    def on_refused(self, key: str, error: RequestRefused) -> None:
+    def on_failed(self, key: str, error: ClientError) -> None:
         pass
 
 

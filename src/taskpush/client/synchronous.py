@@ -17,6 +17,7 @@ from taskpush.client.health import ConnectionState, OnState
 from taskpush.client.looping import LoopThread
 from taskpush.client.patience import Patience
 from taskpush.client.progress import displayed
+from taskpush.client.running import run_shown
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -131,7 +132,7 @@ class Client(CallbackClient):
         # A notebook shows the bar below the cell of the thread that opens it.
         with displayed(kind, wanted=progress) as display:
             given = {**(params or {}), **more}
-            return self._loop.call(self._client.run_shown(kind, given, display, timeout_s))
+            return self._loop.call(run_shown(self._client, kind, given, display, timeout_s))
 
     create_task = _blocking(AsyncClient.create_task)
     get_task = _blocking(AsyncClient.get_task)
