@@ -22,7 +22,7 @@ setup: .venv/.ready $(ASSETS) ## .venv with everything in it
 $(ASSETS): | .venv/.ready
 	@scripts/setup
 
-setup-test: tests/js/node_modules/.ready ## what tests need besides: strace, a browser, JavaScript clients
+setup-test: tests/js/node_modules/.ready ## what tests need besides: strace, a browser, nginx, JavaScript clients
 	@scripts/install-test-tools
 
 tests/js/node_modules/.ready: tests/js/package-lock.json .venv/.ready

@@ -141,6 +141,25 @@ def test_a_long_poll_answers_as_soon_as_something_happens(server: ServerProcess)
     assert time.monotonic() - started < 10
 
 
+def test_a_long_poll_does_not_sleep_over_a_volatile_event(server: ServerProcess) -> None:
+    task_id = server.create("leaky", canary="tweet", seconds=60)
+    page: dict[str, Any] = {"items": [], "volatile": []}
+    while not page["volatile"] or page["items"][-1]["event_type"] != "checkpoint":
+        _, page = server.call("GET", f"/api/tasks/{task_id}/events?wait_s=5")
+    assert page["latest"]["progress"] == page["volatile"][0]["data"]
+    assert page["volatile"][0]["event_type"] == "progress"
+    rev = page["volatile"][-1]["rev"]
+    at = f"{page['position']['epoch']}:{page['position']['seq']}"
+    path = f"/api/tasks/{task_id}/events?after={at}"
+    started = time.monotonic()
+    server.call("GET", f"{path}&wait_s=30&after_rev={rev - 1}")
+    assert time.monotonic() - started < 10
+    started = time.monotonic()
+    server.call("GET", f"{path}&wait_s=0.3&after_rev={rev}")
+    assert time.monotonic() - started >= 0.3
+    server.call("POST", f"/api/tasks/{task_id}/cancel")
+
+
 def test_pages_of_the_log_join_without_a_hole(server: ServerProcess) -> None:
     task_id = server.create("iterate", iterations=50)
     server.wait_over(task_id)

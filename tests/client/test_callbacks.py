@@ -227,3 +227,50 @@ def test_slow_callbacks_hold_the_watch_up_and_lose_nothing(
     assert client.wait_for_completion(WITHIN_S) == "completed"
     iterations = [data["iteration"] for data in recorder.named("iteration_complete")]
     assert iterations == [*range(1, 601)]
+
+
+def test_several_handlers_hear_of_the_same_event_in_order_until_they_are_removed(
+    client: Client, fake: FakeServer
+) -> None:
+    heard: list[str] = []
+    client.on_iteration_complete = lambda task_id, data: heard.append("assigned")
+    remove = client.on("iteration_complete", lambda task_id, data: heard.append("first"))
+    client.on("iteration_complete", lambda task_id, data: heard.append("second"))
+    fake.create(TASK)
+    fake.iterate(TASK, 1, 1)
+    fake.end(TASK)
+    client.subscribe(TASK)
+    assert client.wait_for_completion(timeout=WITHIN_S) == "completed"
+    assert heard == ["assigned", "first", "second"]
+    remove()
+    remove()
+    client.subscribe(TASK)
+    assert client.wait_for_completion(timeout=WITHIN_S) == "completed"
+    assert heard[3:] == ["assigned", "second"]
+
+
+def test_a_handler_that_raises_does_not_stop_the_others(
+    client: Client, fake: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[str] = []
+
+    def fail(task_id: str, data: dict[str, Any]) -> None:
+        raise LookupError
+
+    client.on("surprise", fail)
+    client.on("surprise", lambda task_id, data: heard.append(data["text"]))
+    fake.create(TASK)
+    fake.append(TASK, "surprise", {"text": "a type of a newer server"})
+    fake.end(TASK)
+    client.subscribe(TASK)
+    assert client.wait_for_completion(timeout=WITHIN_S) == "completed"
+    assert heard == ["a type of a newer server"]
+    assert [record.message for record in caplog.records] == ["client.callback_failed"]
+
+
+def test_previews_are_asked_for(client: Client, fake: FakeServer) -> None:
+    fake.create(TASK)
+    fake.end(TASK)
+    client.subscribe(TASK, previews=True)
+    assert client.wait_for_completion(timeout=WITHIN_S) == "completed"
+    assert fake.subscribes == [{"task_id": TASK, "previews": True}]

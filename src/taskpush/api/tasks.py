@@ -12,7 +12,7 @@ from taskpush.api.body import StrictRoute
 from taskpush.api.pagination import address_of_next
 from taskpush.api.problems import responses
 from taskpush.api.services import AdmissionDep, PrincipalDep, ServicesDep, ViaDep
-from taskpush.core.views import latest_of, snapshot_of, summary_of
+from taskpush.core.views import latest_of, snapshot_of, summary_of, volatile_of
 from taskpush.errors import NotFound
 from taskpush.ids import canonical_task_id
 from taskpush.models.commands import CancelTask, CreateBatch, CreateTask, Name, RetryTask
@@ -20,7 +20,7 @@ from taskpush.models.events import Status
 from taskpush.models.pages import EventPage, Page, Result
 from taskpush.models.position import START, Position, WirePosition
 from taskpush.models.task import Snapshot, Summary
-from taskpush.models.values import Moment
+from taskpush.models.values import MAX_SAFE_INTEGER, Moment
 from taskpush.tasks.queries import ListQuery
 from taskpush.tasks.service import Idempotency
 
@@ -213,13 +213,26 @@ async def get_events(
     wait_s: Annotated[
         float, Query(ge=0, le=60, description="Wait so many seconds for the next event.")
     ] = 0,
+    after_rev: Annotated[
+        int | None,
+        Query(
+            ge=0,
+            le=MAX_SAFE_INTEGER,
+            description="Highest `rev` seen: a newer volatile event is not waited for.",
+        ),
+    ] = None,
 ) -> Response:
     """Logged events after a position, and the newest volatile data."""
     canonical = _canonical(task_id)
     position = START if after is None else Position.parse(after)
     async with services.answering(request, admission, wait_s=wait_s):
         record, page = await services.queries.events(
-            admission.principal, canonical, position, limit=limit, wait_s=wait_s
+            admission.principal,
+            canonical,
+            position,
+            limit=limit,
+            wait_s=wait_s,
+            after_rev=after_rev,
         )
     reached = page.events[-1].position if page.events else position
     following = None if page.end else f"/api/tasks/{canonical}/events?after={reached}&limit={limit}"
@@ -228,6 +241,7 @@ async def get_events(
         "next": following,
         "position": WirePosition.of(reached).model_dump(),
         "latest": latest_of(record).model_dump(),
+        "volatile": [orjson.Fragment(event.body) for event in volatile_of(record)],
         "final": page.final,
     }
     return Response(orjson.dumps(parts), media_type="application/json")

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from taskpush.client.asynchronous import After, AsyncClient
+from taskpush.client.asynchronous import AsyncClient
+from taskpush.client.calls import After
 from taskpush.client.errors import ClientError, RequestRefused
 from taskpush.client.events import WatchItem
 from taskpush.client.looping import LoopThread
@@ -42,12 +43,12 @@ class Feed:
         self._queue: asyncio.Queue[WatchItem | _Ended | None] = asyncio.Queue(_WAITING)
         self._pumps: dict[str, asyncio.Task[None]] = {}
 
-    async def add(self, task_id: str, after: After) -> None:
+    async def add(self, task_id: str, after: After, *, previews: bool = False) -> None:
         """Watch one more task; one that is watched already is watched once."""
         present = self._pumps.get(task_id)
         if present is None or present.done():
             self._pumps[task_id] = asyncio.create_task(
-                self._pump(task_id, after), name=f"taskpush-callbacks-{task_id}"
+                self._pump(task_id, after, previews=previews), name=f"taskpush-callbacks-{task_id}"
             )
 
     async def next(self) -> WatchItem | _Ended | None:
@@ -64,11 +65,11 @@ class Feed:
             self._queue.get_nowait()
         self._queue.put_nowait(None)
 
-    async def _pump(self, task_id: str, after: After) -> None:
+    async def _pump(self, task_id: str, after: After, *, previews: bool) -> None:
         status: str | None = None
         failure: ClientError | None = None
         try:
-            async for item in self._client.watch(task_id, after):
+            async for item in self._client.watch(task_id, after, previews=previews):
                 if item.event_type in ("status_change", "resync"):
                     status = item.data.get("status")
                 await self._queue.put(item)
@@ -80,10 +81,10 @@ class Feed:
 class CallbackClient:
     """Subscriptions whose events go to callbacks.
 
-    A callback is assigned as an attribute and called with (task_id, data). All of them are
-    called from one background thread, one after the other, in the order of the events; one that
-    raises is logged and does not stop the rest. They may call the client, but not wait for
-    completion.
+    A callback is assigned as an attribute, or added by `on`, and called with (task_id, data). All
+    of them are called from one background thread, one after the other, in the order of the events;
+    one that raises is logged and does not stop the rest. They may call the client, but not wait
+    for completion.
     """
 
     on_status_change: Callback | None = None
@@ -96,6 +97,8 @@ class CallbackClient:
     on_checkpoint: Callback | None = None
     on_queue: Callback | None = None
     on_stats: Callback | None = None
+    # For subscriptions with `previews`.
+    on_preview: Callback | None = None
     # The history was cut; the data is the task's snapshot.
     on_resync: Callback | None = None
 
@@ -107,15 +110,39 @@ class CallbackClient:
         self._thread: threading.Thread | None = None
         # By task; None while it is watched. In the order of subscription.
         self._subscribed: dict[str, _Ended | None] = {}
+        # By event type, in the order of `on`. The tuples are replaced, not changed.
+        self._handlers: dict[str, tuple[Callback, ...]] = {}
+
+    def on(self, event_type: str, callback: Callback) -> Callable[[], None]:
+        """Call `callback` with each event of this type, after those that were there before it.
+
+        Any type will do, also one that this client has no attribute for. Returns what takes it
+        away again: an event that is being delivered meanwhile may still reach it.
+        """
+        with self._moved:
+            self._handlers[event_type] = (*self._handlers.get(event_type, ()), callback)
+        removed = threading.Event()
+
+        def remove() -> None:
+            with self._moved:
+                if removed.is_set():
+                    return
+                removed.set()
+                left = list(self._handlers[event_type])
+                left.remove(callback)
+                self._handlers[event_type] = tuple(left)
+
+        return remove
 
     def connect(self) -> None:
         """Open the connection; raises `ServerUnreachable` or `RequestRefused`."""
         self._loop.call(self._client.connect())
 
-    def subscribe(self, task_id: str, after: After = None) -> None:
+    def subscribe(self, task_id: str, after: After = None, *, previews: bool = False) -> None:
         """Have the task's events passed to the callbacks: from its first one, or after `after`.
 
-        Returns at once. A task that does not exist yet is waited for, a minute at most.
+        Returns at once. A task that does not exist yet is waited for, a minute at most. With
+        `previews`, what the job shows of its work is among them.
         """
         with self._moved:
             if self._feed is None:
@@ -127,7 +154,7 @@ class CallbackClient:
             self._subscribed.pop(task_id, None)
             self._subscribed[task_id] = None
             feed = self._feed
-        self._loop.call(feed.add(task_id, after))
+        self._loop.call(feed.add(task_id, after, previews=previews))
 
     def wait_for_completion(self, timeout: float | None = None) -> str | None:
         """Wait until all subscribed tasks are over and their callbacks have returned.
@@ -192,14 +219,14 @@ class CallbackClient:
 
     def _tell(self, event_type: str, task_id: str, data: Mapping[str, Any]) -> None:
         # Event types of newer servers have no attribute here.
-        callback: Callback | None = getattr(self, f"on_{event_type}", None)
-        if callback is None:
-            return
-        # Whatever it raises, the other events must arrive.
-        try:
-            callback(task_id, dict(data))
-        except Exception:
-            _logger.exception("client.callback_failed", extra={"event_type": event_type})
+        assigned: Callback | None = getattr(self, f"on_{event_type}", None)
+        added = self._handlers.get(event_type, ())
+        for callback in added if assigned is None else (assigned, *added):
+            # Whatever it raises, the others and the other events must arrive.
+            try:
+                callback(task_id, dict(data))
+            except Exception:
+                _logger.exception("client.callback_failed", extra={"event_type": event_type})
 
 
 def _as_error(failure: ClientError) -> dict[str, Any]:

@@ -6,91 +6,31 @@ import asyncio
 import random
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Literal
 
 from taskpush.client.credential import Credential
+from taskpush.client.door import Link, LinkFailed
+from taskpush.client.doors import Door
 from taskpush.client.errors import ClientError, RequestRefused, ServerUnreachable
+from taskpush.client.health import Health
 from taskpush.client.later import seconds
-from taskpush.client.link import Link, LinkFailed, open_link
+from taskpush.client.opening import Opener
 from taskpush.client.patience import Contact, Patience
 from taskpush.client.session import Subscribe, Unsubscribe
+from taskpush.client.watching import Item_co, Session, Watch
 from taskpush.core.backoff import full_jitter_s
 
 MAX_WATCHES: Final = 100
 """Watches per connection; below the server's limit of subscriptions."""
 ANSWER_WITHIN_S: Final = 20.0
 """A server that does not answer `subscribe` for so long is treated as lost."""
-CONNECT_WITHIN_S: Final = 10.0
+BARREN_LINKS: Final = 2
+"""Links in a row that were lost before anything came: the door is not passed."""
 STEADY_AFTER_S: Final = 5.0
 """A connection that lasted so long was a good one: the next failure is the first in a row."""
 
-Item_co = TypeVar("Item_co", covariant=True)
-
 OnChange = Callable[[bool], None]
 """Is told whether there is a connection now. Must not block or raise."""
-
-
-class Session(Protocol[Item_co]):
-    """What is watched, as a value that knows neither the link nor the clock."""
-
-    failure: ClientError | None
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def farewell(self) -> dict[str, Any]: ...
-
-    @property
-    def over(self) -> bool: ...
-
-    def take(self) -> Item_co | None: ...
-
-    def next_request(self) -> Subscribe | Unsubscribe | None: ...
-
-    def awaits(self, number: int) -> bool: ...
-
-    def link_up(self) -> None: ...
-
-    def link_down(self) -> None: ...
-
-    def answered(self, number: int, answer: object) -> None: ...
-
-    def receive(self, name: str, payload: dict[str, Any]) -> None: ...
-
-    def fail(self, error: ClientError) -> None: ...
-
-
-class Watch(Generic[Item_co]):
-    """An asynchronous iterator over one session's items; ends when the session is over.
-
-    Raises what ended the session when that was an error.
-    """
-
-    def __init__(self, session: Session[Item_co], connection: Connection) -> None:
-        self.session = session
-        self.changed = asyncio.Event()
-        self._connection = connection
-
-    def __aiter__(self) -> Watch[Item_co]:
-        return self
-
-    async def __anext__(self) -> Item_co:
-        while True:
-            item = self.session.take()
-            if item is not None:
-                self._connection.flush(self)
-                return item
-            if self.session.failure is not None:
-                raise self.session.failure
-            if self.session.over:
-                raise StopAsyncIteration
-            self.changed.clear()
-            await self.changed.wait()
-
-    def close(self) -> None:
-        """Stop watching; closing twice is the same as once."""
-        self._connection.remove(self)
 
 
 class Connection:
@@ -102,16 +42,18 @@ class Connection:
 
     def __init__(
         self,
-        server_url: str,
+        opener: Opener,
         patience: Patience,
         contact: Contact,
         credential: Credential,
+        health: Health,
         on_change: OnChange,
     ) -> None:
-        self._server_url = server_url
+        self._opener = opener
         self._credential = credential
         self._patience = patience
         self._contact = contact
+        self._health = health
         self._on_change = on_change
         # By what their sessions are found by.
         self._watches: dict[str, Watch[Any]] = {}
@@ -122,6 +64,11 @@ class Connection:
         # What the server said last about the connection as a whole; None when nothing.
         self._refusal: RequestRefused | None = None
         self._failures = 0
+        self._closing = False
+        # How many links in a row were lost before anything came over them.
+        self._barren = 0
+        # The door that was not passed last time; None when there is none.
+        self._avoid: Door | None = None
         # Until when the server wants to be asked for nothing over this link.
         self._hushed_until = 0.0
         self._keeper = asyncio.create_task(self._keep(), name="taskpush-connection")
@@ -168,17 +115,19 @@ class Connection:
                 case Subscribe(failures=failures):
                     loop = asyncio.get_running_loop()
                     told_s = max(0.0, self._hushed_until - loop.time())
-                    pause_s = told_s + full_jitter_s(failures, random.random)
+                    pause_s = told_s + full_jitter_s(max(failures, watch.cuts), random.random)
                     later = partial(self._subscribe, link, watch, request)
                     loop.call_later(pause_s, later)
 
     async def close(self) -> None:
         """End the connection and every watch on it."""
+        self._closing = True
         self._keeper.cancel()
         await asyncio.gather(self._keeper, return_exceptions=True)
 
     def _on_keeper_done(self, keeper: asyncio.Task[None]) -> None:
         # It ends by `close`; anything else is a bug, which must not leave watches waiting.
+        self._health.ended(self)
         error = ClientError("the client was closed")
         error.__cause__ = None if keeper.cancelled() else keeper.exception()
         self._fail_all(error)
@@ -189,8 +138,11 @@ class Connection:
         while True:
             await self._needed.wait()
             try:
-                await self._serve(await self._reach())
+                link: Link | None = await self._reach()
+                while link is not None:
+                    link = await self._serve(link)
             except ClientError as error:
+                self._health.ended(self)
                 self._fail_all(error)
             if not self._watches:
                 self._needed.clear()
@@ -203,43 +155,86 @@ class Connection:
         while True:
             await asyncio.sleep(later_s + full_jitter_s(self._failures, random.random))
             try:
-                return await open_link(
-                    self._server_url,
-                    self._on_event,
-                    auth=self._credential.auth,
-                    timeout_s=CONNECT_WITHIN_S,
-                )
+                return await self._opener.open(self, avoid=self._avoid)
             except LinkFailed as error:
                 self._failures += 1
+                self._avoid = None
                 if error.retry_after_s is not None:
                     # It is there, and takes no more for the moment.
                     self._contact.made = True
                 later_s = error.retry_after_s or 0.0
                 if not self._contact.made or self._waited_enough(loop.time() - began):
                     raise ServerUnreachable(
-                        f"no connection to {self._server_url}: {error}"
+                        f"no connection to {self._opener.server_url}: {error}"
                     ) from error
 
     def _waited_enough(self, elapsed_s: float) -> bool:
         limit_s = self._patience.reconnect_for_s
         return limit_s is not None and elapsed_s >= limit_s
 
-    async def _serve(self, link: Link) -> None:
-        """Use the link until it is lost; raises when the server said not to come back."""
+    async def _serve(self, link: Link) -> Link | None:
+        """Use the link until it is lost, or a better one is there, which is given.
+
+        Raises when the server said not to come back.
+        """
         loop = asyncio.get_running_loop()
         began = loop.time()
+        better: Link | None = None
         try:
             self._begin(link)
-            await link.lost.wait()
+            better = await self._until_better(link)
         finally:
             self._link = None
             for watch in self._watches.values():
                 watch.session.link_down()
-            self._on_change(False)
+            if better is None:
+                if not self._closing:
+                    self._health.lost(self)
+                self._on_change(False)
             await link.close()
+        if better is not None:
+            return better
         self._failures = 0 if loop.time() - began >= STEADY_AFTER_S else self._failures + 1
+        self._barren = self._barren + 1 if link.barren else 0
+        blocked = link.blocked or self._barren >= BARREN_LINKS
+        self._avoid = link.door if blocked else None
+        if link.blocked:
+            # What comes next is another door, not a server that has to recover.
+            self._failures = 0
         if link.dismissed and not self._may_come_back:
             raise self._refusal or RequestRefused("disconnected", detail="The server hung up")
+        return None
+
+    async def _until_better(self, link: Link) -> Link | None:
+        """Until the link is lost, or a better door has opened, whose link is given."""
+        lost = asyncio.create_task(link.lost.wait(), name="taskpush-link-lost")
+        try:
+            while not lost.done():
+                pause_s = self._opener.better_in_s(link.door)
+                await asyncio.wait({lost}, timeout=pause_s)
+                if not lost.done():
+                    better = await self._climb(link, lost)
+                    if better is not None:
+                        return better
+        finally:
+            lost.cancel()
+        return None
+
+    async def _climb(self, link: Link, lost: asyncio.Task[Literal[True]]) -> Link | None:
+        """Try the better doors, unless the link is lost first."""
+        sample = next((watch.session.subscription for watch in self._watches.values()), None)
+        trial = asyncio.create_task(
+            self._opener.open_better(link.door, self, sample), name="taskpush-better-door"
+        )
+        try:
+            await asyncio.wait({lost, trial}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await _dismiss(trial)
+            raise
+        if trial.done():
+            return trial.result()
+        await _dismiss(trial)
+        return None
 
     @property
     def _may_come_back(self) -> bool:
@@ -252,6 +247,7 @@ class Connection:
         self._refusal = None
         self._hushed_until = 0.0
         self._link = link
+        self._health.live(self, link.door)
         self._on_change(True)
         for opener in self._openers:
             if not opener.done():
@@ -295,7 +291,7 @@ class Connection:
         present = self._watches.get(watch.session.key) is watch and self._link is link
         return present and watch.session.awaits(number)
 
-    def _on_event(self, name: str, payload: object) -> None:
+    def on_event(self, name: str, payload: object) -> None:
         if not isinstance(payload, dict):
             return
         if name == "error" and "task_id" not in payload:
@@ -304,9 +300,37 @@ class Connection:
         watch = self._watches.get(str(payload.get("task_id") or payload.get("feed")))
         if watch is None:
             return
+        watch.cuts = 0
         watch.session.receive(name, payload)
         self._moved(watch)
+
+    def on_cut(self, key: str) -> None:
+        watch = self._watches.get(key)
+        if watch is not None:
+            watch.cuts += 1
+            watch.session.link_down()
+            watch.session.link_up()
+            self._moved(watch)
+
+    def on_failed(self, key: str, error: ClientError) -> None:
+        watch = self._watches.get(key)
+        if watch is None:
+            return
+        ended = isinstance(error, RequestRefused) and error.code == "access_ended"
+        if ended and self._credential.renewable:
+            self.on_cut(key)
+        else:
+            watch.session.fail(error)
+            self._moved(watch)
 
     def _moved(self, watch: Watch[Any]) -> None:
         self.flush(watch)
         watch.changed.set()
+
+
+async def _dismiss(trial: asyncio.Task[Link | None]) -> None:
+    """End a trial that is not wanted any more, and what it may have opened."""
+    trial.cancel()
+    opened = (await asyncio.gather(trial, return_exceptions=True))[0]
+    if opened is not None and not isinstance(opened, BaseException):
+        await opened.close()

@@ -90,3 +90,11 @@ class TaskCancelled(TaskNotCompleted):
 
 class TaskInterrupted(TaskNotCompleted):
     """The task lost its server or worker; it may be resumed."""
+
+
+class WaitTimeout(ClientError, TimeoutError):
+    """The task was not over in time. It goes on."""
+
+    def __init__(self, task_id: str, timeout_s: float) -> None:
+        self.task_id = task_id
+        super().__init__(f"task {task_id} was not over within {timeout_s:g} s; it goes on")

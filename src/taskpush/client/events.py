@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from taskpush.client.errors import BadAnswer
+from taskpush.errors import TaskPushError
 from taskpush.models.position import Position
 
 Value = TypeVar("Value")
@@ -109,6 +110,20 @@ def parse_position(raw: object) -> Position:
     position = _typed(raw, dict, "a position")
     seq = _member(position, "seq", int)
     return Position(seq=seq, epoch=_member(position, "epoch", str) if seq else None)
+
+
+def parse_text(text: str) -> Position:
+    """Read `epoch:seq`; raises `BadAnswer` for anything else."""
+    try:
+        return Position.parse(text)
+    except TaskPushError:
+        raise BadAnswer(f"the server sent a position that is none: {text:.80}") from None
+
+
+def position_text(raw: object) -> str | None:
+    """A position of the wire as text; None for the start, and for none at all."""
+    position = None if raw is None else parse_position(raw)
+    return str(position) if position is not None and position.seq else None
 
 
 def _member(mapping: Mapping[str, Any], name: str, kind: type[Value]) -> Value:

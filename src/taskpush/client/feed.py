@@ -71,6 +71,13 @@ class FeedSession:
         return {"feed": self.feed}
 
     @property
+    def subscription(self) -> dict[str, Any]:
+        """Payload of `subscribe`, as things are."""
+        if self._cursor is None:
+            return {"feed": self.feed}
+        return {"feed": self.feed, "after": self._cursor}
+
+    @property
     def over(self) -> bool:
         """Whether nothing more will arrive."""
         return self.failure is not None
@@ -96,10 +103,7 @@ class FeedSession:
             return None
         self._asked = True
         self._number += 1
-        payload = {"feed": self.feed}
-        if self._cursor is not None:
-            payload["after"] = self._cursor
-        return Subscribe(self._number, payload, self._refusals)
+        return Subscribe(self._number, self.subscription, self._refusals)
 
     def awaits(self, number: int) -> bool:
         """Whether the answer to that request is still missing."""

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import aiohttp
 
+from taskpush.client.proxies import proxy_for
+
 MAX_S: Final = 3600.0
 _COME_BACK: Final = frozenset({429, 503})
 
@@ -35,6 +37,8 @@ class HeedfulSession:
         self._http = http
         # None unless the last answer had one.
         self.retry_after_s: float | None = None
+        # Whether something answered the last request, and did not say to come back later.
+        self.answered = False
 
     @property
     def closed(self) -> bool:
@@ -42,19 +46,31 @@ class HeedfulSession:
 
     async def ws_connect(self, url: str, **options: Any) -> aiohttp.ClientWebSocketResponse:
         self.retry_after_s = None
+        self.answered = False
+        proxy = proxy_for(url.replace("ws", "http", 1))
         try:
-            ws: aiohttp.ClientWebSocketResponse = await self._http.ws_connect(url, **options)
+            ws: aiohttp.ClientWebSocketResponse = await self._http.ws_connect(
+                url, proxy=proxy, **options
+            )
         except aiohttp.WSServerHandshakeError as error:
             if error.status in _COME_BACK:
                 self.retry_after_s = retry_after_s(error.headers)
+            self.answered = error.status not in _COME_BACK
             raise
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientError, OSError):
+            # Whatever hung up had been reached.
+            self.answered = True
+            raise
+        self.answered = True
         return ws
 
     async def get(self, url: str, **options: Any) -> aiohttp.ClientResponse:
-        return self._noted(await self._http.get(url, **options))
+        return self._noted(await self._http.get(url, proxy=proxy_for(url), **options))
 
     async def post(self, url: str, **options: Any) -> aiohttp.ClientResponse:
-        return self._noted(await self._http.post(url, **options))
+        return self._noted(await self._http.post(url, proxy=proxy_for(url), **options))
 
     def _noted(self, response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
         come_back = response.status in _COME_BACK

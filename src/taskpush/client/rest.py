@@ -18,6 +18,7 @@ from taskpush.client.credential import Credential
 from taskpush.client.errors import BadAnswer, QueueFull, RequestRefused, ServerUnreachable
 from taskpush.client.later import retry_after_s
 from taskpush.client.patience import Contact, Patience
+from taskpush.client.proxies import proxy_for
 from taskpush.core.backoff import full_jitter_s
 from taskpush.errors import FieldProblem
 
@@ -88,6 +89,7 @@ class Rest:
         self, server_url: str, patience: Patience, contact: Contact, credential: Credential
     ) -> None:
         self._server_url = server_url
+        self._proxy = proxy_for(server_url)
         self._credential = credential
         self._patience = patience
         self._contact = contact
@@ -173,7 +175,9 @@ class Rest:
             self._http = aiohttp.ClientSession()
         try:
             headers = {**sent.get("headers", {}), **self._credential.headers}
-            async with self._http.request(method, url, **{**sent, "headers": headers}) as response:
+            async with self._http.request(
+                method, url, proxy=self._proxy, **{**sent, "headers": headers}
+            ) as response:
                 raw = await response.read()
         except aiohttp.ClientConnectorError as error:
             return _NoAnswer(str(error), maybe_done=False)

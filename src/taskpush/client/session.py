@@ -102,6 +102,19 @@ class WatchSession:
         """Payload of `unsubscribe`."""
         return {"task_id": self.task_id}
 
+    @property
+    def subscription(self) -> dict[str, Any]:
+        """Payload of `subscribe`, as things are."""
+        payload: dict[str, Any] = {"task_id": self.task_id}
+        if self._previews:
+            payload["previews"] = True
+        if self.position is None:
+            return payload | ({"after": "now"} if self._from_now else {})
+        if not self.position.epoch:
+            # No event was let through yet, and where the log begins may have changed.
+            return payload
+        return payload | {"after": {"epoch": self.position.epoch, "seq": self.position.seq}}
+
     # ------------------------------------------------------------ out
 
     def take(self) -> WatchItem | None:
@@ -122,7 +135,7 @@ class WatchSession:
             return None
         self._phase = _Phase.ASKED
         self._number += 1
-        return Subscribe(self._number, self._subscription(), max(self._gaps - 1, self._refusals))
+        return Subscribe(self._number, self.subscription, max(self._gaps - 1, self._refusals))
 
     def awaits(self, number: int) -> bool:
         """Whether the answer to that request is still missing."""
@@ -193,17 +206,6 @@ class WatchSession:
             self._phase = _Phase.OVER
 
     # ------------------------------------------------------------ how
-
-    def _subscription(self) -> dict[str, Any]:
-        payload: dict[str, Any] = {"task_id": self.task_id}
-        if self._previews:
-            payload["previews"] = True
-        if self.position is None:
-            return payload | ({"after": "now"} if self._from_now else {})
-        if not self.position.epoch:
-            # No event was let through yet, and where the log begins may have changed.
-            return payload
-        return payload | {"after": {"epoch": self.position.epoch, "seq": self.position.seq}}
 
     def _guarded(self, take_in: Callable[[Any], None], raw: object) -> None:
         try:

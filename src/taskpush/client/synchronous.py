@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -12,8 +12,12 @@ from taskpush.client.asynchronous import AsyncClient
 from taskpush.client.callbacks import CallbackClient
 from taskpush.client.connection import OnChange
 from taskpush.client.credential import Token
+from taskpush.client.doors import DOORS, Door
+from taskpush.client.health import ConnectionState, OnState
 from taskpush.client.looping import LoopThread
 from taskpush.client.patience import Patience
+from taskpush.client.progress import displayed
+from taskpush.client.running import run_shown
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -75,11 +79,18 @@ class Client(CallbackClient):
         *,
         token: Token = None,
         patience: Patience = Patience(),
+        doors: Sequence[Door] = DOORS,
         on_connection_change: OnChange | None = None,
+        on_connection_state: OnState | None = None,
     ) -> None:
-        """`on_connection_change` is called from the client's own thread, and must not block."""
+        """What is told of the connection is called from the client's own thread: don't block it."""
         client = AsyncClient(
-            server_url, token=token, patience=patience, on_connection_change=on_connection_change
+            server_url,
+            token=token,
+            patience=patience,
+            doors=doors,
+            on_connection_change=on_connection_change,
+            on_connection_state=on_connection_state,
         )
         loop = LoopThread("taskpush-client")
         super().__init__(client, loop)
@@ -97,10 +108,31 @@ class Client(CallbackClient):
     ) -> None:
         self.close()
 
+    @property
+    def connection(self) -> ConnectionState:
+        """How the connection for watches is, and which door it goes through."""
+        return self._client.connection
+
     def close(self) -> None:
         """End subscriptions and watches, close all connections, end the threads."""
         self.disconnect()
         self._finalizer()
+
+    def run(
+        self,
+        kind: str,
+        params: Mapping[str, Any] | None = None,
+        /,
+        *,
+        progress: bool = False,
+        timeout_s: float | None = None,
+        **more: Any,
+    ) -> Any:
+        """As `AsyncClient.run`."""
+        # A notebook shows the bar below the cell of the thread that opens it.
+        with displayed(kind, wanted=progress) as display:
+            given = {**(params or {}), **more}
+            return self._loop.call(run_shown(self._client, kind, given, display, timeout_s))
 
     create_task = _blocking(AsyncClient.create_task)
     get_task = _blocking(AsyncClient.get_task)

@@ -54,13 +54,13 @@ def snapshot_body(record: TaskRecord) -> dict[str, Any]:
 
 def latest_of(record: TaskRecord) -> Latest:
     """The newest data of the volatile types that snapshots hold."""
-    return Latest(
-        **{
-            event_type.value: _data(event)
-            for event_type, event in record.latest.items()
-            if event_type in _SHOWN
-        }
-    )
+    return Latest(**{event.event_type.value: _data(event) for event in volatile_of(record)})
+
+
+def volatile_of(record: TaskRecord) -> list[VolatileEvent]:
+    """The newest volatile events of those types, as they were sent; oldest first."""
+    shown = (event for event in record.latest.values() if event.event_type in _SHOWN)
+    return sorted(shown, key=lambda event: event.rev)
 
 
 def artifact_of(record: TaskRecord, event: LoggedEvent) -> ListedArtifact:

@@ -29,6 +29,9 @@ class EventPage(BaseModel):
     )
     position: WirePosition = Field(description="Where the next call goes on.")
     latest: Latest
+    volatile: list[dict[str, Any]] = Field(
+        description="The envelopes that `latest` is the data of, in order of `rev`."
+    )
     final: bool = Field(description="Whether the last event of the log is final.")
 
 

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from taskpush.access.policy import demand, may, readable
 from taskpush.access.principal import Principal, Role
 from taskpush.access.seal import Seal
-from taskpush.core.views import artifact_of
+from taskpush.core.views import artifact_of, volatile_of
 from taskpush.errors import NotFound, TaskPushError
 from taskpush.models.events import EventType, Status
 from taskpush.models.position import Position
@@ -144,25 +144,39 @@ class TaskQueries:
         raise TaskPushError(f"no artifact named {name}", code="artifact_not_found")
 
     async def events(
-        self, principal: Principal, task_id: str, after: Position, *, limit: int, wait_s: float
+        self,
+        principal: Principal,
+        task_id: str,
+        after: Position,
+        *,
+        limit: int,
+        wait_s: float,
+        after_rev: int | None = None,
     ) -> tuple[TaskRecord, LogPage]:
         """A page of the log after a position.
 
         With `wait_s`, an empty page waits that long for the next event of any type, unless the
-        task is over or the server stops. Raises `NotFound` and `PositionGone`.
+        task is over, has a volatile event newer than `after_rev`, or the server stops. Raises
+        `NotFound` and `PositionGone`.
         """
-        await self.get(principal, task_id)
         stirred = _Stirred()
         self._hub.attach(task_id, stirred)
         try:
+            record = await self.get(principal, task_id)
             page = await self._store.read(task_id, after, limit)
-            if not page.events and not page.final and wait_s > 0:
+            news = page.events or page.final or _has_newer(record, after_rev)
+            if not news and wait_s > 0:
                 async with self._polls.up_to(wait_s):
                     await stirred.wait()
                 page = await self._store.read(task_id, after, limit)
             return await self.get(principal, task_id), page
         finally:
             self._hub.detach(task_id, stirred)
+
+
+def _has_newer(record: TaskRecord, rev: int | None) -> bool:
+    """Whether a page would show a volatile event that whoever has seen `rev` has not."""
+    return rev is not None and any(event.rev > rev for event in volatile_of(record))
 
 
 class _Stirred:

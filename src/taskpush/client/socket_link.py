@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from taskpush.client.door import LinkFailed, OnAnswer, Told
+from taskpush.client.doors import Door
 from taskpush.client.errors import RequestRefused
 from taskpush.client.later import HeedfulSession, seconds
 from taskpush.client.polling import PollingSession
@@ -31,34 +32,25 @@ _CLOSE_WITHIN_S: Final = 3.0
 _UNREADABLE: Final = (OSError, aiohttp.ClientError, ValueError, LookupError, TypeError)
 """What the library lets through when the peer is gone, or is no Socket.IO server."""
 
-OnEvent = Callable[[str, object], None]
-"""Is called with the name and payload of each event, in the order of their arrival; never raises.
 
-It has to note them at once: the library runs each handler as an asyncio task of its own, and only
-up to the first await do these keep their order.
-"""
-OnAnswer = Callable[[object], None]
+class SocketLink:
+    """An open connection. Made by `open_socket`.
 
+    It has to note events at once: the library runs each handler as an asyncio task of its own, and
+    only up to the first await do these keep their order.
+    """
 
-class LinkFailed(Exception):
-    """No link could be opened; trying again may help."""
-
-    def __init__(self, why: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(why)
-        # When the server said that it may help; None when it said nothing.
-        self.retry_after_s = retry_after_s
-
-
-class Link:
-    """An open connection. Made by `open_link`."""
+    door: ClassVar[Door] = "socketio"
 
     def __init__(
-        self, on_event: OnEvent, socketio: Any, http: aiohttp.ClientSession, transport: str
+        self, told: Told, socketio: Any, http: aiohttp.ClientSession, transport: str
     ) -> None:
         # Set when the connection is gone, whoever ended it.
         self.lost = asyncio.Event()
         # Whether the server sent the client away for good: protocol section 2, "Closing".
         self.dismissed = False
+        self.blocked = False
+        self.barren = True
         self._http = http
         self._heedful = HeedfulSession(http)
         self._transport = transport
@@ -76,7 +68,7 @@ class Link:
             self._sio.on(name, partial(self._pass_on, name), namespace=NAMESPACE)
         self._sio.on("disconnect", self._on_disconnect, namespace=NAMESPACE)
         self._sio.on("connect_error", self._on_connect_error, namespace=NAMESPACE)
-        self._on_event = on_event
+        self._told = told
         # What the server said when it turned the namespace down.
         self._refusal: object = None
 
@@ -105,7 +97,9 @@ class Link:
             if self._sio.failed_namespaces:
                 raise self._refused() from error
             raise LinkFailed(
-                str(error) or type(error).__name__, retry_after_s=self._heedful.retry_after_s
+                str(error) or type(error).__name__,
+                retry_after_s=self._heedful.retry_after_s,
+                blocked=self._heedful.answered or isinstance(error, TimeoutError),
             ) from error
         if self._sio.eio.state != "connected":
             # Lost before the library began to tell of losses.
@@ -141,7 +135,8 @@ class Link:
     def _pass_on(self, name: str, *payload: object) -> None:
         # What the library still holds of a lost link must not reach the next one's sessions.
         if not self.lost.is_set():
-            self._on_event(name, payload[0] if payload else None)
+            self.barren = False
+            self._told.on_event(name, payload[0] if payload else None)
 
     def _pass_answer(self, on_answer: OnAnswer, *answer: object) -> None:
         if not self.lost.is_set():
@@ -167,33 +162,24 @@ class Link:
         return RequestRefused(code, detail=str(message or "") or None)
 
 
-async def open_link(
-    server_url: str, on_event: OnEvent, *, auth: dict[str, str] | None, timeout_s: float
-) -> Link:
-    """Connect by WebSocket or, where something between does not let that pass, by long polling.
-
-    Raises `LinkFailed` when neither works within `timeout_s` each or the server asks to come back
-    later, `RequestRefused` when it turns the client away.
-    """
+async def open_socket(
+    server_url: str,
+    told: Told,
+    *,
+    auth: dict[str, str] | None,
+    timeout_s: float,
+    transport: Literal["websocket", "polling"] = "websocket",
+) -> SocketLink:
+    """Connect; raises `LinkFailed`, and `RequestRefused` when the server turns the client away."""
     # A fifth of a second of importing, which only those who watch pay, and not on their loop.
     socketio = await asyncio.to_thread(importlib.import_module, "socketio")
-    failures = []
-    for transport in ("websocket", "polling"):
-        link = Link(on_event, socketio, aiohttp.ClientSession(), transport)
-        try:
-            await link.connect(server_url, auth, timeout_s)
-        except LinkFailed as error:
-            failures.append(f"{transport}: {error}")
-            await link.close()
-            if error.retry_after_s is not None:
-                # It is no matter of the transport.
-                raise
-        except BaseException:
-            await link.close()
-            raise
-        else:
-            return link
-    raise LinkFailed("; ".join(failures))
+    link = SocketLink(told, socketio, aiohttp.ClientSession(), transport)
+    try:
+        await link.connect(server_url, auth, timeout_s)
+    except BaseException:
+        await link.close()
+        raise
+    return link
 
 
 def socket_address(server_url: str) -> tuple[str, str]:
