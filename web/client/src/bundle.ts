@@ -1,0 +1,3 @@
+/** What a page gets from the single file. */
+
+export * from "./index.ts";
