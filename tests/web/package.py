@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,12 @@ def run_node(*args: str | Path, timeout_s: float = 60, cwd: Path = PACKAGE) -> s
 
 def watch(url: str, task_id: str, *more: str) -> list[dict[str, Any]]:
     """What the watch program printed."""
-    return [json.loads(line) for line in run_node(WATCH, url, task_id, *more).splitlines()]
+    return read_lines(run_node(WATCH, url, task_id, *more).splitlines())
+
+
+def read_lines(lines: Iterable[str]) -> list[dict[str, Any]]:
+    """Lines of a watch program, read."""
+    return [json.loads(line) for line in lines]
 
 
 def logged(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -54,3 +61,16 @@ def as_lines(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for event in log
     ]
+
+
+def built() -> Path:
+    """The folder `dist`, made anew when a source is newer; by one process at a time."""
+    dist = PACKAGE / "dist"
+    with (PACKAGE / "node_modules/.build-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sources = [*PACKAGE.glob("src/**/*.ts*"), *PACKAGE.glob("programs/*"), *PACKAGE.glob("*.*")]
+        stamp = dist / "tests/page.js"
+        newest = max(source.stat().st_mtime for source in sources)
+        if not stamp.exists() or stamp.stat().st_mtime < newest:
+            run_node("build.mjs")
+    return dist

@@ -29,3 +29,22 @@ await build({
   globalName: "taskpush",
   outfile: at("dist/bundle/taskpush-client.iife.js"),
 });
+
+// What tests run in a page, on the very file that is shipped.
+await build({
+  entryPoints: [at("programs/page.ts")],
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  outfile: at("dist/tests/page.js"),
+  plugins: [
+    {
+      name: "shipped",
+      setup: ({ onResolve }) =>
+        onResolve({ filter: /src\/index\.ts$/ }, () => ({
+          path: "./taskpush-client.js",
+          external: true,
+        })),
+    },
+  ],
+});

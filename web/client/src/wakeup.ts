@@ -3,6 +3,8 @@
  * stand still, and what was sent meanwhile may be lost with the connection.
  */
 
+import { isObject } from "./wire.ts";
+
 const TICK_MS = 5000;
 /** Throttled timers come late by up to a minute; a machine that is merely busy is not that late. */
 const SLEPT_MS = 15_000;
@@ -37,14 +39,14 @@ export function isOnline(): boolean {
 
 function watchClock(woke: () => void): () => void {
   let last = Date.now();
-  const timer = setInterval(() => {
+  const timer: unknown = setInterval(() => {
     const now = Date.now();
     if (now - last > TICK_MS + SLEPT_MS) woke();
     last = now;
   }, TICK_MS);
   // In Node it must not keep the process alive.
-  if (typeof timer === "object") timer.unref();
-  return () => clearInterval(timer);
+  if (isObject(timer) && typeof timer.unref === "function") timer.unref();
+  return () => clearInterval(timer as number);
 }
 
 function listen(target: EventTarget, name: string, handler: (event: Event) => void): () => void {
