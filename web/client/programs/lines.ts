@@ -14,7 +14,8 @@ export async function* watchAsLines(
   door: string | undefined,
   after: string | undefined,
 ): AsyncGenerator<string, void, undefined> {
-  const client = createClient(url, door === undefined ? {} : { doors: [door as DoorName] });
+  const chooses = door === undefined || door === "auto";
+  const client = createClient(url, chooses ? {} : { doors: [door as DoorName] });
   let attempt = 0;
   let status = "";
   try {

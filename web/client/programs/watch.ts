@@ -1,5 +1,6 @@
 // Watches a task through one door, for the tests that every client and door has to pass.
-// Usage: node watch.ts URL TASK_ID --door DOOR [--after POSITION]
+// Usage: node watch.ts URL TASK_ID [--door DOOR] [--after POSITION]; without a door, or with `auto`,
+// the client chooses.
 // Prints one JSON line per item, and last how it ended.
 import { parseArgs } from "node:util";
 import { watchAsLines } from "./lines.ts";
