@@ -13,7 +13,8 @@ from playwright.sync_api import BrowserContext, sync_playwright
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.web.package import built
 
-PAGE = """<!doctype html><title>watch</title><script type="module" src="page.js"></script>"""
+PAGE = """<!doctype html><title>watch</title><link rel="icon" href="data:,">
+<script type="module" src="page.js"></script>"""
 RUN = """
 async ([url, task, door, after]) => {
   const lines = watchAsLines(url, task, door ?? undefined, after ?? undefined);
@@ -22,12 +23,12 @@ async ([url, task, door, after]) => {
 """
 
 
-def serve_bundle(context: BrowserContext, url: str) -> str:
-    """Put the bundle and an empty page of the server's own origin below the answered address."""
+def serve_bundle(context: BrowserContext, url: str, page: str = PAGE) -> str:
+    """Put the bundle and a page of the server's own origin below the answered address."""
     dist = built()
     folder = f"{url}/bundle-under-test"
-    _serve(context, f"{folder}/", "text/html", PAGE)
-    for path in (dist / "tests/page.js", dist / "bundle/taskpush-client.js"):
+    _serve(context, f"{folder}/", "text/html", page)
+    for path in (*dist.glob("tests/*.js"), dist / "bundle/taskpush-client.js"):
         source = path.read_text(encoding="utf-8")
         _serve(context, f"{folder}/{path.name}", "text/javascript", source)
     return f"{folder}/"

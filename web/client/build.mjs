@@ -48,3 +48,11 @@ await build({
     },
   ],
 });
+await build({
+  entryPoints: [at("programs/react_page.ts")],
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  define: { "process.env.NODE_ENV": '"development"' },
+  outfile: at("dist/tests/react_page.js"),
+});
