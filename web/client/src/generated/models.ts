@@ -154,7 +154,7 @@ export interface CreateTask {
  */
 export interface DeletedTask {
   task_id: string;
-  deleted?: boolean;
+  deleted: true;
 }
 export interface StatusChangeEvent {
   task_id: string;
@@ -315,7 +315,15 @@ export interface PreviewEvent {
  */
 export interface Preview {
   media_type: string;
-  content: unknown;
+  /**
+   * A text; or the placeholder, which Socket.IO clients replace by the bytes.
+   */
+  content:
+    | string
+    | {
+        _placeholder: true;
+        num: number;
+      };
 }
 /**
  * Why the last attempt failed.
@@ -355,9 +363,9 @@ export interface WirePosition {
  * The newest data of the volatile types that snapshots hold, or null.
  */
 export interface Latest {
-  progress?: Progress | null;
-  queue?: Queue | null;
-  stats?: Stats | null;
+  progress: Progress | null;
+  queue: Queue | null;
+  stats: Stats | null;
 }
 /**
  * The newest states of tasks of a feed, and where to go on.
@@ -386,23 +394,23 @@ export interface FeedPage {
 export interface Summary {
   task_id: string;
   kind: string;
-  title?: string | null;
+  title: string | null;
   status: Status;
   final: boolean;
   resumable: boolean;
   attempt: number;
   created_at: string;
-  started_at?: string | null;
-  finished_at?: string | null;
+  started_at: string | null;
+  finished_at: string | null;
   priority: number;
-  run_at?: string | null;
-  timeout_s?: number | null;
-  max_attempts?: number;
+  run_at: string | null;
+  timeout_s: number | null;
+  max_attempts: number;
   tags: string[];
   owner: string;
-  message?: string | null;
-  reason?: string | null;
-  error?: ErrorSummary | null;
+  message: string | null;
+  reason: string | null;
+  error: ErrorSummary | null;
   latest: Latest;
   position: WirePosition;
 }
@@ -602,23 +610,23 @@ export interface Result {
 export interface Snapshot {
   task_id: string;
   kind: string;
-  title?: string | null;
+  title: string | null;
   status: Status;
   final: boolean;
   resumable: boolean;
   attempt: number;
   created_at: string;
-  started_at?: string | null;
-  finished_at?: string | null;
+  started_at: string | null;
+  finished_at: string | null;
   priority: number;
-  run_at?: string | null;
-  timeout_s?: number | null;
-  max_attempts?: number;
+  run_at: string | null;
+  timeout_s: number | null;
+  max_attempts: number;
   tags: string[];
   owner: string;
-  message?: string | null;
-  reason?: string | null;
-  error?: ErrorSummary | null;
+  message: string | null;
+  reason: string | null;
+  error: ErrorSummary | null;
   latest: Latest;
   position: WirePosition;
   params: {
