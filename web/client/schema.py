@@ -75,6 +75,8 @@ def _name_what_is_open(shapes: dict[str, Any]) -> None:
     latest = shapes["Latest"]["properties"]
     for name in latest:
         latest[name] = {"anyOf": [{"$ref": f"#/$defs/{name.capitalize()}"}, {"type": "null"}]}
+    # In the place of the placeholder stand the bytes, as the platform has them.
+    shapes["Preview"]["properties"]["content"] = {"tsType": "string | ArrayBuffer | Uint8Array"}
     page = shapes["EventPage"]["properties"]
     for name in {"items", "volatile"} & set(page):
         page[name]["items"] = {"$ref": "#/$defs/Envelope"}

@@ -1,6 +1,6 @@
 /** The client: creates tasks on a taskpush server, and watches them. */
 
-import { Connection, type ConnectionStatus, type Patience } from "./connection.ts";
+import { Connection, type ConnectionStatus } from "./connection.ts";
 import { type FeedItem, FeedSession } from "./core/feed_session.ts";
 import { WatchSession } from "./core/session.ts";
 import { DOORS, type Door, type DoorName } from "./doors/door.ts";
@@ -24,7 +24,15 @@ import type {
   Summary,
   WirePosition,
 } from "./generated/models.ts";
-import { Http, type Token } from "./http.ts";
+import { Http } from "./http.ts";
+import type {
+  After,
+  AttemptOptions,
+  ClientOptions,
+  CreateOptions,
+  ListOptions,
+  WatchTaskOptions,
+} from "./options.ts";
 import { Refused, Rest } from "./rest.ts";
 import { Handlers, Subscription } from "./subscription.ts";
 import { isOnline, watchForWaking } from "./wakeup.ts";
@@ -38,65 +46,6 @@ import {
   readSnapshot,
   type WatchItem,
 } from "./wire.ts";
-
-/** How a client is made. */
-export interface ClientOptions {
-  /** The API key or token to show, or a function that gives the present one. */
-  token?: Token;
-  /** The doors that may be used, best first; by default all: `socketio`, `sse`, `long_poll`, `poll`. */
-  doors?: readonly DoorName[];
-  /** How long a server that does not answer is waited for: by default 10 s, once reached for ever. */
-  patience?: Partial<Patience>;
-  /** Whether cookies go along to a server of another origin. */
-  credentials?: RequestCredentials;
-}
-
-/** What may be said of a new task besides its kind and params. */
-export interface CreateOptions {
-  /** A UUID; by default a random one. It is what makes the call safe to repeat. */
-  taskId?: string;
-  title?: string;
-  /** Higher goes first among the waiting tasks of its kind. */
-  priority?: number;
-  /** Not before this time. */
-  runAt?: Date;
-  /** How many seconds an attempt may take. */
-  timeoutS?: number;
-  maxAttempts?: number;
-  tags?: readonly string[];
-  metadata?: Json;
-  signal?: AbortSignal;
-}
-
-/** Where a watch starts: a position, its text `epoch:seq`, a bare seq, or `now`. */
-export type After = WirePosition | string | number;
-
-/** How a task is watched. */
-export interface WatchTaskOptions {
-  /** By default the log's start. */
-  after?: After;
-  /** Whether `preview` events are wanted; they come over Socket.IO alone. */
-  previews?: boolean;
-  /** Whether the watch goes on when the task is interrupted. */
-  pastInterruption?: boolean;
-  /** Ends the watch when it is aborted. */
-  signal?: AbortSignal;
-}
-
-/** Which tasks a list holds. */
-export interface ListOptions {
-  status?: string;
-  kind?: string;
-  tag?: string;
-  q?: string;
-  /** How many at most. */
-  limit?: number;
-}
-
-/** Which attempt is meant; by default the present one. */
-export interface AttemptOptions {
-  attempt?: number;
-}
 
 /** A page, which holds no more. */
 const PAGE = 200;

@@ -5,17 +5,7 @@
  * @packageDocumentation
  */
 
-export {
-  type After,
-  type AttemptOptions,
-  Client,
-  type ClientOptions,
-  type CreateOptions,
-  createClient,
-  type ListOptions,
-  newTaskId,
-  type WatchTaskOptions,
-} from "./client.ts";
+export { Client, createClient, newTaskId } from "./client.ts";
 export type { ConnectionState, ConnectionStatus, Patience } from "./connection.ts";
 export type { FeedChange, FeedItem, FeedListed, FeedReset } from "./core/feed_session.ts";
 export { DOORS, type DoorName } from "./doors/door.ts";
@@ -31,6 +21,14 @@ export {
 } from "./errors.ts";
 export type * from "./generated/models.ts";
 export type { Token } from "./http.ts";
+export type {
+  After,
+  AttemptOptions,
+  ClientOptions,
+  CreateOptions,
+  ListOptions,
+  WatchTaskOptions,
+} from "./options.ts";
 export type { EventHandler, HandlerOf, OtherHandlers, Subscription } from "./subscription.ts";
 export {
   type EventOf,

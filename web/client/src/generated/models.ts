@@ -315,15 +315,7 @@ export interface PreviewEvent {
  */
 export interface Preview {
   media_type: string;
-  /**
-   * A text; or the placeholder, which Socket.IO clients replace by the bytes.
-   */
-  content:
-    | string
-    | {
-        _placeholder: true;
-        num: number;
-      };
+  content: string | ArrayBuffer | Uint8Array;
 }
 /**
  * Why the last attempt failed.
