@@ -22,12 +22,17 @@ setup: .venv/.ready $(ASSETS) ## .venv with everything in it
 $(ASSETS): | .venv/.ready
 	@scripts/setup
 
-setup-test: tests/js/node_modules/.ready ## what tests need besides: strace, a browser, nginx, JavaScript clients
+setup-test: tests/js/node_modules/.ready web/client/node_modules/.ready ## what tests need besides: strace, a browser, nginx, JavaScript clients
 	@scripts/install-test-tools
 
 tests/js/node_modules/.ready: tests/js/package-lock.json .venv/.ready
 	@echo "setup: installing the JavaScript clients of tests/js"
 	@scripts/npm --prefix tests/js ci >/dev/null
+	@touch $@
+
+web/client/node_modules/.ready: web/client/package-lock.json .venv/.ready
+	@echo "setup: installing what web/client is built and tested with"
+	@scripts/npm --prefix web/client ci >/dev/null
 	@touch $@
 
 setup-bench: bench/peers/node/node_modules/.ready ## what benchmarks need besides: Node's server, nginx with nchan, nats-server
@@ -68,6 +73,7 @@ lint: setup ## check without the format
 fmt: setup ## format, and fix what can be fixed
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
+	@[ ! -d web/client/node_modules ] || scripts/npm --prefix web/client run --silent fmt
 
 audit: setup ## has a locked package a known vulnerability? fails too when nobody can tell
 	@scripts/audit
@@ -78,5 +84,6 @@ lock: setup ## requirements.lock and the package-lock.json files; UPGRADE=1 move
 clean: ## all that is made; not what a server stored
 	@rm -rf .venv __pycache__ build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@rm -rf .coverage .coverage.* htmlcov tests/js/node_modules bench/peers/node/node_modules web/node_modules
+	@rm -rf web/client/node_modules web/client/dist
 	@rm -rf src/taskpush/api/static/vendor src/taskpush/api/static/.vendor-*
 	@find src tests examples bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,36 @@
+// A React page for the tests of the hooks: says what it shows as text.
+import { createElement, StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { createClient } from "../src/index.ts";
+import { useConnection, useQueue, useTask, useTasks } from "../src/react.ts";
+
+const client = createClient();
+
+function Job({ id }: { id: string }) {
+  const { status, progress, result } = useTask(client, id);
+  const text = `${status} ${progress?.progress_percent} ${JSON.stringify(result)}`;
+  return createElement("p", { id: "job" }, text);
+}
+
+function Jobs() {
+  const { tasks, ready } = useTasks(client, "kind:iterate");
+  const { state, door } = useConnection(client);
+  const { kinds } = useQueue(client, "iterate");
+  const statuses = tasks.map((task) => task.status).join(" ");
+  return createElement(
+    "div",
+    null,
+    createElement("p", { id: "jobs" }, `${ready} ${statuses}`),
+    createElement("p", { id: "connection" }, `${state} ${door}`),
+    createElement("p", { id: "queue" }, `${kinds?.length} ${kinds?.[0]?.kind}`),
+  );
+}
+
+function render(id: string): void {
+  const root = createRoot(document.body.appendChild(document.createElement("main")));
+  const page = [createElement(Jobs, { key: "jobs" }), createElement(Job, { key: "job", id })];
+  root.render(createElement(StrictMode, null, page));
+  Object.assign(globalThis, { leave: () => root.unmount(), client });
+}
+
+Object.assign(globalThis, { render });

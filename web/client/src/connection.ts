@@ -1,0 +1,392 @@
+/** The connection that a client's watches share: opened when needed, reopened when lost. */
+
+import { fullJitterMs } from "./core/backoff.ts";
+import { DoorChoice } from "./core/choice.ts";
+import type { Request } from "./core/session.ts";
+import { type Member, Topic } from "./core/topic.ts";
+import { type Door, type Link, LinkFailed, type Loss, type Trial } from "./doors/door.ts";
+import { type ClientError, RequestRefused, ServerUnreachable } from "./errors.ts";
+import { pause } from "./timing.ts";
+import { isObject, type Json } from "./wire.ts";
+
+/** A server that does not answer `subscribe` for so long is treated as lost. */
+const ANSWER_WITHIN_MS = 20_000;
+/** A connection that lasted so long was a good one: the next failure is the first in a row. */
+const STEADY_AFTER_MS = 5000;
+/** Without a connection for so long, what is shown may be out of date. */
+export const STALE_AFTER_MS = 10_000;
+
+/**
+ * - `live`: what is shown is what is.
+ * - `recovering`: there is no connection for the moment; it is being restored.
+ * - `stale`: that has taken longer than 10 s, so what is shown may be out of date.
+ * - `offline`: there is none and none is tried: nothing is watched, or the device has no network.
+ */
+export type ConnectionState = "live" | "recovering" | "stale" | "offline";
+
+/** How the connection stands. */
+export interface ConnectionStatus {
+  state: ConnectionState;
+  /** The door in use; `tab` when another tab's connection serves this one; null without one. */
+  door: Door["name"] | null;
+}
+
+/** How long a server that does not answer is waited for, in milliseconds. */
+export interface Patience {
+  /** One that was never reached. */
+  firstContactMs: number;
+  /** One that was lost. */
+  reconnectMs: number;
+}
+
+/** What a connection is made with. */
+export interface ConnectionOptions {
+  doors: readonly Door[];
+  patience: Patience;
+  /** Whether there may be another token than the one that has ended. */
+  renewable: boolean;
+  onStatus(status: ConnectionStatus): void;
+  random?: () => number;
+  /** Whether the device has a network, as far as it knows. */
+  online?: () => boolean;
+}
+
+type Ending = Loss | { why: "better"; link: Current };
+
+interface Current {
+  link: Link;
+  index: number;
+  ended: Promise<Ending>;
+  end(ending: Ending): void;
+  proven: boolean;
+}
+
+/** Keeps a link open while something is watched. */
+export class Connection {
+  readonly #options: Required<ConnectionOptions>;
+  readonly #choice: DoorChoice;
+  readonly #topics = new Map<string, Topic>();
+  #current: Current | null = null;
+  #running = false;
+  #closed = false;
+  #contact = false;
+  #failures = 0;
+  /** Until when the server wants to be asked for nothing. */
+  #hushedUntil = 0;
+  #lostAt = 0;
+  #staleTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Cuts a pause short. */
+  #wakeUp = new AbortController();
+  #status: ConnectionStatus = { state: "offline", door: null };
+
+  constructor(options: ConnectionOptions) {
+    this.#options = { random: Math.random, online: () => true, ...options };
+    this.#choice = new DoorChoice(options.doors.length);
+  }
+
+  get status(): ConnectionStatus {
+    return this.#status;
+  }
+
+  /** Watch what the member's session wants. */
+  add(member: Member): void {
+    const { key } = member.session;
+    const topic = this.#topics.get(key) ?? new Topic(key);
+    this.#topics.set(key, topic);
+    topic.add(member, this.#current !== null);
+    this.flush(key);
+    if (!this.#running && !this.#closed) void this.#run();
+  }
+
+  /** Forget a member, and tell the server when it was the last of its topic. */
+  remove(member: Member): void {
+    const topic = this.#topics.get(member.session.key);
+    if (!topic) return;
+    topic.remove(member);
+    if (topic.empty) {
+      this.#topics.delete(topic.key);
+      this.#current?.link.unsubscribe(topic.key);
+      if (this.#topics.size === 0) this.#idle();
+    } else {
+      this.flush(topic.key);
+    }
+  }
+
+  /** Send what the sessions of a topic ask for. */
+  flush(key: string): void {
+    const topic = this.#topics.get(key);
+    const current = this.#current;
+    if (!topic || !current) return;
+    const wish = topic.next();
+    if (wish === "unsubscribe") current.link.unsubscribe(key);
+    else if (wish !== null) void this.#subscribe(current, topic, wish.by, wish.subscribe);
+  }
+
+  /** The page was woken, or the network changed: find out at once how things stand. */
+  wake(networkChanged: boolean): void {
+    if (networkChanged) this.#choice.networkChanged(Date.now());
+    this.#failures = 0;
+    this.#wakeUp.abort();
+    this.#wakeUp = new AbortController();
+    this.#current?.link.check();
+    this.#tell();
+  }
+
+  /** End the connection and everything that is watched over it. */
+  close(error: ClientError): void {
+    this.#closed = true;
+    this.#failAll(error);
+    this.#idle();
+  }
+
+  // ---------------------------------------------------------------- keeping it up
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    this.#lostAt = Date.now();
+    this.#tell();
+    let next: Current | null = null;
+    while (this.#needed) {
+      try {
+        const current: Current | null = next ?? (await this.#reach());
+        next = null;
+        if (current === null) continue;
+        const ending = await this.#serve(current);
+        if (ending.why === "better") next = ending.link;
+      } catch (error) {
+        this.#failAll(error as ClientError);
+      }
+    }
+    next?.link.close();
+    this.#running = false;
+    this.#tell();
+    // Something may have been added while it ended.
+    if (this.#needed) void this.#run();
+  }
+
+  get #needed(): boolean {
+    return this.#topics.size > 0 && !this.#closed;
+  }
+
+  /** Open a link, trying as long as the patience lasts; null when it is needed no more. */
+  async #reach(): Promise<Current | null> {
+    const { patience, random } = this.#options;
+    let told = 0;
+    while (this.#needed) {
+      await pause(told + fullJitterMs(this.#failures, random), this.#wakeUp.signal);
+      if (!this.#needed) return null;
+      const opened = await this.#openOne(this.#choice.candidates);
+      if ("link" in opened) return opened;
+      this.#failures += 1;
+      told = (opened.retryAfterS ?? 0) * 1000;
+      if (opened.retryAfterS !== undefined) this.#contact = true;
+      const limit = this.#contact ? patience.reconnectMs : patience.firstContactMs;
+      if (Date.now() - this.#lostAt >= limit) throw new ServerUnreachable(opened.message);
+    }
+    return null;
+  }
+
+  /** The first of these doors that opens, or why none did. */
+  async #openOne(indices: readonly number[]): Promise<Current | Loss> {
+    let loss: Loss = { why: "away", message: "there is no door" };
+    for (const index of indices) {
+      const opened = await this.#open(index);
+      if (!("link" in opened)) {
+        loss = opened;
+        if (opened.why === "away") return opened;
+        continue;
+      }
+      const first = indices[0] ?? index;
+      if (index === first || loss.why === "blocked") return opened;
+      // The server may have come up between the two: then the better door opens as well.
+      const again = await this.#open(first);
+      if (!("link" in again)) return opened;
+      opened.link.close();
+      return again;
+    }
+    return loss;
+  }
+
+  async #open(index: number, trial?: Trial): Promise<Current | Loss> {
+    const door = this.#options.doors[index];
+    if (!door) throw new RangeError(`there is no door ${index}`);
+    let end: (ending: Ending) => void = () => {};
+    const ended = new Promise<Ending>((resolve) => {
+      end = resolve;
+    });
+    const current: Partial<Current> = { index, ended, end, proven: trial !== undefined };
+    try {
+      current.link = await door.open(
+        {
+          event: (key, name, payload) => this.#receive(current, key, name, payload),
+          proven: () => this.#proven(current),
+          lost: end,
+        },
+        trial,
+      );
+    } catch (error) {
+      if (!(error instanceof LinkFailed)) throw error;
+      if (error.loss.why === "dismissed" && !this.#mayComeBack(error.loss))
+        throw error.loss.refusal ?? new RequestRefused("disconnected");
+      return error.loss;
+    }
+    return current as Current;
+  }
+
+  /** Use the link until it is lost; throws when the server said not to come back. */
+  async #serve(current: Current): Promise<Ending> {
+    const began = Date.now();
+    this.#contact = true;
+    this.#hushedUntil = 0;
+    this.#choice.opened(current.index, began);
+    if (current.proven) this.#choice.proven();
+    this.#current = current;
+    for (const [key, topic] of this.#topics) {
+      topic.linkUp();
+      this.flush(key);
+    }
+    this.#tell();
+    const returning = this.#lookForBetter(current);
+    const ending = await current.ended;
+    returning.abort();
+    this.#current = null;
+    for (const topic of this.#topics.values()) topic.linkDown();
+    current.link.close();
+    if (ending.why === "better") return ending;
+    this.#lostAt = Date.now();
+    this.#choice.lost(ending.why === "blocked", this.#lostAt);
+    const steady = this.#lostAt - began >= STEADY_AFTER_MS || ending.why === "blocked";
+    this.#failures = steady ? 0 : this.#failures + 1;
+    this.#tell();
+    if (ending.why === "dismissed" && !this.#mayComeBack(ending))
+      throw ending.refusal ?? new RequestRefused("disconnected");
+    return ending;
+  }
+
+  #mayComeBack(loss: Loss): boolean {
+    return this.#options.renewable && loss.refusal?.code === "access_ended";
+  }
+
+  /** While a lesser door is in use, try better ones beside it, now and then. */
+  #lookForBetter(current: Current): AbortController {
+    const stop = new AbortController();
+    const look = async (): Promise<void> => {
+      while (!stop.signal.aborted && this.#choice.better.length > 0) {
+        const signal = AbortSignal.any([stop.signal, this.#wakeUp.signal]);
+        await pause(Math.min(this.#choice.returnIn(Date.now()), 2 ** 31 - 1), signal);
+        if (stop.signal.aborted) return;
+        if (this.#choice.returnIn(Date.now()) > 0) continue;
+        const better = await this.#openBetter();
+        if (better === null) this.#choice.stayed(Date.now());
+        else if (stop.signal.aborted) better.link.close();
+        else current.end({ why: "better", link: better });
+      }
+    };
+    look().catch((error: unknown) => current.end({ why: "cut", message: String(error) }));
+    return stop;
+  }
+
+  async #openBetter(): Promise<Current | null> {
+    const [topic] = this.#topics.values();
+    const key = topic?.key ?? "all";
+    const payload: Json = key.includes(":") || key === "all" ? { feed: key } : { task_id: key };
+    for (const index of this.#choice.better) {
+      const opened = await this.#open(index, {
+        key,
+        payload: { ...payload, after: trialStart(payload) },
+      });
+      if ("link" in opened) return opened;
+    }
+    return null;
+  }
+
+  #idle(): void {
+    this.#current?.end({ why: "cut", message: "nothing is watched" });
+    this.#wakeUp.abort();
+    this.#wakeUp = new AbortController();
+  }
+
+  #failAll(error: ClientError): void {
+    const members = [...this.#topics.values()].flatMap((topic) => topic.members);
+    this.#topics.clear();
+    for (const member of members) {
+      member.session.fail(error);
+      member.changed();
+    }
+  }
+
+  // ---------------------------------------------------------------- what is said over it
+
+  async #subscribe(current: Current, topic: Topic, by: Member, request: Request): Promise<void> {
+    const { number, payload, failures } = request;
+    const told = Math.max(0, this.#hushedUntil - Date.now());
+    const wait = told + fullJitterMs(failures, this.#options.random);
+    if (wait > 0) await pause(wait);
+    if (this.#current !== current || !by.session.waiting) return;
+    const silent = setTimeout(
+      () => current.end({ why: "cut", message: "the server does not answer" }),
+      ANSWER_WITHIN_MS,
+    );
+    current.link.subscribe(topic.key, payload, (answer) => {
+      clearTimeout(silent);
+      if (this.#current !== current) return;
+      if (isObject(answer) && typeof answer.retry_after_s === "number")
+        this.#hushedUntil = Date.now() + Math.min(answer.retry_after_s, 3600) * 1000;
+      topic.answered(by, number, answer);
+      this.#moved(topic);
+    });
+    void current.ended.then(() => clearTimeout(silent));
+  }
+
+  #receive(current: Partial<Current>, key: string, name: string, payload: Json): void {
+    const topic = this.#topics.get(key);
+    if (!topic || this.#current !== current) return;
+    topic.receive(name, payload);
+    this.#moved(topic);
+  }
+
+  #proven(current: Partial<Current>): void {
+    current.proven = true;
+    if (this.#current !== current) return;
+    this.#choice.proven();
+    this.#tell();
+  }
+
+  /** Hand out what came; whoever is over needs nothing more. */
+  #moved(topic: Topic): void {
+    for (const member of topic.members) {
+      member.changed();
+      if (member.session.over) this.remove(member);
+    }
+    this.flush(topic.key);
+  }
+
+  // ---------------------------------------------------------------- how it stands
+
+  #tell(): void {
+    clearTimeout(this.#staleTimer);
+    const status = this.#standing();
+    if (status.state === "recovering") {
+      const left = STALE_AFTER_MS - (Date.now() - this.#lostAt);
+      this.#staleTimer = setTimeout(() => this.#tell(), left);
+    }
+    const { state, door } = this.#status;
+    if (state === status.state && door === status.door) return;
+    this.#status = status;
+    this.#options.onStatus(status);
+  }
+
+  #standing(): ConnectionStatus {
+    const door = this.#current ? (this.#options.doors[this.#current.index]?.name ?? null) : null;
+    if (!this.#running) return { state: "offline", door: null };
+    if (this.#current?.proven) return { state: "live", door };
+    if (!this.#options.online()) return { state: "offline", door: null };
+    const stale = Date.now() - this.#lostAt >= STALE_AFTER_MS;
+    return { state: stale ? "stale" : "recovering", door };
+  }
+}
+
+/** A better door is tried from where the log is, so that little comes twice. */
+function trialStart(payload: Json): string | undefined {
+  return "task_id" in payload ? "now" : undefined;
+}

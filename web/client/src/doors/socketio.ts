@@ -1,0 +1,148 @@
+/** The best door: one WebSocket for everything. */
+
+import type { Socket } from "socket.io-client";
+import { isPassing, RequestRefused } from "../errors.ts";
+import type { Http } from "../http.ts";
+import { isObject, type Json } from "../wire.ts";
+import { type Door, type Link, LinkFailed, type LinkListener, type Loss } from "./door.ts";
+
+const OPEN_WITHIN_MS = 2500;
+const CHECK_WITHIN_MS = 3000;
+/** Nobody's task: unsubscribing from it does nothing, and is answered. */
+const NOBODY = "00000000-0000-0000-0000-000000000000";
+
+/** Connects by WebSocket; also by Engine.IO's own polling where `alone` no other door is allowed. */
+export class SocketIoDoor implements Door {
+  readonly name = "socketio";
+  readonly #http: Http;
+  readonly #alone: boolean;
+
+  constructor(http: Http, alone: boolean) {
+    this.#http = http;
+    this.#alone = alone;
+  }
+
+  async open(listener: LinkListener): Promise<Link> {
+    const { io } = await import("socket.io-client");
+    const token = await this.#http.token();
+    const url = new URL(this.#http.serverUrl);
+    const socket = io(`${url.origin}/tasks`, {
+      path: `${url.pathname.replace(/\/+$/, "")}/socket.io`,
+      transports: this.#alone ? ["websocket", "polling"] : ["websocket"],
+      tryAllTransports: this.#alone,
+      ...(token === null ? {} : { auth: { token } }),
+      reconnection: false,
+      forceNew: true,
+    });
+    await connected(socket);
+    return new SocketIoLink(socket, listener);
+  }
+}
+
+class SocketIoLink implements Link {
+  readonly #socket: Socket;
+  readonly #listener: LinkListener;
+  /** What the server said last about the connection as a whole. */
+  #refusal: RequestRefused | undefined;
+  #gone = false;
+
+  constructor(socket: Socket, listener: LinkListener) {
+    this.#socket = socket;
+    this.#listener = listener;
+    socket.onAny((name: string, payload: unknown) => this.#receive(name, payload));
+    socket.on("disconnect", (reason) => this.#lose(this.#loss(reason)));
+    listener.proven();
+  }
+
+  subscribe(_key: string, payload: Json, onAnswer: (answer: unknown) => void): void {
+    this.#socket.emit("subscribe", payload, (answer: unknown) => {
+      if (!this.#gone) onAnswer(answer);
+    });
+  }
+
+  unsubscribe(key: string): void {
+    this.#socket.emit("unsubscribe", isTask(key) ? { task_id: key } : { feed: key });
+  }
+
+  check(): void {
+    this.#socket
+      .timeout(CHECK_WITHIN_MS)
+      .emit("unsubscribe", { task_id: NOBODY }, (silent: Error | null) => {
+        if (silent) this.#lose({ why: "cut", message: "the server is silent" });
+      });
+  }
+
+  close(): void {
+    this.#gone = true;
+    this.#socket.offAny();
+    this.#socket.disconnect();
+  }
+
+  #receive(name: string, payload: unknown): void {
+    if (this.#gone || !isObject(payload)) return;
+    const key = payload.task_id ?? payload.feed;
+    if (typeof key === "string") this.#listener.event(key, name, payload);
+    else if (name === "error") this.#refusal = refusalOf(payload);
+  }
+
+  #loss(reason: string): Loss {
+    if (reason !== "io server disconnect") return { why: "cut", message: reason };
+    const refusal = this.#refusal ?? new RequestRefused("disconnected");
+    return { why: "dismissed", message: refusal.message, refusal };
+  }
+
+  #lose(loss: Loss): void {
+    if (this.#gone) return;
+    this.close();
+    this.#listener.lost(loss);
+  }
+}
+
+/** Whether the key is a task's id: names of feeds are `all` or have a colon. */
+export function isTask(key: string): boolean {
+  return key !== "all" && !key.includes(":");
+}
+
+function connected(socket: Socket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (loss: Loss): void => {
+      clearTimeout(timer);
+      socket.removeAllListeners();
+      socket.disconnect();
+      reject(new LinkFailed(loss));
+    };
+    const timer = setTimeout(
+      () => fail({ why: "cut", message: `no connection within ${OPEN_WITHIN_MS} ms` }),
+      OPEN_WITHIN_MS,
+    );
+    socket.once("connect", () => {
+      clearTimeout(timer);
+      socket.removeAllListeners();
+      resolve();
+    });
+    socket.once("connect_error", (error: Error & { data?: unknown }) => fail(failure(error)));
+    socket.once("disconnect", (reason) => fail({ why: "cut", message: reason }));
+  });
+}
+
+function failure(error: Error & { data?: unknown; description?: unknown }): Loss {
+  if (isObject(error.data) && typeof error.data.code === "string") {
+    const refusal = refusalOf({ message: error.message, ...error.data });
+    const why = isPassing(refusal.code) ? "away" : "dismissed";
+    return { why, message: error.message, refusal, retryAfterS: refusal.retryAfterS };
+  }
+  // What the `ws` package says in Node; browsers tell nothing.
+  const inner = isObject(error.description) ? String(error.description.message ?? "") : "";
+  const status = /Unexpected server response: (\d{3})/.exec(inner)?.[1];
+  if (status === "429" || status === "503") return { why: "away", message: inner };
+  if (status !== undefined) return { why: "blocked", message: inner };
+  return { why: "cut", message: inner || error.message };
+}
+
+function refusalOf(payload: Json): RequestRefused {
+  const { code, message, retry_after_s } = payload;
+  return new RequestRefused(String(code), {
+    detail: typeof message === "string" ? message : undefined,
+    retryAfterS: typeof retry_after_s === "number" ? retry_after_s : undefined,
+  });
+}
