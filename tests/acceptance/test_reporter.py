@@ -21,7 +21,7 @@ from taskpush import Reporter, TaskCancelled
 from taskpush.access.principal import Role
 from taskpush.ids import new_task_id
 from taskpush.reporter import Undelivered
-from tests.acceptance.test_access import Keys
+from tests.support.keys import Keys
 from tests.support.server import ROOT, ServerProcess
 
 NOTICED_WITHIN_S = 20.0

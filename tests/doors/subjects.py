@@ -31,6 +31,8 @@ class Subject:
 SUBJECTS: Final = [
     Subject("python-async", (sys.executable, "-m", "tests.doors.watch", "async")),
     Subject("python-sync", (sys.executable, "-m", "tests.doors.watch", "sync"), ("socketio",)),
+    Subject("typescript-node", (sys.executable, "-m", "tests.web.watch_in_node")),
+    Subject("typescript-chromium", (sys.executable, "-m", "tests.web.watch_in_chromium")),
 ]
 """A line for each program."""
 

@@ -42,6 +42,7 @@ export interface Wire {
   ListedArtifact?: ListedArtifact;
   Log?: Log;
   LogEvent?: LogEvent;
+  NewWebhook?: NewWebhook;
   NextSubmission?: NextSubmission;
   Preview?: Preview;
   PreviewEvent?: PreviewEvent;
@@ -63,10 +64,12 @@ export interface Wire {
 }
 /**
  * How the first estimate of tasks that have started since compares with the truth.
+ *
+ * Of those that the reader may read, among the newest 500 of the kind.
  */
 export interface Accuracy {
   /**
-   * Tasks that waited with an estimate, the newest 500.
+   * Tasks of the reader's that waited with an estimate.
    */
   count: number;
   /**
@@ -148,6 +151,25 @@ export interface CreateTask {
   metadata?: {
     [k: string]: unknown;
   };
+  /**
+   * Where its events are sent.
+   *
+   * @maxItems 5
+   */
+  webhooks?: NewWebhook[];
+}
+/**
+ * A webhook of a task that is created.
+ */
+export interface NewWebhook {
+  url: string;
+  /**
+   * Types of the events that are sent.
+   *
+   * @minItems 1
+   * @maxItems 6
+   */
+  events?: ("status_change" | "iteration_complete" | "error" | "log" | "artifact" | "checkpoint")[];
 }
 /**
  * What a feed says of a task that was deleted.
@@ -339,6 +361,10 @@ export interface EventPage {
   next?: string | null;
   position: WirePosition;
   latest: Latest;
+  /**
+   * The envelopes that `latest` is the data of, in order of `rev`.
+   */
+  volatile: Envelope[];
   /**
    * Whether the last event of the log is final.
    */
