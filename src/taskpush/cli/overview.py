@@ -1,0 +1,62 @@
+"""The commands about the server's tasks as a whole: what it runs, and what became of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from taskpush.cli.exits import errors_told
+from taskpush.cli.listing import show_audit, show_days, show_kinds
+from taskpush.cli.options import DEFAULT_SERVER, JsonLinesOption, Server, Token, client_for
+from taskpush.cli.values import duration_of
+
+
+def kinds(
+    server: Server = DEFAULT_SERVER, token: Token = None, json_lines: JsonLinesOption = False
+) -> None:
+    """List what the server can run."""
+    with errors_told(), client_for(server, token) as client:
+        show_kinds(client.kinds(), json_lines=json_lines)
+
+
+def stats(
+    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=366, help="So many, today included.")] = 30,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Show what became of tasks, per day and kind."""
+    with errors_told(), client_for(server, token) as client:
+        show_days(client.stats(kind, days=days)["days"], json_lines=json_lines)
+
+
+def audit(
+    task_id: Annotated[
+        str | None, typer.Option("--task", metavar="TASK_ID", help="Only what was done to it.")
+    ] = None,
+    owner: Annotated[str | None, typer.Option(help="Only what this owner asked for.")] = None,
+    action: Annotated[
+        str | None,
+        typer.Option(
+            help="Only cancel, retry, delete, issue_token, revoke_token, create_key or revoke_key."
+        ),
+    ] = None,
+    since: Annotated[
+        timedelta | None,
+        typer.Option(parser=duration_of, metavar="AGE", help="Only what is newer: 7d, 12h."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Show who did what, from where, newest first; for admins."""
+    moment = None if since is None else datetime.now(UTC) - since
+    with errors_told(), client_for(server, token) as client:
+        entries = client.audit(
+            task_id=task_id, owner=owner, action=action, since=moment, limit=limit
+        )
+        show_audit(entries, json_lines=json_lines)

@@ -1,0 +1,144 @@
+"""The commands about one task, and the list of them: from `submit` to `delete`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from taskpush.cli.exits import errors_told
+from taskpush.cli.listing import show_artifacts, show_tasks
+from taskpush.cli.options import (
+    DEFAULT_SERVER,
+    JsonLinesOption,
+    Server,
+    TaskId,
+    Token,
+    client_for,
+)
+from taskpush.cli.render import print_json_line, renderer_for
+from taskpush.cli.values import params_of
+from taskpush.cli.watching import watched
+
+
+def submit(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="What to run: see `kinds`.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=VALUE]...", help="Params; a value is JSON or else text."),
+    ] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Params as JSON; - reads stdin.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Watch it until it is over.")] = False,
+    title: Annotated[str | None, typer.Option(help="What people call it.")] = None,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Create a task; prints its id, or watches it with --watch."""
+    params = params_of(words or (), json_file)
+    renderer = renderer_for(sys.stdout, json_lines=json_lines)
+    with errors_told(), client_for(server, token, renderer) as client:
+        task = client.create_task(kind, params, title=title)
+        if watch:
+            raise typer.Exit(watched(client, task.task_id, renderer))
+        if json_lines:
+            print_json_line(sys.stdout, dict(task))
+        else:
+            typer.echo(task.task_id)
+
+
+def list_tasks(
+    status: Annotated[str | None, typer.Option(help="Only tasks with this status.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """List tasks, newest first."""
+    with errors_told(), client_for(server, token) as client:
+        tasks = client.list_tasks(status=status, kind=kind, limit=limit)
+        show_tasks(tasks, json_lines=json_lines)
+
+
+def result(
+    task_id: TaskId,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Print what a completed task returned, as JSON."""
+    with errors_told(), client_for(server, token) as client:
+        value = client.get_task_result(task_id)
+        typer.echo(json.dumps(value, ensure_ascii=False, indent=None if json_lines else 2))
+
+
+def cancel(
+    task_id: TaskId,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="End it interrupted, for `retry` to go on with.")
+    ] = False,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Ask a task to end; a running one ends when its handler has stopped."""
+    with errors_told(), client_for(server, token) as client:
+        task = client.cancel(task_id, keep=keep)
+        if json_lines:
+            print_json_line(sys.stdout, dict(task))
+        else:
+            over = task.final or task.status == "interrupted"
+            typer.echo(task.status if over else f"{task.status}, asked to stop")
+
+
+def retry(
+    task_id: TaskId,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Not from the newest checkpoint.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Watch it until it is over.")] = False,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Give a task that failed, was cancelled or interrupted another attempt."""
+    renderer = renderer_for(sys.stdout, json_lines=json_lines)
+    with errors_told(), client_for(server, token, renderer) as client:
+        task = client.retry(task_id, from_start=from_start)
+        if watch:
+            raise typer.Exit(watched(client, task.task_id, renderer))
+        if json_lines:
+            print_json_line(sys.stdout, dict(task))
+        else:
+            typer.echo(f"{task.status}, attempt {task['attempt']}")
+
+
+def delete(
+    task_id: TaskId,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Delete a task that is over, with its events and artifacts."""
+    with errors_told(), client_for(server, token) as client:
+        client.delete(task_id)
+        if json_lines:
+            print_json_line(sys.stdout, {"task_id": task_id, "deleted": True})
+        else:
+            typer.echo("deleted")
+
+
+def artifacts(
+    task_id: TaskId,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """List the files that a task has made, with their addresses."""
+    with errors_told(), client_for(server, token) as client:
+        show_artifacts(client.artifacts(task_id), client.server_url, json_lines=json_lines)
