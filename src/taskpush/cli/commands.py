@@ -1,22 +1,22 @@
 """All commands by their names, and those that work on a server's own folder.
 
-What talks to a server is in `tasks`, `watching` and `overview`. All share the exit codes.
+What talks to a server is in `tasks`, `watch` and `overview`. All share the exit codes.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from taskpush.cli import overview, tasks, watching
+from taskpush.cli import overview, tasks
 from taskpush.cli.exits import EXIT_CODES_HELP
 from taskpush.cli.keys import keys
 from taskpush.cli.options import JsonLinesOption
 from taskpush.cli.values import duration_of, size_of
+from taskpush.cli.watch import watch
 from taskpush.core.retention import Keep, Retention
 
 app = typer.Typer(
@@ -30,6 +30,8 @@ app = typer.Typer(
 
 def _tell_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"taskpush {version('taskpush')}")
         raise typer.Exit
 
@@ -65,7 +67,7 @@ def serve(context: typer.Context) -> None:
 
 for command in (
     tasks.submit,
-    watching.watch,
+    watch,
     tasks.result,
     tasks.cancel,
     tasks.retry,
@@ -120,6 +122,8 @@ def prune(
 @app.command()
 def asyncapi() -> None:
     """Print the AsyncAPI document of what servers push, which `/asyncapi.json` serves."""
+    from importlib.metadata import version
+
     from taskpush.core.asyncapi import encoded_document
 
     typer.echo(encoded_document(version("taskpush")))

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskpush.cli.exits import EXIT_CODES_HELP, ExitCode
+from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.listing import show_keys
 from taskpush.cli.options import JsonLinesOption
-from taskpush.cli.render import print_json_line
 from taskpush.cli.text import clean
 from taskpush.cli.values import duration_of
 

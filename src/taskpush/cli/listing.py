@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from taskpush.cli.render import print_json_line
+from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.text import duration, one_line, size
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from taskpush.cli.exits import errors_told
+from taskpush.cli.exits import ExitCode, errors_told
+from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.listing import show_artifacts, show_tasks
 from taskpush.cli.options import (
     DEFAULT_SERVER,
@@ -18,9 +19,7 @@ from taskpush.cli.options import (
     Token,
     client_for,
 )
-from taskpush.cli.render import print_json_line, renderer_for
 from taskpush.cli.values import params_of
-from taskpush.cli.watching import watched
 
 
 def submit(
@@ -40,11 +39,11 @@ def submit(
 ) -> None:
     """Create a task; prints its id, or watches it with --watch."""
     params = params_of(words or (), json_file)
-    renderer = renderer_for(sys.stdout, json_lines=json_lines)
-    with errors_told(), client_for(server, token, renderer) as client:
-        task = client.create_task(kind, params, title=title)
+    with errors_told():
+        with client_for(server, token) as client:
+            task = client.create_task(kind, params, title=title)
         if watch:
-            raise typer.Exit(watched(client, task.task_id, renderer))
+            raise typer.Exit(watched(task.task_id, server, token, json_lines=json_lines))
         if json_lines:
             print_json_line(sys.stdout, dict(task))
         else:
@@ -107,11 +106,11 @@ def retry(
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Give a task that failed, was cancelled or interrupted another attempt."""
-    renderer = renderer_for(sys.stdout, json_lines=json_lines)
-    with errors_told(), client_for(server, token, renderer) as client:
-        task = client.retry(task_id, from_start=from_start)
+    with errors_told():
+        with client_for(server, token) as client:
+            task = client.retry(task_id, from_start=from_start)
         if watch:
-            raise typer.Exit(watched(client, task.task_id, renderer))
+            raise typer.Exit(watched(task.task_id, server, token, json_lines=json_lines))
         if json_lines:
             print_json_line(sys.stdout, dict(task))
         else:
@@ -142,3 +141,12 @@ def artifacts(
     """List the files that a task has made, with their addresses."""
     with errors_told(), client_for(server, token) as client:
         show_artifacts(client.artifacts(task_id), client.server_url, json_lines=json_lines)
+
+
+def watched(task_id: str, server: str, token: str | None, *, json_lines: bool) -> ExitCode:
+    """Show the task until it is over; ends as it did."""
+    # Loaded by those who watch.
+    from taskpush.cli.following import Followed
+    from taskpush.cli.watching import Watching
+
+    return Watching(server, token, json_lines).tasks(Followed({task_id: None}))
