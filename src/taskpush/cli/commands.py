@@ -1,6 +1,6 @@
 """All commands by their names, and those that work on a server's own folder.
 
-What talks to a server is in `tasks`, `watch` and `overview`. All share the exit codes.
+What talks to a server is in `tasks`, `watch`, `logs` and `overview`. All share the exit codes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import typer
 from taskpush.cli import overview, tasks
 from taskpush.cli.exits import EXIT_CODES_HELP
 from taskpush.cli.keys import keys
+from taskpush.cli.logs import logs
 from taskpush.cli.options import JsonLinesOption
 from taskpush.cli.values import duration_of, size_of
 from taskpush.cli.watch import watch
@@ -73,6 +74,9 @@ for command in (
     tasks.retry,
     tasks.delete,
     tasks.artifacts,
+    logs,
+    tasks.show,
+    overview.queue,
     overview.kinds,
     overview.stats,
     overview.audit,

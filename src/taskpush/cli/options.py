@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import urlsplit
 
 import typer
 
 if TYPE_CHECKING:
-    from taskpush.cli.render import Renderer
     from taskpush.client import AsyncClient, Client
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8000"
@@ -47,16 +47,25 @@ def client_for(server: str, token: str | None) -> Iterator[Client]:
 
 @asynccontextmanager
 async def async_client_for(
-    server: str, token: str | None, screen: Renderer | None = None
+    server: str, token: str | None, on_change: Callable[[bool], None]
 ) -> AsyncIterator[AsyncClient]:
-    """The same for asyncio; the screen is told of the connection."""
+    """The same for asyncio, which tells whether there is a connection for watches."""
     from taskpush.client import AsyncClient
 
-    on_change = None if screen is None else screen.connection
     with _addresses_refused():
         client = AsyncClient(server, token=token, on_connection_change=on_change)
     async with client:
         yield client
+
+
+def refuse_bad_address(server: str) -> None:
+    """Raise a usage error when it is no address of a server."""
+    with _addresses_refused():
+        parts = urlsplit(server)
+        # Raises `ValueError` for what is none.
+        _ = parts.port
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"a server is named as http://host:port, not {server!r}")
 
 
 @contextmanager

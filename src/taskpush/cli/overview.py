@@ -7,18 +7,43 @@ from typing import Annotated
 
 import typer
 
-from taskpush.cli.exits import errors_told
-from taskpush.cli.listing import show_audit, show_days, show_kinds
+from taskpush.cli.exits import ExitCode, errors_told
+from taskpush.cli.listing import show_audit, show_days, show_kind, show_kinds, show_queues
 from taskpush.cli.options import DEFAULT_SERVER, JsonLinesOption, Server, Token, client_for
+from taskpush.cli.text import clean
 from taskpush.cli.values import duration_of
 
 
 def kinds(
-    server: Server = DEFAULT_SERVER, token: Token = None, json_lines: JsonLinesOption = False
+    name: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="Only this one, with its params.")
+    ] = None,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
 ) -> None:
-    """List what the server can run."""
+    """List what the server can run; of one kind, what its params mean."""
     with errors_told(), client_for(server, token) as client:
-        show_kinds(client.kinds(), json_lines=json_lines)
+        known = client.kinds()
+        if name is None:
+            show_kinds(known, json_lines=json_lines)
+            return
+        chosen = [kind for kind in known if kind["name"] == name]
+        if not chosen:
+            typer.echo(clean(f"taskpush: the server has no kind {name}"), err=True)
+            raise typer.Exit(ExitCode.REFUSED)
+        show_kind(chosen[0], json_lines=json_lines)
+
+
+def queue(
+    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Show who waits, in order, when they start, and how many run at once."""
+    with errors_told(), client_for(server, token) as client:
+        show_queues(client.queue(kind), json_lines=json_lines)
 
 
 def stats(

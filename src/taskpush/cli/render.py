@@ -116,22 +116,16 @@ class JsonLines(_Plain):
         print_json_line(self._stream, {"feed": item.feed, "task": task, "cursor": item.cursor})
 
 
-class Lines(_Plain):
-    """One line per logged event, and progress every ten percent or stage.
+class ConnectionNotices:
+    """Says on a stream that the connection was lost, and that it is back; until it is left."""
 
-    Lines of several tasks begin with the task's name. What is to be said of the connection goes
-    to `notices`.
-    """
-
-    def __init__(self, stream: TextIO, notices: TextIO) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._notices = notices
         self._lost = False
         self._left = False
-        self._names = _Names()
-        # By task id.
-        self._shown_progress: dict[str, tuple[float, str]] = {}
-        self._shown_status: dict[str, tuple[object, object]] = {}
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
@@ -141,6 +135,28 @@ class Lines(_Plain):
     ) -> None:
         # The connection that ends now is not lost.
         self._left = True
+
+    def connection(self, connected: bool) -> None:
+        """The connection was lost, or is there."""
+        if self._lost == connected and not self._left:
+            self._lost = not connected
+            print("connected again" if connected else LOST, file=self._stream, flush=True)
+
+
+class Lines(ConnectionNotices, _Plain):
+    """One line per logged event, and progress every ten percent or stage.
+
+    Lines of several tasks begin with the task's name. What is to be said of the connection goes
+    to `notices`.
+    """
+
+    def __init__(self, stream: TextIO, notices: TextIO) -> None:
+        super().__init__(notices)
+        self._out = stream
+        self._names = _Names()
+        # By task id.
+        self._shown_progress: dict[str, tuple[float, str]] = {}
+        self._shown_status: dict[str, tuple[object, object]] = {}
 
     def expect(self, task: Task) -> None:
         self._names.add(task)
@@ -156,9 +172,7 @@ class Lines(_Plain):
     def change(self, item: FeedItem) -> None:
         now = clock_time(datetime.now(UTC))
         if isinstance(item, FeedReset):
-            print(
-                now, "the server cannot tell what changed; the list begins anew", file=self._stream
-            )
+            print(now, "the server cannot tell what changed; the list begins anew", file=self._out)
             return
         task = item.task
         self._names.several = True
@@ -176,13 +190,8 @@ class Lines(_Plain):
         if task.status == "running" and progress and self._worth_a_line(item.task_id, progress):
             self._print(now, item.task_id, progress_said(progress))
 
-    def connection(self, connected: bool) -> None:
-        if self._lost == connected and not self._left:
-            self._lost = not connected
-            print("connected again" if connected else LOST, file=self._notices, flush=True)
-
     def _print(self, when: str, task_id: str, line: str) -> None:
-        print(when, f"{self._names.prefix(task_id)}{line}", file=self._stream, flush=True)
+        print(when, f"{self._names.prefix(task_id)}{line}", file=self._out, flush=True)
 
     def _worth_a_line(self, task_id: str, data: Mapping[str, Any]) -> bool:
         percent = number(data.get("progress_percent")) or 0.0

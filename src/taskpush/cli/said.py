@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from taskpush.cli.text import clean, duration, metrics, number, one_line, size
-from taskpush.client import Resync, WatchItem
+
+if TYPE_CHECKING:
+    from taskpush.client import WatchItem
 
 _STYLES: Final = {
     "completed": "bold green",
@@ -22,13 +24,11 @@ _STYLES: Final = {
 
 def said(item: WatchItem) -> str | None:
     """The item as a line for people; None for what only moves the bar."""
-    if isinstance(item, Resync):
-        return (
-            f"history was cut ({one_line(item.reason)}); "
-            f"now {one_line(str(item.snapshot.get('status')))}"
-        )
     data = item.data
     match item.event_type:
+        case "resync":
+            why = one_line(str(item.raw.get("reason") or ""))
+            return f"history was cut ({why}); now {one_line(str(data.get('status')))}"
         case "status_change":
             return joined(str(data.get("status")), data.get("message"), data.get("reason"))
         case "iteration_complete":

@@ -10,7 +10,7 @@ import typer
 
 from taskpush.cli.exits import ExitCode, errors_told
 from taskpush.cli.json_lines import print_json_line
-from taskpush.cli.listing import show_artifacts, show_tasks
+from taskpush.cli.listing import show_artifacts, show_task, show_tasks
 from taskpush.cli.options import (
     DEFAULT_SERVER,
     JsonLinesOption,
@@ -62,6 +62,17 @@ def list_tasks(
     with errors_told(), client_for(server, token) as client:
         tasks = client.list_tasks(status=status, kind=kind, limit=limit)
         show_tasks(tasks, json_lines=json_lines)
+
+
+def show(
+    task_id: TaskId,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Show what is known of a task: its state, its progress, its params."""
+    with errors_told(), client_for(server, token) as client:
+        show_task(client.get_task(task_id), json_lines=json_lines)
 
 
 def result(

@@ -59,14 +59,14 @@ class Watching:
 
     async def _tasks(self, followed: Followed) -> None:
         screen = renderer_for(sys.stdout, json_lines=self.json_lines)
-        async with async_client_for(self.server, self.token, screen) as client:
+        async with async_client_for(self.server, self.token, screen.connection) as client:
             # A watch waits for a task that does not exist yet; here that is a mistake.
             tasks = [await client.get_task(task_id) for task_id in followed.after]
             await follow_tasks(client, tasks, screen, followed)
 
     async def _feed(self, followed: FollowedFeed) -> None:
         screen = renderer_for(sys.stdout, json_lines=self.json_lines)
-        async with async_client_for(self.server, self.token, screen) as client:
+        async with async_client_for(self.server, self.token, screen.connection) as client:
             await follow_feed(client, screen, followed)
 
     def _say_how_to_go_on(self, why: str, commands: Sequence[str]) -> None:
