@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from taskpush.cli import overview, tasks
+from taskpush.cli.doctor import doctor
 from taskpush.cli.exits import EXIT_CODES_HELP
 from taskpush.cli.keys import keys
 from taskpush.cli.logs import logs
@@ -80,6 +81,7 @@ for command in (
     overview.kinds,
     overview.stats,
     overview.audit,
+    doctor,
 ):
     app.command(epilog=EXIT_CODES_HELP)(command)
 app.command("list", epilog=EXIT_CODES_HELP)(tasks.list_tasks)
