@@ -25,7 +25,6 @@ app = typer.Typer(
     help="Run long jobs and watch every step of them live.",
     epilog=EXIT_CODES_HELP,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import typer
 
+from taskpush.cli import complete
+
 if TYPE_CHECKING:
     from taskpush.client import AsyncClient, Client
 
@@ -30,7 +32,34 @@ Token = Annotated[
 JsonLinesOption = Annotated[
     bool, typer.Option("--json-lines", help="One JSON object per line, and nothing else.")
 ]
-TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="The task's id.")]
+TaskId = Annotated[
+    str,
+    typer.Argument(metavar="TASK_ID", help="The task's id.", autocompletion=complete.recent_tasks),
+]
+ActiveTaskId = Annotated[
+    str,
+    typer.Argument(metavar="TASK_ID", help="The task's id.", autocompletion=complete.active_tasks),
+]
+RetryableTaskId = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK_ID", help="The task's id.", autocompletion=complete.retryable_tasks
+    ),
+]
+CompletedTaskId = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK_ID", help="The task's id.", autocompletion=complete.completed_tasks
+    ),
+]
+OverTaskId = Annotated[
+    str,
+    typer.Argument(metavar="TASK_ID", help="The task's id.", autocompletion=complete.tasks_over),
+]
+KindOption = Annotated[
+    str | None,
+    typer.Option("--kind", help="Only tasks of this kind.", autocompletion=complete.kinds),
+]
 
 
 @contextmanager

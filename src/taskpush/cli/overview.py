@@ -7,16 +7,27 @@ from typing import Annotated
 
 import typer
 
+from taskpush.cli import complete
 from taskpush.cli.exits import ExitCode, errors_told
 from taskpush.cli.listing import show_audit, show_days, show_kind, show_kinds, show_queues
-from taskpush.cli.options import DEFAULT_SERVER, JsonLinesOption, Server, Token, client_for
+from taskpush.cli.options import (
+    DEFAULT_SERVER,
+    JsonLinesOption,
+    KindOption,
+    Server,
+    Token,
+    client_for,
+)
 from taskpush.cli.text import clean
 from taskpush.cli.values import duration_of
 
 
 def kinds(
     name: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help="Only this one, with its params.")
+        str | None,
+        typer.Argument(
+            metavar="[KIND]", help="Only this one, with its params.", autocompletion=complete.kinds
+        ),
     ] = None,
     server: Server = DEFAULT_SERVER,
     token: Token = None,
@@ -36,7 +47,7 @@ def kinds(
 
 
 def queue(
-    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
+    kind: KindOption = None,
     server: Server = DEFAULT_SERVER,
     token: Token = None,
     json_lines: JsonLinesOption = False,
@@ -47,7 +58,7 @@ def queue(
 
 
 def stats(
-    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
+    kind: KindOption = None,
     days: Annotated[int, typer.Option(min=1, max=366, help="So many, today included.")] = 30,
     server: Server = DEFAULT_SERVER,
     token: Token = None,
@@ -60,7 +71,13 @@ def stats(
 
 def audit(
     task_id: Annotated[
-        str | None, typer.Option("--task", metavar="TASK_ID", help="Only what was done to it.")
+        str | None,
+        typer.Option(
+            "--task",
+            metavar="TASK_ID",
+            help="Only what was done to it.",
+            autocompletion=complete.recent_tasks,
+        ),
     ] = None,
     owner: Annotated[str | None, typer.Option(help="Only what this owner asked for.")] = None,
     action: Annotated[

@@ -8,12 +8,18 @@ from typing import Annotated
 
 import typer
 
+from taskpush.cli import complete
 from taskpush.cli.exits import ExitCode, errors_told
 from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.listing import show_artifacts, show_task, show_tasks
 from taskpush.cli.options import (
     DEFAULT_SERVER,
+    ActiveTaskId,
+    CompletedTaskId,
     JsonLinesOption,
+    KindOption,
+    OverTaskId,
+    RetryableTaskId,
     Server,
     TaskId,
     Token,
@@ -23,10 +29,19 @@ from taskpush.cli.values import params_of
 
 
 def submit(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="What to run: see `kinds`.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND", help="What to run: see `kinds`.", autocompletion=complete.kinds
+        ),
+    ],
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME=VALUE]...", help="Params; a value is JSON or else text."),
+        typer.Argument(
+            metavar="[NAME=VALUE]...",
+            help="Params; a value is JSON or else text.",
+            autocompletion=complete.params,
+        ),
     ] = None,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Params as JSON; - reads stdin.")
@@ -52,7 +67,7 @@ def submit(
 
 def list_tasks(
     status: Annotated[str | None, typer.Option(help="Only tasks with this status.")] = None,
-    kind: Annotated[str | None, typer.Option(help="Only tasks of this kind.")] = None,
+    kind: KindOption = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     server: Server = DEFAULT_SERVER,
     token: Token = None,
@@ -76,7 +91,7 @@ def show(
 
 
 def result(
-    task_id: TaskId,
+    task_id: CompletedTaskId,
     server: Server = DEFAULT_SERVER,
     token: Token = None,
     json_lines: JsonLinesOption = False,
@@ -88,7 +103,7 @@ def result(
 
 
 def cancel(
-    task_id: TaskId,
+    task_id: ActiveTaskId,
     keep: Annotated[
         bool, typer.Option("--keep", help="End it interrupted, for `retry` to go on with.")
     ] = False,
@@ -107,7 +122,7 @@ def cancel(
 
 
 def retry(
-    task_id: TaskId,
+    task_id: RetryableTaskId,
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Not from the newest checkpoint.")
     ] = False,
@@ -129,7 +144,7 @@ def retry(
 
 
 def delete(
-    task_id: TaskId,
+    task_id: OverTaskId,
     server: Server = DEFAULT_SERVER,
     token: Token = None,
     json_lines: JsonLinesOption = False,

@@ -6,18 +6,25 @@ from typing import Annotated
 
 import typer
 
+from taskpush.cli import complete
 from taskpush.cli.exits import errors_told
 from taskpush.cli.options import DEFAULT_SERVER, JsonLinesOption, Server, Token
 
 
 def watch(
     task_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[TASK_ID]...", help="One task, or several.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[TASK_ID]...",
+            help="One task, or several.",
+            autocompletion=complete.recent_tasks,
+        ),
     ] = None,
     feed: Annotated[
         str | None,
         typer.Option(
-            help="In the place of ids: all, kind:NAME, tag:NAME or owner:me; goes on until Ctrl-C."
+            autocompletion=complete.feeds,
+            help="In the place of ids: all, kind:NAME, tag:NAME or owner:me; goes on until Ctrl-C.",
         ),
     ] = None,
     after: Annotated[
