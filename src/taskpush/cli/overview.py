@@ -26,7 +26,7 @@ def kinds(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[KIND]", help="Only this one, with its params.", autocompletion=complete.kinds
+            metavar="KIND", help="Only this one, with its params.", autocompletion=complete.kinds
         ),
     ] = None,
     server: Server = DEFAULT_SERVER,

@@ -38,7 +38,7 @@ def submit(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME=VALUE]...",
+            metavar="NAME=VALUE",
             help="Params; a value is JSON or else text.",
             autocompletion=complete.params,
         ),

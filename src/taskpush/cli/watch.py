@@ -15,7 +15,7 @@ def watch(
     task_ids: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TASK_ID]...",
+            metavar="TASK_ID",
             help="One task, or several.",
             autocompletion=complete.recent_tasks,
         ),
