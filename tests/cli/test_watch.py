@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,39 @@ def test_ctrl_c_says_how_to_go_on_with_each_task_that_is_not_over(fake: FakeServ
         f"  taskpush watch {TASK} --after e1:3",
         f"  taskpush watch {THIRD} --after e1:1",
     ]
+
+
+def test_ctrl_c_leaves_the_terminal_as_it_was(fake: FakeServer) -> None:
+    fake.create(TASK)
+    ours, its = os.openpty()
+    termios.tcsetwinsize(its, (24, 40))
+    with ctrl_c_raises():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "taskpush", "watch", TASK],
+            cwd=ROOT,
+            stdin=its,
+            stdout=its,
+            stderr=its,
+            env=os.environ | {"TASKPUSH_SERVER": fake.url, "TERM": "xterm-256color"},
+        )
+    os.close(its)
+    limit = threading.Timer(WITHIN_S, process.kill)
+    limit.start()
+    shown = b""
+    with open(ours, "rb", buffering=0) as terminal:
+        while b"pending" not in shown:
+            shown += terminal.read(4096)
+        process.send_signal(signal.SIGINT)
+        # A terminal that nobody writes to any more cannot be read.
+        with suppress(OSError):
+            while more := terminal.read(4096):
+                shown += more
+    assert process.wait() == ExitCode.STOPPED
+    limit.cancel()
+    limit.join()
+    assert b"No longer watching; the task goes on." in shown
+    # The cursor is there again.
+    assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l") >= 0
 
 
 def test_a_feed_goes_on_until_ctrl_c_and_from_its_cursor(server: ServerProcess) -> None:
