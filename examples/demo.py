@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import signal
 import socket
@@ -22,8 +23,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Final
 
-from taskpush.cli.render import follow, renderer_for
-from taskpush.client import Client, ClientError
+from taskpush.cli.following import Followed, follow_tasks
+from taskpush.cli.render import renderer_for
+from taskpush.client import AsyncClient, Client, ClientError, Task
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 HOST: Final = "127.0.0.1"
@@ -137,13 +139,23 @@ def run_task(server: Server) -> bool:
         task = client.create_task("layout", PARAMS, title="Demo layout")
         print(f"Live in a browser: {server.url}/#task={task.task_id}")
         print(f"The API:           {server.url}/docs\n")
-        renderer = renderer_for(sys.stdout)
-        with renderer:
-            status = follow(client, task.task_id, renderer)
-        if status == "completed":
+        completed = asyncio.run(show(server, task)) == "completed"
+        if completed:
             result = client.get_task_result(task.task_id)
             print("\nResult:", json.dumps(result, ensure_ascii=False, indent=2))
-    return status == "completed"
+    return completed
+
+
+async def show(server: Server, task: Task) -> str:
+    """Show the task until it is over; returns its status then."""
+    screen = renderer_for(sys.stdout)
+    followed = Followed({task.task_id: None})
+    async with AsyncClient(server.url, on_connection_change=screen.connection) as client:
+        await follow_tasks(client, [task], screen, followed)
+    end = followed.ends[task.task_id]
+    if isinstance(end, ClientError):
+        raise end
+    return end
 
 
 def serve_on(server: Server) -> None:

@@ -296,9 +296,9 @@ class TaskPush:
         if self._started is not None and scope["type"] != "lifespan":
             await self._started.application(scope, receive, send)
         elif scope["type"] == "lifespan":
-            from starlette.routing import Router
+            from taskpush.serving.lifespan import live
 
-            await Router(lifespan=self.lifespan)(scope, receive, send)
+            await live(self.lifespan(), receive, send)
         elif scope["type"] == "http":
             from taskpush.api.problems import problem_response
 

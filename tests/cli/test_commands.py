@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,25 @@ def test_every_help_has_the_exit_codes(run: Run, command: str) -> None:
     assert ran.code == ExitCode.OK
     assert "Exit codes" in ran.out
     assert "130 stopped by Ctrl-C" in " ".join(ran.out.split())
+
+
+def test_the_version_is_told(run: Run) -> None:
+    ran = run("--version")
+    assert (ran.code, ran.lines) == (ExitCode.OK, [f"taskpush {version('taskpush')}"])
+
+
+def test_keys_are_told_as_json_lines(run: Run, tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path), "--json-lines")
+    (made,) = run("keys", "create", "alice", *data).lines
+    (listed,) = run("keys", "list", *data).lines
+    (revoked,) = run("keys", "revoke", "alice", *data).lines
+    key = json.loads(made)
+    assert key["name"] == json.loads(listed)["name"] == "alice"
+    assert key["key"] not in listed
+    assert json.loads(revoked) == json.loads(listed) | {
+        "state": "revoked",
+        "revoked_at": json.loads(revoked)["revoked_at"],
+    }
 
 
 def test_the_help_of_serve_is_its_own(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""What a watched task looks like: a bar, plain lines, JSON lines."""
+"""What a watched task looks like: bars, plain lines, JSON lines."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
-from taskpush.cli.render import Bar, JsonLines, Lines, renderer_for, said
-from taskpush.client import Resync, WatchEvent, WatchItem
+from taskpush.cli.render import LOST, RESET, Bars, JsonLines, Lines, renderer_for
+from taskpush.cli.said import said
+from taskpush.client import FeedChange, FeedReset, Resync, Task, WatchEvent, WatchItem
 from tests.client import wire
 
 PROGRESS = {
@@ -47,7 +48,7 @@ def run() -> list[WatchItem]:
 
 def plain(items: list[WatchItem]) -> list[str]:
     stream = io.StringIO()
-    with Lines(stream) as lines:
+    with Lines(stream, io.StringIO()) as lines:
         for item in items:
             lines.show(item)
     return [line.partition(" ")[2] for line in stream.getvalue().splitlines()]
@@ -88,43 +89,147 @@ def test_json_lines_are_the_envelopes() -> None:
     assert values[4] == {"event_type": "resync", **items[4].raw}
 
 
+def test_what_only_moves_the_bar_is_no_line() -> None:
+    assert said(progress(1, progress_percent=3)) is None
+    assert said(event(8, "mood", colour="blue")) is None
+
+
+def bars(height: int = 24) -> tuple[Bars, io.StringIO]:
+    stream = io.StringIO()
+    return Bars(Console(file=stream, force_terminal=True, width=80, height=height)), stream
+
+
+def seen(stream: io.StringIO) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+
+
+def summary(n: int, status: str = "running", **more: Any) -> Task:
+    task_id = f"{n:06}{wire.TASK[6:-6]}{n:06}"
+    final = status in {"completed", "failed", "cancelled"}
+    return Task(
+        {"task_id": task_id, "kind": "layout", "status": status, "final": final, "attempt": 1}
+        | more
+    )
+
+
 def test_a_terminal_gets_a_bar_with_the_log_above_it() -> None:
-    stream = io.StringIO()
-    console = Console(file=stream, force_terminal=True, width=140, highlight=False)
-    with Bar(console) as bar:
+    screen, stream = bars()
+    with screen:
+        screen.expect(Task(wire.snapshot(1) | {"kind": "layout"}))
         for item in run():
-            bar.show(item)
-            bar.connection(True)
-            bar._progress.refresh()
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
-    for part in ("optimise", "25 %", "iteration 5/20", "1:15 left", "max_temp 45.5", "100 %"):
+            screen.show(item)
+            screen.tick()
+    text = seen(stream)
+    for part in ("optimise", "25 %", "iteration 5/20", "1:15 left", "max_temp 45.5"):
         assert part in text
-    assert "warning: [bold]hot\ufffd[2J" in text
+    assert "warning: [bold]hot\ufffd[2J\n" in text
+    assert "\x1b[2J" not in stream.getvalue()
     assert "completed: Task completed" in text
+    assert "\u2713 layout  completed" in text.splitlines()[-1]
 
 
-def test_a_bar_says_when_the_connection_is_lost() -> None:
+def test_a_bar_says_since_when_the_connection_is_lost() -> None:
+    screen, stream = bars()
+    with screen:
+        screen.expect(Task(wire.snapshot(1)))
+        screen.connection(False)
+        screen.tick()
+        assert "connection lost, trying again … (0 s)" in seen(stream)
+        stream.truncate(0)
+        screen.connection(True)
+        screen.tick()
+        assert "connection lost" not in seen(stream)
+
+
+def test_lines_say_that_the_connection_was_lost_and_is_back_beside_the_lines() -> None:
+    stream, notices = io.StringIO(), io.StringIO()
+    with Lines(stream, notices) as lines:
+        for connected in (True, False, False, True):
+            lines.connection(connected)
+    # Its end is no loss.
+    lines.connection(False)
+    assert notices.getvalue().splitlines() == [LOST, "connected again"]
+    assert stream.getvalue() == ""
+
+
+def test_tasks_of_a_feed_come_and_go() -> None:
+    screen, stream = bars()
+    with screen:
+        screen.tick()
+        assert "nothing waits or runs" in seen(stream)
+        for task in (summary(1, title="First"), summary(2, "pending"), summary(3)):
+            screen.change(FeedChange("all", task.task_id, task, None))
+        assert [*screen._views] == [summary(n).task_id for n in (1, 2, 3)]
+        done = summary(1, "failed", title="First", message="no plan\x1b[2J fits")
+        for _ in range(2):
+            screen.change(FeedChange("all", done.task_id, done, None))
+        screen.change(FeedChange("all", summary(3).task_id, None, None))
+        assert [*screen._views] == [summary(2).task_id]
+        screen.tick()
+        assert seen(stream).count("First 000001: failed: no plan\ufffd[2J fits") == 1
+        screen.change(FeedReset("all"))
+        assert not screen._views
+
+
+def test_lines_of_a_feed_tell_states_and_steps() -> None:
     stream = io.StringIO()
-    with Bar(Console(file=stream, force_terminal=True, width=140)) as bar:
-        bar.connection(False)
-        bar.show(WatchEvent.parse(wire.volatile(1, "queue", position=3)))
-        bar._progress.refresh()
-    assert "connection lost" in stream.getvalue()
-    assert "queue position 3" in stream.getvalue()
+    halfway = {"progress": {"progress_percent": 50}}
+    with Lines(stream, io.StringIO()) as lines:
+        for item in (
+            FeedChange("all", summary(1).task_id, summary(1, message="Task started"), None),
+            FeedChange("all", summary(1).task_id, summary(1, latest=halfway), None),
+            FeedChange("all", summary(1).task_id, summary(1, latest=halfway), None),
+            FeedReset("all"),
+            FeedChange("all", summary(1).task_id, summary(1, "completed"), None),
+            FeedChange("all", summary(1).task_id, None, None),
+        ):
+            lines.change(item)
+    assert [line.partition(" ")[2] for line in stream.getvalue().splitlines()] == [
+        "layout 000001: running: Task started",
+        "layout 000001: progress 50 %",
+        RESET,
+        "layout 000001: completed",
+        "layout 000001: deleted",
+    ]
 
 
-def test_a_bar_without_a_total_still_moves() -> None:
+def test_json_lines_of_a_feed_are_what_the_feed_said() -> None:
     stream = io.StringIO()
-    with Bar(Console(file=stream, force_terminal=True, width=140)) as bar:
-        bar.show(progress(1, progress_percent=None, completed=7, unit="pages", stage="read"))
-        bar._progress.refresh()
-    assert "7 pages" in stream.getvalue()
+    with JsonLines(stream) as lines:
+        lines.change(FeedReset("all"))
+        lines.change(FeedChange("all", summary(1).task_id, summary(1), "e.1.1"))
+        lines.change(FeedChange("all", summary(1).task_id, None, "e.1.2"))
+    assert [json.loads(line) for line in stream.getvalue().splitlines()] == [
+        {"feed": "all", "reset": True},
+        {"feed": "all", "task": dict(summary(1)), "cursor": "e.1.1"},
+        {
+            "feed": "all",
+            "task": {"task_id": summary(1).task_id, "deleted": True},
+            "cursor": "e.1.2",
+        },
+    ]
+
+
+def test_lines_of_several_tasks_begin_with_their_names() -> None:
+    stream = io.StringIO()
+    with Lines(stream, io.StringIO()) as lines:
+        lines.expect(summary(1, title="First\n\x1b[2J"))
+        lines.expect(Task(wire.snapshot(1) | {"kind": "layout"}))
+        lines.show(event(2, "log", level="info", message="hot"))
+    assert stream.getvalue().partition(" ")[2] == f"layout {wire.TASK[-6:]}: info: hot\n"
+
+
+def test_a_long_log_is_not_drawn_line_by_line() -> None:
+    screen, stream = bars()
+    with screen:
+        screen.expect(Task(wire.snapshot(1)))
+        drawn = stream.getvalue().count("\x1b[2K")
+        for seq in range(400):
+            screen.show(event(seq, "log", message=f"line {seq}"))
+        assert stream.getvalue().count("\x1b[2K") == drawn
+    assert all(f"info: line {seq}\n" in seen(stream) for seq in range(400))
 
 
 def test_what_is_no_terminal_gets_lines() -> None:
     assert isinstance(renderer_for(io.StringIO()), Lines)
     assert isinstance(renderer_for(io.StringIO(), json_lines=True), JsonLines)
-
-
-def test_volatile_states_are_no_lines_of_their_own() -> None:
-    assert said(progress(1, progress_percent=3)) is None

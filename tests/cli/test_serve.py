@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,25 @@ def test_it_does_not_listen_beyond_this_machine_unless_somebody_says_so(
     ran = run("serve", APP, "--host", host)
     assert ran.code == 2
     assert "--insecure-public" in ran.err
+
+
+def test_host_and_port_may_be_variables(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("TASKPUSH_PORT", str(port))
+        ran = run("serve", APP)
+        assert (ran.code, f"cannot listen on 127.0.0.1:{port}" in ran.err) == (2, True)
+    monkeypatch.setenv("TASKPUSH_HOST", "192.0.2.1")
+    assert "192.0.2.1 is reachable from other machines" in run("serve", APP).err
+
+
+def test_a_folder_that_another_server_has_open_is_told_in_a_line(tmp_path: Path, run: Run) -> None:
+    with ServerProcess(tmp_path / "data") as server:
+        ran = run("serve", APP, "--port", "0", "--data", str(server.data))
+    assert ran.code == 1
+    (line,) = [line for line in ran.err.splitlines() if "data folder" in line]
+    assert f"another server (process {server.pid}) has this data folder open" in line
+    assert "Traceback" not in ran.err
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
 from taskpush.cli.text import clean
-from taskpush.client import (
-    ClientError,
-    RequestRefused,
-    ServerUnreachable,
-    TaskCancelled,
-    TaskFailed,
-    TaskInterrupted,
-)
+
+if TYPE_CHECKING:
+    from taskpush.client import ClientError
 
 
 class ExitCode(IntEnum):
@@ -52,27 +47,55 @@ def exit_code_of(status: str) -> ExitCode:
     return _OF_STATUS.get(status, ExitCode.FAILED)
 
 
+_FROM_BEST_TO_WORST: Final = (
+    ExitCode.OK,
+    ExitCode.CANCELLED,
+    ExitCode.INTERRUPTED,
+    ExitCode.FAILED,
+    ExitCode.REFUSED,
+    ExitCode.UNREACHABLE,
+)
+
+
+def worst(codes: Iterable[ExitCode]) -> ExitCode:
+    """How a command ends that had to do with several tasks."""
+    return max(codes, key=_FROM_BEST_TO_WORST.index, default=ExitCode.OK)
+
+
 @contextmanager
 def errors_told() -> Iterator[None]:
     """Say what went wrong on stderr, and end with the code that belongs to it."""
+    # The client is loaded by the commands that use it.
+    from taskpush.client import ClientError
+
     try:
         yield
     except ClientError as error:
-        _say(f"taskpush: {error}")
-        for problem in error.errors if isinstance(error, RequestRefused) else ():
-            _say(f"  {problem.loc}: {problem.message}")
-        raise typer.Exit(_code_of(error)) from None
+        say_error(error)
+        raise typer.Exit(code_of(error)) from None
 
 
-def _code_of(error: ClientError) -> ExitCode:
+def say_error(error: ClientError, *, of: str | None = None) -> None:
+    """Say on stderr what went wrong, and with which task when there are several."""
+    from taskpush.client import RequestRefused
+
+    _say(f"taskpush: {error}" if of is None else f"taskpush: {of}: {error}")
+    for problem in error.errors if isinstance(error, RequestRefused) else ():
+        _say(f"  {problem.loc}: {problem.message}")
+
+
+def code_of(error: ClientError) -> ExitCode:
+    """The code that belongs to what went wrong."""
+    from taskpush import client
+
     match error:
-        case TaskFailed():
+        case client.TaskFailed():
             return ExitCode.FAILED
-        case TaskCancelled():
+        case client.TaskCancelled():
             return ExitCode.CANCELLED
-        case TaskInterrupted():
+        case client.TaskInterrupted():
             return ExitCode.INTERRUPTED
-        case ServerUnreachable():
+        case client.ServerUnreachable():
             return ExitCode.UNREACHABLE
     return ExitCode.REFUSED
 

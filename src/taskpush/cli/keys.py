@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskpush.cli.exits import EXIT_CODES_HELP, ExitCode
+from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.listing import show_keys
+from taskpush.cli.options import JsonLinesOption
 from taskpush.cli.text import clean
 from taskpush.cli.values import duration_of
 
@@ -23,9 +26,6 @@ if TYPE_CHECKING:
 
 Data = Annotated[
     Path, typer.Option(envvar="TASKPUSH_DATA", help="The server's folder, where keys are kept.")
-]
-JsonLines = Annotated[
-    bool, typer.Option("--json-lines", help="One JSON object per line, and nothing else.")
 ]
 
 keys = typer.Typer(
@@ -55,6 +55,7 @@ def create(
         typer.Option(parser=duration_of, metavar="AGE", help="For how long it is good: 90d."),
     ] = None,
     data: Data = Path(".taskpush"),
+    json_lines: JsonLinesOption = False,
 ) -> None:
     """Make a key and print it, this once: only a hash of it is kept.
 
@@ -79,12 +80,15 @@ def create(
             expires_at=None if expires is None else now + expires.total_seconds(),
             by=_user(),
         )
-    typer.echo(key)
+    if json_lines:
+        print_json_line(sys.stdout, {"name": name, "key": key})
+    else:
+        typer.echo(key)
     typer.echo("Keep it: it is not shown again. Show it as TASKPUSH_TOKEN or --token.", err=True)
 
 
 @keys.command("list", epilog=EXIT_CODES_HELP)
-def list_keys(data: Data = Path(".taskpush"), json_lines: JsonLines = False) -> None:
+def list_keys(data: Data = Path(".taskpush"), json_lines: JsonLinesOption = False) -> None:
     """List keys, the revoked ones too; never the keys themselves."""
     from taskpush.access import keys as store
 
@@ -98,13 +102,17 @@ def list_keys(data: Data = Path(".taskpush"), json_lines: JsonLines = False) -> 
 def revoke(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The key's name, or its id.")],
     data: Data = Path(".taskpush"),
+    json_lines: JsonLinesOption = False,
 ) -> None:
     """Let nobody in by that key any more; what it opened is closed within seconds."""
     from taskpush.access import keys as store
 
     with _problems_told():
         revoked = store.revoke_key(data / store.FILE, name, now=time.time(), by=_user())
-    typer.echo(f"revoked {revoked.name} ({revoked.id})")
+    if json_lines:
+        show_keys([_shown(revoked, time.time())], json_lines=True)
+    else:
+        typer.echo(f"revoked {revoked.name} ({revoked.id})")
 
 
 @contextmanager

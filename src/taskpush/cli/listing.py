@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -12,8 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from taskpush.cli.render import print_json_line
-from taskpush.cli.text import duration, one_line, size
+from taskpush.cli.json_lines import print_json_line
+from taskpush.cli.said import joined, mapping, progress_said
+from taskpush.cli.schema import Param, params_in, type_of
+from taskpush.cli.text import duration, number, one_line, size
 
 
 def show_tasks(tasks: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
@@ -25,12 +28,89 @@ def show_tasks(tasks: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
         _show(names, (_task_cells(task) for task in tasks))
 
 
+def show_task(task: Mapping[str, Any], *, json_lines: bool) -> None:
+    """What is known of one task, a line for each thing."""
+    if json_lines:
+        _show_json([task])
+    else:
+        _show_facts(_task_facts(task))
+
+
 def show_kinds(kinds: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
     """Kinds with the names of their params; those without a default end in `*`."""
     if json_lines:
         _show_json(kinds)
     else:
         _show(("kind", "params", "description"), (_kind_cells(kind) for kind in kinds))
+
+
+def show_kind(kind: Mapping[str, Any], *, json_lines: bool) -> None:
+    """One kind: how it runs, and what its params mean."""
+    if json_lines:
+        _show_json([kind])
+        return
+    runs = "by producers outside" if kind.get("external") else f"{kind.get('concurrency')} at once"
+    limit = kind.get("queue_limit")
+    _show_facts(
+        [
+            ("kind", str(kind["name"]) + (" (default)" if kind.get("default") else "")),
+            ("", str(kind.get("description") or "")),
+            ("runs", runs),
+            ("queue", "" if limit is None else f"{limit} at most"),
+            ("result", type_of(mapping(kind.get("result_schema")))),
+        ]
+    )
+    if params := params_in(mapping(kind.get("params_schema"))):
+        _end_of_part()
+        names = ("param", "type", "default", "description")
+        _show(names, (_param_cells(param) for param in params))
+
+
+def _param_cells(param: Param) -> list[str]:
+    return [param.name, param.type, "required" if param.required else param.default, param.meaning]
+
+
+def show_queues(queues: Sequence[Mapping[str, Any]], *, json_lines: bool) -> None:
+    """Who waits, kind by kind; with the room that each has, and when one more would start."""
+    if json_lines:
+        _show_json(queues)
+        return
+    names = ("kind", "running", "waiting", "a new one starts in", "and takes")
+    _show(names, (_queue_cells(queue) for queue in queues))
+    waiting = [(queue["kind"], entry) for queue in queues for entry in queue.get("entries", ())]
+    if waiting:
+        _end_of_part()
+        names = ("#", "kind", "task", "starts in", "title")
+        _show(names, (_entry_cells(kind, entry) for kind, entry in waiting))
+
+
+def _queue_cells(queue: Mapping[str, Any]) -> list[str]:
+    following, limit = mapping(queue.get("next_submission")), queue.get("queue_limit")
+    run_s = number(following.get("run_seconds"))
+    return [
+        str(queue["kind"]),
+        f"{queue.get('running')}/{queue.get('slots')}",
+        str(queue.get("waiting")) + ("" if limit is None else f"/{limit}"),
+        _starts_in(following),
+        "" if run_s is None else duration(run_s),
+    ]
+
+
+def _entry_cells(kind: str, entry: Mapping[str, Any]) -> list[str]:
+    whose = "" if entry.get("own") else "somebody else's"
+    task_id, title = entry.get("task_id") or whose, entry.get("title") or ""
+    return [str(entry.get("position")), kind, str(task_id), _starts_in(entry), str(title)]
+
+
+def _starts_in(place: Mapping[str, Any]) -> str:
+    eta_s, low_s, high_s = (
+        number(place.get(name)) for name in ("eta_seconds", "eta_low", "eta_high")
+    )
+    if eta_s is None:
+        return "nobody knows yet"
+    if low_s is None or high_s is None or duration(low_s) == duration(high_s):
+        return duration(eta_s)
+    return f"{duration(eta_s)} ({duration(low_s)} to {duration(high_s)})"
 
 
 def show_keys(keys: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
@@ -147,6 +227,49 @@ def _task_cells(task: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _task_facts(task: Mapping[str, Any]) -> list[tuple[str, str]]:
+    progress = mapping(mapping(task.get("latest")).get("progress"))
+    queue = mapping(mapping(task.get("latest")).get("queue"))
+    error, position = mapping(task.get("error")), mapping(task.get("position"))
+    pending, running = (task.get("status") == word for word in ("pending", "running"))
+    attempts = f"attempt {task.get('attempt')} of {task.get('max_attempts', 1)}"
+    failed = joined(str(error.get("error_type") or "error"), error.get("error")) if error else ""
+    timeout_s = number(task.get("timeout_s"))
+    return [
+        ("task", str(task["task_id"])),
+        ("title", str(task.get("title") or "")),
+        ("kind", str(task.get("kind") or "")),
+        ("status", joined(str(task.get("status")), task.get("message"), task.get("reason"))),
+        ("", f"{attempts}{', resumable' if task.get('resumable') else ''}"),
+        ("error", failed),
+        ("queue", f"position {queue['position']}, starts in {_starts_in(queue)}")
+        if pending and queue
+        else ("queue", ""),
+        ("progress", progress_said(progress).removeprefix("progress ") if progress else ""),
+        ("not before", _moment(task.get("run_at"))),
+        ("created", _moment(task.get("created_at"))),
+        ("started", _moment(task.get("started_at"))),
+        ("finished", "" if running else _moment(task.get("finished_at"))),
+        ("timeout", "" if timeout_s is None else duration(timeout_s)),
+        ("priority", str(task.get("priority") or "")),
+        ("tags", ", ".join(task.get("tags") or ())),
+        ("owner", str(task.get("owner") or "")),
+        ("metadata", _json(task.get("metadata"))),
+        ("params", _json(task.get("params"))),
+        ("position", f"{position['epoch']}:{position['seq']}" if position.get("seq") else ""),
+    ]
+
+
+def _moment(text: object) -> str:
+    if not text:
+        return ""
+    return datetime.fromisoformat(str(text)).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if value else ""
+
+
 def _artifact_cells(artifact: Mapping[str, Any], server_url: str) -> list[str]:
     return [
         str(artifact["name"]),
@@ -182,3 +305,23 @@ def _show(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
     console.print(table)
+
+
+def _show_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Names and values, without those that have none; a name of "" goes on with the last one."""
+    known = [(name, one_line(value)) for name, value in facts if value]
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        for name, value in known:
+            typer.echo(f"{name}\t{value}")
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in known:
+        table.add_row(name, Text(value))
+    console.print(table)
+
+
+def _end_of_part() -> None:
+    typer.echo("")

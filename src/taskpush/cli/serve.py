@@ -29,8 +29,13 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def serve(
     app: Annotated[str, typer.Argument(metavar="APP", help="module:push, the TaskPush to serve.")],
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    host: Annotated[
+        str, typer.Option(envvar="TASKPUSH_HOST", help="Address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, envvar="TASKPUSH_PORT", help="Port; 0 takes a free one."),
+    ] = 8000,
     data: Annotated[
         Path | None, typer.Option(help="Folder for the database and artifacts.", show_default=False)
     ] = None,

@@ -41,6 +41,11 @@ def metrics(values: Mapping[str, object]) -> str:
     return ", ".join(f"{clean(name)} {_figure(value)}" for name, value in values.items())
 
 
+def number(value: object) -> float | None:
+    """The value, when it is a number."""
+    return float(value) if isinstance(value, int | float) else None
+
+
 def clock_time(moment: datetime) -> str:
     """The local time of day."""
     return moment.astimezone().strftime("%H:%M:%S")

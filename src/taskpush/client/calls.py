@@ -154,6 +154,11 @@ class Calls:
         """What tasks the server runs, with JSON Schema of their params and results."""
         return [fields async for fields in self._items("/kinds", {})]
 
+    async def queue(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """Who waits for what, per kind, as `GET /api/queue` says it: in order, with estimates."""
+        query = {} if kind is None else {"kind": kind}
+        return [fields async for fields in self._items("/queue", query)]
+
     async def stats(self, kind: str | None = None, *, days: int = 30) -> dict[str, Any]:
         """What became of the tasks of the last days, as `GET /api/stats` says it."""
         query = {"days": str(days)} | ({} if kind is None else {"kind": kind})

@@ -142,6 +142,7 @@ class Client(CallbackClient):
     delete = _blocking(AsyncClient.delete)
     artifacts = _blocking(AsyncClient.artifacts)
     kinds = _blocking(AsyncClient.kinds)
+    queue = _blocking(AsyncClient.queue)
     stats = _blocking(AsyncClient.stats)
     list_tasks = _iterating(AsyncClient.list_tasks)
     audit = _iterating(AsyncClient.audit)

@@ -1,0 +1,112 @@
+"""Events as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from taskpush.cli.text import clean, duration, metrics, number, one_line, size
+
+if TYPE_CHECKING:
+    from taskpush.client import WatchItem
+
+_STYLES: Final = {
+    "completed": "bold green",
+    "failed": "bold red",
+    "critical": "bold red",
+    "error": "red",
+    "warning": "yellow",
+    "cancelled": "yellow",
+    "interrupted": "yellow",
+    "debug": "dim",
+}
+
+
+def said(item: WatchItem) -> str | None:
+    """The item as a line for people; None for what only moves the bar."""
+    data = item.data
+    match item.event_type:
+        case "resync":
+            why = one_line(str(item.raw.get("reason") or ""))
+            return f"history was cut ({why}); now {one_line(str(data.get('status')))}"
+        case "status_change":
+            return joined(str(data.get("status")), data.get("message"), data.get("reason"))
+        case "iteration_complete":
+            figures = metrics(mapping(data.get("metrics")))
+            return clean(f"iteration {data.get('iteration')}: {figures}")
+        case "log":
+            return clean(f"{data.get('level', 'info')}: {data.get('message', '')}")
+        case "error":
+            again = " (will be tried again)" if data.get("will_retry") else ""
+            return clean(f"error: {data.get('error_type', '')}: {data.get('error', '')}{again}")
+        case "artifact":
+            bytes_ = size(number(data.get("size_bytes")) or 0)
+            return clean(f"artifact {data.get('name')} ({bytes_}) {data.get('url', '')}".rstrip())
+        case "checkpoint":
+            return joined("checkpoint", data.get("label"))
+    return None
+
+
+def progress_said(data: Mapping[str, Any]) -> str:
+    """A `progress` as a line."""
+    remaining_s = number(data.get("eta_seconds"))
+    parts = [
+        "progress",
+        percent_said(data),
+        count_said(data),
+        one_line(str(data.get("stage") or "")),
+        one_line(str(data.get("message") or "")),
+        "" if remaining_s is None else f"{duration(remaining_s)} left",
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def percent_said(data: Mapping[str, Any]) -> str:
+    """`45 %`, and 100 only at the end; empty while the total is unknown."""
+    percent = number(data.get("progress_percent"))
+    return "" if percent is None else f"{int(percent)} %"
+
+
+def count_said(data: Mapping[str, Any]) -> str:
+    """`iteration 9/20`, `3/12 pages`, or nothing."""
+    current, last = number(data.get("current_iteration")), number(data.get("max_iterations"))
+    if current is not None:
+        return f"iteration {current:g}/{last:g}" if last is not None else f"iteration {current:g}"
+    done, total = number(data.get("completed")), number(data.get("total"))
+    if done is None:
+        return ""
+    unit = one_line(str(data.get("unit") or ""))
+    return f"{done:g}/{total:g} {unit}".rstrip() if total is not None else f"{done:g} {unit}"
+
+
+def rate_said(data: Mapping[str, Any]) -> str:
+    """`3.2/s`, or by the minute or hour when it is slow."""
+    rate_per_s = number(data.get("rate_per_s"))
+    if not rate_per_s:
+        return ""
+    for factor, unit in ((1, "s"), (60, "min")):
+        if rate_per_s * factor >= 1:
+            return f"{rate_per_s * factor:.3g}/{unit}"
+    return f"{rate_per_s * 3600:.3g}/h"
+
+
+def joined(head: str, *more: object) -> str:
+    """`completed: Task completed`."""
+    tail = ", ".join(one_line(str(part)) for part in more if part)
+    return f"{one_line(head)}: {tail}" if tail else one_line(head)
+
+
+def style_of(item: WatchItem) -> str:
+    """How a terminal shows the item's line."""
+    word = item.data.get("status") if item.event_type == "status_change" else item.event_type
+    return style_of_word(str(item.data.get("level") or word))
+
+
+def style_of_word(word: str) -> str:
+    """How a terminal shows a status or a level."""
+    return _STYLES.get(word, "")
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value, when it is an object."""
+    return value if isinstance(value, dict) else {}
