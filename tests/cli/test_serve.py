@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import requests
 
 from tests.cli.conftest import Run
-from tests.support.server import ServerProcess
+from tests.support.server import ROOT, ServerProcess
 
 APP = "tests.support.kinds:push"
 
@@ -33,13 +35,20 @@ def test_host_and_port_may_be_variables(run: Run, monkeypatch: pytest.MonkeyPatc
     assert "192.0.2.1 is reachable from other machines" in run("serve", APP).err
 
 
-def test_a_folder_that_another_server_has_open_is_told_in_a_line(tmp_path: Path, run: Run) -> None:
+def test_a_folder_that_another_server_has_open_is_told_in_a_line(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data") as server:
-        ran = run("serve", APP, "--port", "0", "--data", str(server.data))
-    assert ran.code == 1
-    (line,) = [line for line in ran.err.splitlines() if "data folder" in line]
-    assert f"another server (process {server.pid}) has this data folder open" in line
-    assert "Traceback" not in ran.err
+        words = ("-m", "taskpush", "serve", APP, "--port", "0", "--data", str(server.data))
+        ran = subprocess.run(
+            [sys.executable, *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        (line,) = [line for line in ran.stderr.splitlines() if "has this data folder" in line]
+        assert f"another server (process {server.pid}) has this data folder open" in line
+    assert (ran.returncode, "Traceback" in ran.stderr) == (1, False)
 
 
 @pytest.mark.parametrize(

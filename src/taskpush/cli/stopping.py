@@ -10,7 +10,7 @@ import socket
 import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
@@ -40,7 +40,9 @@ class JobServer(OrderlyServer):
         When a handler is left behind that would keep the process, the process ends here.
         """
         loop = (self.config.get_loop_factory() or asyncio.new_event_loop)()
-        loop.run_until_complete(self.serve(sockets=[listener]))
+        # How uvicorn ends when the application could not start, which it has said.
+        with suppress(SystemExit):
+            loop.run_until_complete(self.serve(sockets=[listener]))
         code = INTERRUPTED if self._signal == signal.SIGINT else 0 if self.started else 1
         if not loop.run_until_complete(_finished(loop)):
             _leave(code)
