@@ -26,6 +26,8 @@ DOORS: Final = [
     ("GET", "/api/queue"),
     ("GET", "/api/stats"),
     ("GET", "/api/audit"),
+    ("GET", "/api/tasks/{task}/webhooks"),
+    ("POST", "/api/tasks/{task}/webhooks/redeliver"),
     ("POST", "/api/tokens"),
     ("DELETE", "/api/tokens/{token}"),
     ("POST", "/api/tickets"),
