@@ -23,8 +23,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Final
 
-from taskpush.cli.following import Followed, follow_tasks
-from taskpush.cli.render import renderer_for
+from taskpush.cli.watching.following import Followed, follow_tasks
+from taskpush.cli.watching.render import renderer_for
 from taskpush.client import AsyncClient, Client, ClientError, Task
 
 ROOT: Final = Path(__file__).resolve().parents[1]

@@ -12,13 +12,13 @@ from typing import Annotated
 import typer
 
 from taskpush.cli import overview, tasks
-from taskpush.cli.doctor import doctor
+from taskpush.cli.doctor.command import doctor
 from taskpush.cli.exits import EXIT_CODES_HELP
 from taskpush.cli.keys import keys
 from taskpush.cli.logs import logs
 from taskpush.cli.options import DEFAULT_SERVER, JsonLinesOption, Server, Token
 from taskpush.cli.values import duration_of, size_of
-from taskpush.cli.watch import watch
+from taskpush.cli.watching.command import watch
 from taskpush.cli.webhooks import webhooks
 from taskpush.core.retention import Keep, Retention
 
@@ -60,7 +60,7 @@ def taskpush(
 def serve(context: typer.Context) -> None:
     """Serve the tasks of a Python module: `taskpush serve module:push`."""
     # The server's half of the package is loaded by those who serve.
-    from taskpush.cli.serve import serve as command
+    from taskpush.cli.serving.command import serve as command
 
     server = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     server.command()(command)
@@ -95,7 +95,7 @@ def run(
 
     Its output goes where it would go, and it ends as it would end: with its own exit code.
     """
-    from taskpush.cli.run import run_command
+    from taskpush.cli.running.command import run_command
 
     try:
         code = run_command(

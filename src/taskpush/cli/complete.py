@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from typer import Context
 from typing_extensions import override
 
-from taskpush.cli.said import mapping
+from taskpush.cli.watching.said import mapping
 
 WITHIN_S: Final = 0.4
 """With the start of the interpreter it has to be less than a second."""

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from taskpush.cli.json_lines import print_json_line
-from taskpush.cli.said import joined, mapping, progress_said
 from taskpush.cli.schema import Param, params_in, type_of
 from taskpush.cli.text import duration, number, one_line, size
+from taskpush.cli.watching.said import joined, mapping, progress_said
 
 
 def show_tasks(tasks: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:

@@ -16,9 +16,9 @@ from rich.text import Text
 
 from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.options import async_client_for
-from taskpush.cli.render import ConnectionNotices
-from taskpush.cli.said import mapping, said, style_of_word
 from taskpush.cli.text import clean, clock_time
+from taskpush.cli.watching.render import ConnectionNotices
+from taskpush.cli.watching.said import mapping, said, style_of_word
 from taskpush.client import AsyncClient, RequestRefused, Resync, WatchEvent
 from taskpush.models.position import Position
 

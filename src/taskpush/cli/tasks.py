@@ -172,7 +172,7 @@ def artifacts(
 def watched(task_id: str, server: str, token: str | None, *, json_lines: bool) -> ExitCode:
     """Show the task until it is over; ends as it did."""
     # Loaded by those who watch.
-    from taskpush.cli.following import Followed
-    from taskpush.cli.watching import Watching
+    from taskpush.cli.watching.following import Followed
+    from taskpush.cli.watching.session import Watching
 
     return Watching(server, token, json_lines).tasks(Followed({task_id: None}))

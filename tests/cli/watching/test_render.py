@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from taskpush.cli.render import LOST, RESET, Bars, JsonLines, Lines, renderer_for
-from taskpush.cli.said import said
+from taskpush.cli.watching.render import LOST, RESET, Bars, JsonLines, Lines, renderer_for
+from taskpush.cli.watching.said import said
 from taskpush.client import FeedChange, FeedReset, Resync, Task, WatchEvent, WatchItem
 from tests.client import wire
 

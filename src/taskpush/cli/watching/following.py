@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from taskpush.cli.render import Renderer
+from taskpush.cli.watching.render import Renderer
 from taskpush.client import AsyncClient, ClientError, FeedChange, Task
 
 TICK_S: Final = 1 / 8

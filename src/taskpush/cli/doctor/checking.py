@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from taskpush.access.hosts import is_loopback
-from taskpush.cli.doors import Door, knock_at_all
-from taskpush.cli.finding import Finding, failed, ok, warning
-from taskpush.cli.said import mapping
+from taskpush.cli.doctor.doors import Door, knock_at_all
+from taskpush.cli.doctor.finding import Finding, failed, ok, warning
 from taskpush.cli.text import duration
+from taskpush.cli.watching.said import mapping
 from taskpush.client.proxies import proxy_for
 from taskpush.errors import CODES
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from taskpush.cli.doctor.finding import Finding, State
 from taskpush.cli.exits import ExitCode
-from taskpush.cli.finding import Finding, State
 from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.options import DEFAULT_SERVER, JsonLinesOption, Server, Token, refuse_bad_address
 from taskpush.cli.text import one_line
@@ -43,7 +43,7 @@ def doctor(
 
 async def _examine(server: str, token: str | None, show: Callable[[Finding], None]) -> ExitCode:
     # Loaded by those who ask for it: help and completion answer at once.
-    from taskpush.cli.checking import examine
+    from taskpush.cli.doctor.checking import examine
 
     code = ExitCode.OK
     async for finding in examine(server.rstrip("/"), token):

@@ -46,8 +46,8 @@ def watch(
     if after not in (None, "now") and len(chosen) > 1:
         raise typer.BadParameter("a position is one task's", param_hint="--after")
     # Loaded by those who watch: help and completion answer at once.
-    from taskpush.cli.following import Followed, FollowedFeed
-    from taskpush.cli.watching import Watching
+    from taskpush.cli.watching.following import Followed, FollowedFeed
+    from taskpush.cli.watching.session import Watching
 
     watching = Watching(server, token, json_lines)
     with errors_told():

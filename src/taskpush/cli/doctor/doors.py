@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from taskpush.cli.finding import Finding, failed, ok, warning
-from taskpush.cli.said import mapping
+from taskpush.cli.doctor.finding import Finding, failed, ok, warning
+from taskpush.cli.watching.said import mapping
 
 WITHIN_S: Final = 5.0
 """So long each step of a door may take."""

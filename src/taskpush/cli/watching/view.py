@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from taskpush.cli.said import mapping
 from taskpush.cli.text import number, one_line
+from taskpush.cli.watching.said import mapping
 from taskpush.client import Resync, WatchEvent, WatchItem
 
 

@@ -8,9 +8,9 @@ from typing import Final
 
 from rich.text import Text
 
-from taskpush.cli.said import count_said, percent_said, rate_said, style_of_word
 from taskpush.cli.text import duration, metrics, number
-from taskpush.cli.view import TaskView
+from taskpush.cli.watching.said import count_said, percent_said, rate_said, style_of_word
+from taskpush.cli.watching.view import TaskView
 
 _SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _SPINS_PER_S: Final = 8

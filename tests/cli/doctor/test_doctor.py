@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from taskpush.access.keys import FILE, create_key
 from taskpush.access.principal import Role
-from taskpush.cli.checking import Answer, _clock
+from taskpush.cli.doctor.checking import Answer, _clock
 from taskpush.cli.exits import ExitCode
 from tests.cli.conftest import Ran
 from tests.support.server import ServerProcess, free_port

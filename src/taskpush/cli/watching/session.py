@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import typer
 
 from taskpush.cli.exits import ExitCode, code_of, exit_code_of, say_error, worst
-from taskpush.cli.following import Followed, FollowedFeed, follow_feed, follow_tasks
 from taskpush.cli.options import DEFAULT_SERVER, async_client_for
-from taskpush.cli.render import renderer_for
+from taskpush.cli.watching.following import Followed, FollowedFeed, follow_feed, follow_tasks
+from taskpush.cli.watching.render import renderer_for
 from taskpush.client import ClientError
 
 

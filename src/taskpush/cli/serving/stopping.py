@@ -18,7 +18,7 @@ import uvicorn
 from typing_extensions import override
 
 from taskpush.app import TaskPush
-from taskpush.cli.collecting import collect_rarely
+from taskpush.cli.serving.collecting import collect_rarely
 from taskpush.serving.server import OrderlyServer
 
 LAST_TASKS_S: Final = 1.0

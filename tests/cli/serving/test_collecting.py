@@ -13,13 +13,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from taskpush import TaskPush
-from taskpush.cli.collecting import YOUNG_OBJECTS
+from taskpush.cli.serving.collecting import YOUNG_OBJECTS
 from taskpush.settings import Settings
 from tests.support.server import ServerProcess
 
 PROBE = """
 import gc, json, weakref
-from taskpush.cli.collecting import YOUNG_OBJECTS, collect_rarely
+from taskpush.cli.serving.collecting import YOUNG_OBJECTS, collect_rarely
 
 class Knot:
     def __init__(self):

@@ -17,7 +17,7 @@ from typing import Final
 
 import typer
 
-from taskpush.cli.program import Program, Stream
+from taskpush.cli.running.program import Program, Stream
 from taskpush.cli.text import clean
 from taskpush.models.program import COMMAND, CommandParams
 from taskpush.reporter import Reporter

@@ -13,11 +13,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from taskpush.cli.bars import board
 from taskpush.cli.json_lines import print_json_line
-from taskpush.cli.said import joined, mapping, progress_said, said, style_of, style_of_word
 from taskpush.cli.text import clock_time, duration, number, one_line
-from taskpush.cli.view import TaskView, name_of
+from taskpush.cli.watching.bars import board
+from taskpush.cli.watching.said import joined, mapping, progress_said, said, style_of, style_of_word
+from taskpush.cli.watching.view import TaskView, name_of
 from taskpush.client import FeedItem, FeedReset, Task, WatchEvent, WatchItem
 
 RESET: Final = "the server cannot tell what changed; the list begins anew"

@@ -15,7 +15,7 @@ from uvicorn.importer import ImportFromStringError, import_from_string
 
 from taskpush.access.hosts import address_of, is_loopback
 from taskpush.app import TaskPush
-from taskpush.cli.stopping import JobServer
+from taskpush.cli.serving.stopping import JobServer
 from taskpush.composition import VERSION
 from taskpush.serving.server import config_for, listen, url_of
 from taskpush.telemetry.bus import LineFormatter

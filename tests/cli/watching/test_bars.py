@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from taskpush.cli.bars import board
-from taskpush.cli.view import TaskView
+from taskpush.cli.watching.bars import board
+from taskpush.cli.watching.view import TaskView
 from taskpush.client import WatchEvent
 from tests.client import wire
 

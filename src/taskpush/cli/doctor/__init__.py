@@ -1,0 +1,1 @@
+"""`taskpush doctor`: what is wrong between here and a server."""

@@ -1,0 +1,1 @@
+"""`taskpush run`: any program as a task that can be watched."""

@@ -1,0 +1,1 @@
+"""`taskpush serve`: one command from a module to a running server."""

@@ -1,0 +1,1 @@
+"""`taskpush watch`: tasks shown live until they are over."""
