@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Status, Summary } from "taskpush-client";
+import type { Latest, Status, Summary } from "taskpush-client";
 import { arranged, NO_FILTERS } from "../src/data/filters.ts";
+
+const NOTHING: Latest = { progress: null, queue: null, stats: null };
 
 function task(id: string, status: Status, more: Partial<Summary> = {}): Summary {
   return {
@@ -12,19 +14,28 @@ function task(id: string, status: Status, more: Partial<Summary> = {}): Summary 
     resumable: false,
     attempt: 1,
     created_at: `2026-11-22T14:30:0${id.at(-1)}Z`,
+    title: null,
+    started_at: null,
+    finished_at: null,
     priority: 0,
+    run_at: null,
+    timeout_s: null,
+    max_attempts: 1,
+    message: null,
+    reason: null,
+    error: null,
     tags: [],
     owner: "local",
-    latest: {},
+    latest: NOTHING,
     position: { epoch: "", seq: 0 },
     ...more,
   };
 }
 
-const tasks = [
+const tasks: Summary[] = [
   task("t1", "completed", { title: "Panel Study" }),
-  task("t2", "running", { tags: ["night"], latest: { progress: progress(40, 9) } }),
-  task("t3", "running", { kind: "count", latest: { progress: progress(10, 3) } }),
+  task("t2", "running", { tags: ["night"], latest: { ...NOTHING, progress: progress(40, 9) } }),
+  task("t3", "running", { kind: "count", latest: { ...NOTHING, progress: progress(10, 3) } }),
   task("t4", "pending"),
 ];
 

@@ -53,13 +53,18 @@ type Comparison = (a: Summary, b: Summary) => number;
 
 /** Newest first; ids of one moment keep their order. */
 const byCreation: Comparison = (a, b) =>
-  b.created_at.localeCompare(a.created_at) || b.task_id.localeCompare(a.task_id);
+  byText(b.created_at, a.created_at) || byText(b.task_id, a.task_id);
+
+/** By code units, which takes half as long as by the rules of a language. */
+function byText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
 
 const COMPARISONS: Record<Order, Comparison> = {
   created: byCreation,
   progress: (a, b) => (percentOf(b) ?? -1) - (percentOf(a) ?? -1),
   remaining: (a, b) => (remainingOf(a) ?? Infinity) - (remainingOf(b) ?? Infinity) || 0,
-  kind: (a, b) => a.kind.localeCompare(b.kind),
+  kind: (a, b) => byText(a.kind, b.kind),
   status: (a, b) => URGENCY[a.status] - URGENCY[b.status],
 };
 

@@ -40,6 +40,8 @@ export type Result =
   | { phase: "ready"; value: unknown }
   | { phase: "failed"; error: unknown };
 
+const NOTHING: Latest = { progress: null, queue: null, stats: null };
+
 export class TaskRecord extends Observable {
   readonly taskId: string;
   phase: Phase = "loading";
@@ -49,7 +51,7 @@ export class TaskRecord extends Observable {
   task: Snapshot | null = null;
   /** The last logged event that is known; null before the first. */
   position: WirePosition | null = null;
-  latest: Latest = {};
+  latest: Latest = NOTHING;
   preview: Preview | null = null;
   error: ErrorReport | null = null;
   result: Result = { phase: "unknown" };
@@ -100,7 +102,7 @@ export class TaskRecord extends Observable {
     if (this.task && snapshot.attempt > this.task.attempt) this.#beginAttempt();
     // What a status change said since is newer than what the snapshot says of it.
     this.task = newer || !this.task ? snapshot : { ...snapshot, ...this.task };
-    if (newer) this.latest = { ...this.latest, ...present(snapshot.latest) };
+    if (newer) this.latest = merged(this.latest, snapshot.latest);
     this.phase = "known";
     this.changed();
   }
@@ -178,7 +180,7 @@ export class TaskRecord extends Observable {
 
   /** What an attempt leaves behind is not the next one's. */
   #beginAttempt(): void {
-    this.latest = {};
+    this.latest = NOTHING;
     this.preview = null;
     this.result = { phase: "unknown" };
   }
@@ -208,6 +210,11 @@ function pageLine(key: string, code: string, about: string): LogLine {
   return { key, timestamp, tag: "page", level: "warning", text: `${code} ${about}` };
 }
 
-function present(latest: Latest): Latest {
-  return Object.fromEntries(Object.entries(latest).filter(([, data]) => data));
+/** What the newer one says, and of what it does not say, the older one. */
+function merged(older: Latest, newer: Latest): Latest {
+  return {
+    progress: newer.progress ?? older.progress,
+    queue: newer.queue ?? older.queue,
+    stats: newer.stats ?? older.stats,
+  };
 }

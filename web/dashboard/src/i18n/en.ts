@@ -249,6 +249,7 @@ export const en = {
     emptyHint: "Tasks that wait for their turn stand here, in their order.",
     slots: "{{running}} of {{slots}} running",
     runningNow: "{{running}} running",
+    order: "Who waits, in order",
     waiting_one: "{{count}} waits",
     waiting_other: "{{count}} wait",
     next: "A task created now would start in about {{time}}.",
@@ -274,6 +275,7 @@ export const en = {
     ended: "Tasks that ended, per day",
     chart:
       "{{completed}} completed, {{failed}} failed, {{other}} cancelled or interrupted on {{day}}",
+    table: "Figures of each day",
     day: "Day (UTC)",
     kind: "Kind",
     completed: "Completed",

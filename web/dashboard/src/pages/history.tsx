@@ -59,7 +59,7 @@ export default function HistoryPage(): ReactNode {
               ))}
             </p>
           </section>
-          <section className="card scroll">
+          <section className="card scroll" aria-label={t("history.table")} tabIndex={0}>
             <DayTable days={history.days} />
           </section>
         </>

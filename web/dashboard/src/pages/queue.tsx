@@ -140,7 +140,7 @@ function RunningTasks({ tasks }: { tasks: readonly Summary[] }): ReactNode {
 function Entries({ entries }: { entries: readonly QueueEntry[] }): ReactNode {
   const { t } = useTranslation();
   return (
-    <div className="scroll">
+    <section className="scroll" aria-label={t("queue.order")} tabIndex={0}>
       <table>
         <thead>
           <tr>
@@ -177,6 +177,6 @@ function Entries({ entries }: { entries: readonly QueueEntry[] }): ReactNode {
           ))}
         </tbody>
       </table>
-    </div>
+    </section>
   );
 }
