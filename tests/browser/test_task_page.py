@@ -184,6 +184,28 @@ def test_a_link_to_an_unknown_task_waits_for_its_creation(
     expect(page.locator("#params")).to_be_visible()
 
 
+def test_who_asked_is_told_of_the_end_wherever_they_look(
+    server: ServerProcess, visit: Visit
+) -> None:
+    task_id = server.create("sleep")
+    page = visit.page
+    page.context.grant_permissions(["notifications"])
+    page.add_init_script(
+        """window.told = [];
+        window.Notification = class extends Notification {
+          constructor(title, options) { super(title, options); told.push(title); }
+        };"""
+    )
+    visit.open(task_url(server, task_id))
+    page.get_by_role("button", name="Tell me when it ends").click()
+    expect(page.get_by_role("button", name="You will be told")).to_be_visible()
+    page.get_by_role("link", name="Tasks").click()
+    expect(page.get_by_role("row", name=task_id[-8:])).to_contain_text("Running")
+    server.call("POST", f"/api/tasks/{task_id}/cancel", {})
+    expect(page.get_by_role("row", name=task_id[-8:])).to_contain_text("Cancelled")
+    assert page.evaluate("told") == ["sleep: Cancelled"]
+
+
 def test_the_log_is_searched_and_followed(server: ServerProcess, visit: Visit) -> None:
     task_id = server.create("iterate", iterations=400, log_every=2)
     server.wait_over(task_id)

@@ -35,19 +35,9 @@ export function useFavicon(status: Status | null, percent: number | null): void 
   useEffect(() => {
     const link = document.querySelector<HTMLLinkElement>("link[rel=icon]");
     if (!link || status === null) return;
-    let address: string | null = null;
-    let gone = false;
-    drawRing(COLOURS[status], steps / STEPS).toBlob((picture) => {
-      if (gone || picture === null) return;
-      address = URL.createObjectURL(picture);
-      link.href = address;
-    });
-    return () => {
-      gone = true;
-      showUsualIcon();
-      if (address) URL.revokeObjectURL(address);
-    };
+    link.href = drawRing(COLOURS[status], steps / STEPS).toDataURL();
   }, [status, steps]);
+  useEffect(() => showUsualIcon, []);
 }
 
 function drawRing(colour: string, part: number): HTMLCanvasElement {

@@ -3,6 +3,7 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useLocation } from "wouter";
+import { useNotices } from "../data/notices.ts";
 import { chooseLanguage, LANGUAGES, type Language } from "../i18n/index.ts";
 import { SERVER_URL } from "../server.ts";
 import { useSession } from "../session.tsx";
@@ -18,6 +19,7 @@ const PLACES = [
 
 export function Shell({ children }: { children: ReactNode }): ReactNode {
   const { t } = useTranslation();
+  useNotices(useSession().list);
   return (
     <div className="shell">
       <a className="skip" href="#content">

@@ -4,6 +4,8 @@ import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Snapshot } from "taskpush-client";
 import { Link, useLocation } from "wouter";
+import { canNotify, notices } from "../data/notices.ts";
+import { useObserved } from "../data/observable.ts";
 import type { TaskRecord } from "../data/task_record.ts";
 import { useSession } from "../session.tsx";
 import { reasonOf } from "./connection.tsx";
@@ -77,6 +79,7 @@ export function TaskActions({ record, task }: Props): ReactNode {
           {t("task.fromStart")}
         </button>
       )}
+      {isActive && <TellMe taskId={taskId} />}
       <Link href={`/new?from=${taskId}`} className="button">
         {t("task.duplicate")}
       </Link>
@@ -90,6 +93,23 @@ export function TaskActions({ record, task }: Props): ReactNode {
         </p>
       )}
     </div>
+  );
+}
+
+/** Asks the browser to tell when the task ends, wherever one looks then. */
+function TellMe({ taskId }: { taskId: string }): ReactNode {
+  const { t } = useTranslation();
+  const isWanted = useObserved(notices).has(taskId);
+  const [refused, setRefused] = useState(false);
+  if (!canNotify() || refused) return null;
+  const toggle = async (): Promise<void> => {
+    if (isWanted) notices.forget(taskId);
+    else setRefused(!(await notices.want(taskId)));
+  };
+  return (
+    <button type="button" aria-pressed={isWanted} onClick={toggle}>
+      {isWanted ? t("task.willTell") : t("task.tellMe")}
+    </button>
   );
 }
 

@@ -20,6 +20,8 @@ export class TaskList extends Observable {
   /** Why older ones could not be read; null when they could. */
   problem: unknown = null;
   #older: AsyncIterator<Summary> | null = null;
+  /** Looks again for what was looked for last; null before that. */
+  #lookAgain: (() => void) | null = null;
 
   get(taskId: string): Summary | undefined {
     return this.tasks.get(taskId);
@@ -29,14 +31,16 @@ export class TaskList extends Observable {
   async follow(client: Client, signal: AbortSignal): Promise<void> {
     for await (const item of client.feed("all", { signal })) {
       if (item.type === "change") this.#take(item.task_id, item.task);
-      if (item.type === "reset") this.tasks.clear();
+      if (item.type === "reset") this.#forget();
       if (item.type === "listed") this.listed = true;
       this.changed();
     }
   }
 
   /** Look for other tasks: what was loaded stays, and more of what fits can be. */
-  look(client: Client, { text, status, kind, tag }: Filters): void {
+  look(client: Client, filters: Filters): void {
+    const { text, status, kind, tag } = filters;
+    this.#lookAgain = () => this.look(client, filters);
     this.#older = client.listTasks({
       ...(text.trim() && { q: text.trim() }),
       ...(status && { status: status satisfies Status }),
@@ -70,6 +74,13 @@ export class TaskList extends Observable {
     }
     this.loading = false;
     this.changed();
+  }
+
+  /** The feed cannot say what changed: it tells anew what is active, and pages what is over. */
+  #forget(): void {
+    this.tasks.clear();
+    this.listed = false;
+    this.#lookAgain?.();
   }
 
   #take(taskId: string, task: Summary | null): void {

@@ -115,6 +115,8 @@ export const en = {
     retry: "Retry",
     resume: "Resume",
     fromStart: "Retry from the start",
+    tellMe: "Tell me when it ends",
+    willTell: "You will be told",
     duplicate: "Duplicate",
     remove: "Delete",
     removeAsk: "Delete this task with its log and files?",

@@ -110,6 +110,8 @@ export const zh: Catalogue = {
     retry: "重试",
     resume: "继续",
     fromStart: "从头重试",
+    tellMe: "结束时通知我",
+    willTell: "结束时将通知",
     duplicate: "复制任务",
     remove: "删除",
     removeAsk: "删除此任务及其日志和文件？",
