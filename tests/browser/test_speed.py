@@ -62,6 +62,7 @@ def _p95(sorted_values: list[float]) -> float:
 def _load_all(page: Page) -> None:
     """Scroll until the server has no older tasks."""
     older = page.get_by_text("older ones as you scroll")
+    expect(older).to_be_visible()
     while older.count():
         page.keyboard.press("End")
         page.wait_for_timeout(50)
