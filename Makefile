@@ -3,7 +3,9 @@
 
 PORT ?= 8000
 BIN := .venv/bin
-ASSETS := src/taskpush/api/static/vendor/versions.json
+ASSETS := src/taskpush/api/static/vendor/versions.json src/taskpush/api/static/dashboard/index.html
+# What hatch_build.py builds the dashboard from.
+DASHBOARD := $(shell find web/client/src web/dashboard -path '*/node_modules' -prune -o -path '*/tests' -prune -o -path '*/dist' -prune -o -type f -print)
 MAKEFLAGS += --no-print-directory
 
 .PHONY: help setup setup-test setup-bench demo test test-full soak bench bench-quick check lint fmt audit lock clean
@@ -15,14 +17,14 @@ help: ## what there is to make
 setup: .venv/.ready $(ASSETS) ## .venv with everything in it
 	@:
 
-.venv/.ready: requirements.lock pyproject.toml hatch_build.py web/package-lock.json scripts/setup
+.venv/.ready: requirements.lock pyproject.toml hatch_build.py web/package-lock.json $(DASHBOARD) scripts/setup
 	@scripts/setup
 
 # Lost, though .venv says that everything is there: the install that fetches them runs again.
 $(ASSETS): | .venv/.ready
 	@scripts/setup
 
-setup-test: tests/js/node_modules/.ready web/client/node_modules/.ready ## what tests need besides: strace, a browser, nginx, JavaScript clients
+setup-test: tests/js/node_modules/.ready web/client/node_modules/.ready web/dashboard/node_modules/.ready ## what tests need besides: strace, a browser, nginx, JavaScript clients
 	@scripts/install-test-tools
 
 tests/js/node_modules/.ready: tests/js/package-lock.json .venv/.ready
@@ -33,6 +35,11 @@ tests/js/node_modules/.ready: tests/js/package-lock.json .venv/.ready
 web/client/node_modules/.ready: web/client/package-lock.json .venv/.ready
 	@echo "setup: installing what web/client is built and tested with"
 	@scripts/npm --prefix web/client ci >/dev/null
+	@touch $@
+
+web/dashboard/node_modules/.ready: web/dashboard/package-lock.json .venv/.ready
+	@echo "setup: installing what web/dashboard is checked with"
+	@scripts/npm --prefix web/dashboard ci >/dev/null
 	@touch $@
 
 setup-bench: bench/peers/node/node_modules/.ready ## what benchmarks need besides: Node's server, nginx with nchan, nats-server
@@ -74,6 +81,7 @@ fmt: setup ## format, and fix what can be fixed
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 	@[ ! -d web/client/node_modules ] || scripts/npm --prefix web/client run --silent fmt
+	@[ ! -d web/client/node_modules ] || scripts/npm --prefix web/dashboard run --silent fmt
 
 audit: setup ## has a locked package a known vulnerability? fails too when nobody can tell
 	@scripts/audit
@@ -84,6 +92,7 @@ lock: setup ## requirements.lock and the package-lock.json files; UPGRADE=1 move
 clean: ## all that is made; not what a server stored
 	@rm -rf .venv __pycache__ build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@rm -rf .coverage .coverage.* htmlcov tests/js/node_modules bench/peers/node/node_modules web/node_modules
-	@rm -rf web/client/node_modules web/client/dist
+	@rm -rf web/client/node_modules web/client/dist web/dashboard/node_modules web/dashboard/dist
 	@rm -rf src/taskpush/api/static/vendor src/taskpush/api/static/.vendor-*
+	@rm -rf src/taskpush/api/static/dashboard src/taskpush/api/static/.dashboard-*
 	@find src tests examples bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -137,7 +137,7 @@ def run_task(server: Server) -> bool:
     """Run the example, show it live and say where to look; returns whether it completed."""
     with Client(server.url) as client:
         task = client.create_task("layout", PARAMS, title="Demo layout")
-        print(f"Live in a browser: {server.url}/#task={task.task_id}")
+        print(f"Live in a browser: {server.url}/tasks/{task.task_id}")
         print(f"The API:           {server.url}/docs\n")
         completed = asyncio.run(show(server, task)) == "completed"
         if completed:

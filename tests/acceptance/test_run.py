@@ -53,7 +53,7 @@ def ran(server_url: str, *words: str, within_s: float = 60) -> tuple[int, str, s
 
 def task_of(err: str) -> str:
     """The task's id, from the address that was printed."""
-    return err.partition("#task=")[2].split()[0]
+    return err.partition("/tasks/")[2].split()[0]
 
 
 def watched(server: ServerProcess, task_id: str) -> list[WatchEvent]:

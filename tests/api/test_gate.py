@@ -21,7 +21,7 @@ APP = "https://app.example"
 DOORS = [
     "/",
     "/docs",
-    "/static/demo/icon.svg",
+    "/static/dashboard/icon.svg",
     "/healthz",
     "/api/tasks",
     "/api/stream?feed=all",
@@ -173,7 +173,7 @@ def test_every_answer_says_what_browsers_may_not_do_with_it(
     assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
-    page = path in {"/", "/docs", "/static/demo/icon.svg"}
+    page = path in {"/", "/docs", "/static/dashboard/icon.svg"}
     kept = "no-cache" if page else "no-cache, no-transform" if "stream" in path else "no-store"
     assert answer.headers["Cache-Control"] == kept
 

@@ -1,1 +1,1 @@
-"""What people see: the demo page in a real browser."""
+"""What people see: the dashboard in a real browser."""

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.support.server import ServerProcess
+
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
     "--disable-gpu",
@@ -57,6 +59,13 @@ class Visit:
         ]
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A running server that the module's tests share."""
+    with ServerProcess(tmp_path_factory.mktemp("shared") / "data") as process:
+        yield process
+
+
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, without its own talk to the network."""
@@ -81,7 +90,7 @@ def new_visit(browser: Browser) -> Iterator[Callable[[int], Visit]]:
     visits: list[Visit] = []
 
     def make(width: int) -> Visit:
-        visit = Visit(browser.new_page(viewport={"width": width, "height": 900}))
+        visit = Visit(browser.new_page(viewport={"width": width, "height": 900}, locale="en"))
         visits.append(visit)
 
         def note_message(message: ConsoleMessage) -> None:

@@ -1,4 +1,4 @@
-"""The demo page, and a server that has no room for it."""
+"""The dashboard, and a server that has no room for it."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def test_the_page_says_when_it_tries_again_and_does(server: ServerProcess, visit
     with raw.peer(server.port) as other:
         other.join()
         visit.page.goto(server.url)
-        expect(visit.page.locator("body")).to_contain_text("Trying again in 10 s.")
+        expect(visit.page.locator("body")).to_contain_text("Trying again at")
     expect(visit.page.locator("#connection-text")).to_have_text("Live")

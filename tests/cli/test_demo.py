@@ -48,7 +48,7 @@ def test_once_runs_the_example_to_its_end_and_leaves_nothing_running(tmp_path: P
     ran = demo("--port", str(port), "--once", data=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "completed" in ran.stdout
-    assert f"http://127.0.0.1:{port}/#task=" in ran.stdout
+    assert f"http://127.0.0.1:{port}/tasks/" in ran.stdout
     assert '"final_iteration": 20' in ran.stdout
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from taskpush.api import (
     artifacts,
     audit,
+    dashboard,
     feed,
     limits,
     meta,
@@ -79,12 +80,13 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
         audit,
         limits,
         pages,
+        dashboard,
     )
     problems.install(app, [route for part in parts for route in part.router.routes])
     app.add_middleware(BodyLimit, max_bytes=services.limits.body_bytes)
     app.add_middleware(BodyDeadline)
     for part in parts:
-        guarded = {} if part in (meta, pages) else problems.responses(400, 401, 403)
+        guarded = {} if part in (meta, pages, dashboard) else problems.responses(400, 401, 403)
         app.include_router(part.router, responses=guarded)
         _answer_head(app, part.router)
     app.mount("/static", pages.assets(), name="static")

@@ -1,4 +1,4 @@
-"""The pages that the server brings itself: the demo page and the documentation of its doors.
+"""What the server serves besides the dashboard: the documentation of its doors, static files.
 
 Nothing on them is loaded from another host.
 """
@@ -11,33 +11,25 @@ from typing import Final
 from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Scope
 
 from taskpush.core import asyncapi
 
 STATIC: Final = Path(__file__).parent / "static"
 
-_PAGE_HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'self'; connect-src 'self' http: https: ws: wss:; img-src 'self' http: https:"
-        " blob: data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-    ),
-    "Cache-Control": "no-cache",
-}
 # Swagger UI starts from an inline script and sets styles.
-_DOCS_HEADERS: Final = _PAGE_HEADERS | {
+_DOCS_HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
         " img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
-    )
+    ),
+    "Cache-Control": "no-cache",
 }
+# Their names hold a hash of what is in them.
+_HASHED: Final = "dashboard/assets/"
 
 router = APIRouter(include_in_schema=False)
-
-
-@router.get("/")
-async def demo_page() -> FileResponse:
-    return FileResponse(STATIC / "demo" / "index.html", headers=_PAGE_HEADERS)
 
 
 @router.get("/docs")
@@ -48,7 +40,7 @@ async def docs(request: Request) -> HTMLResponse:
         title="taskpush API",
         swagger_js_url=f"{base}/static/vendor/swagger-ui-bundle.js",
         swagger_css_url=f"{base}/static/vendor/swagger-ui.css",
-        swagger_favicon_url=f"{base}/static/demo/icon.svg",
+        swagger_favicon_url=f"{base}/static/dashboard/icon.svg",
         # By default it asks a host of its makers whether the document is valid.
         swagger_ui_parameters={"validatorUrl": None},
     )
@@ -63,11 +55,12 @@ async def asyncapi_document(request: Request) -> Response:
 
 
 class Assets(StaticFiles):
-    """Static files that are checked for changes at every load."""
+    """Static files that are checked for changes at every load, unless their names change too."""
 
-    def file_response(self, *args: object, **kwargs: object) -> Response:
-        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]  # passed through
-        response.headers.update({"Cache-Control": "no-cache"})
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        kept = "public, max-age=31536000, immutable" if path.startswith(_HASHED) else "no-cache"
+        response.headers.update({"Cache-Control": kept})
         return response
 
 

@@ -29,6 +29,15 @@ export interface ConnectionStatus {
   state: ConnectionState;
   /** The door in use; `tab` when another tab's connection serves this one; null without one. */
   door: Door["name"] | null;
+  /** Why the last try to connect came to nothing; null while connected, and before one failed. */
+  setback: Setback | null;
+}
+
+/** A try to connect that came to nothing. */
+export interface Setback {
+  message: string;
+  /** When the server wants to be tried again, in milliseconds since 1970; null when it said nothing. */
+  retryAt: number | null;
 }
 
 /** How long a server that does not answer is waited for, in milliseconds. */
@@ -74,10 +83,11 @@ export class Connection {
   /** Until when the server wants to be asked for nothing. */
   #hushedUntil = 0;
   #lostAt = 0;
+  #setback: Setback | null = null;
   #staleTimer: ReturnType<typeof setTimeout> | undefined;
   /** Cuts a pause short. */
   #wakeUp = new AbortController();
-  #status: ConnectionStatus = { state: "offline", door: null };
+  #status: ConnectionStatus = { state: "offline", door: null, setback: null };
 
   constructor(options: ConnectionOptions) {
     this.#options = { random: Math.random, online: () => true, ...options };
@@ -179,6 +189,8 @@ export class Connection {
       if ("link" in opened) return opened;
       this.#failures += 1;
       told = (opened.retryAfterS ?? 0) * 1000;
+      this.#setback = { message: opened.message, retryAt: told > 0 ? Date.now() + told : null };
+      this.#tell();
       if (opened.retryAfterS !== undefined) this.#contact = true;
       const limit = this.#contact ? patience.reconnectMs : patience.firstContactMs;
       if (Date.now() - this.#lostAt >= limit) throw new ServerUnreachable(opened.message);
@@ -238,6 +250,7 @@ export class Connection {
     const began = Date.now();
     this.#contact = true;
     this.#hushedUntil = 0;
+    this.#setback = null;
     this.#choice.opened(current.index, began);
     if (current.proven) this.#choice.proven();
     this.#current = current;
@@ -370,19 +383,20 @@ export class Connection {
       const left = STALE_AFTER_MS - (Date.now() - this.#lostAt);
       this.#staleTimer = setTimeout(() => this.#tell(), left);
     }
-    const { state, door } = this.#status;
-    if (state === status.state && door === status.door) return;
+    const { state, door, setback } = this.#status;
+    if (state === status.state && door === status.door && setback === status.setback) return;
     this.#status = status;
     this.#options.onStatus(status);
   }
 
   #standing(): ConnectionStatus {
     const door = this.#current ? (this.#options.doors[this.#current.index]?.name ?? null) : null;
-    if (!this.#running) return { state: "offline", door: null };
-    if (this.#current?.proven) return { state: "live", door };
-    if (!this.#options.online()) return { state: "offline", door: null };
+    if (!this.#running) return { state: "offline", door: null, setback: null };
+    if (this.#current?.proven) return { state: "live", door, setback: null };
+    const setback = this.#setback;
+    if (!this.#options.online()) return { state: "offline", door: null, setback };
     const stale = Date.now() - this.#lostAt >= STALE_AFTER_MS;
-    return { state: stale ? "stale" : "recovering", door };
+    return { state: stale ? "stale" : "recovering", door, setback };
   }
 }
 

@@ -6,7 +6,7 @@
  */
 
 export { Client, createClient, newTaskId } from "./client.ts";
-export type { ConnectionState, ConnectionStatus, Patience } from "./connection.ts";
+export type { ConnectionState, ConnectionStatus, Patience, Setback } from "./connection.ts";
 export type { FeedChange, FeedItem, FeedListed, FeedReset } from "./core/feed_session.ts";
 export { DOORS, type DoorName } from "./doors/door.ts";
 export {

@@ -113,7 +113,7 @@ def run_command(
         token=token,
         on_trouble=_say,
     )
-    _say(f"{report.server_url}/#task={report.task_id}")
+    _say(f"{report.server_url}/tasks/{report.task_id}")
     telling = Telling(report)
     code = program.run(telling.take, lambda: report.cancelled, grace_s=grace_s)
     telling.end()

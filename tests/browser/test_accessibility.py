@@ -1,0 +1,62 @@
+"""What axe finds on each page: nothing serious, in light and in dark, wide and narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.task_page import task_url
+from tests.support.server import ROOT, ServerProcess
+
+AXE = ROOT / "web/dashboard/node_modules/axe-core/axe.min.js"
+RUN = """async () => {
+  const found = await axe.run(document, {resultTypes: ["violations"]});
+  return found.violations
+    .filter(({impact}) => impact === "serious" || impact === "critical")
+    .map(({id, nodes}) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+}"""
+
+
+@pytest.fixture(scope="module")
+def tasks(server: ServerProcess) -> Iterator[dict[str, str]]:
+    """One task of each sort, by its address."""
+    made = {
+        "completed": server.create("iterate", iterations=30, log_every=3),
+        "failed": server.create("fail"),
+        "files": server.create("files"),
+    }
+    for task_id in made.values():
+        server.wait_over(task_id)
+    running = server.create("iterate", iterations=100_000, pause_s=0.05)
+    waiting = [server.create("narrow") for _ in range(3)][-1]
+    yield made | {"running": running, "waiting": waiting}
+    server.call("POST", f"/api/tasks/{running}/cancel", {})
+
+
+def _violations(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: list[str] = page.evaluate(RUN)
+    return found
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "light")])
+def test_no_page_has_a_serious_violation(
+    server: ServerProcess,
+    tasks: dict[str, str],
+    new_visit: Callable[[int], Visit],
+    width: int,
+    scheme: str,
+) -> None:
+    visit = new_visit(width)
+    visit.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    for name, task_id in tasks.items():
+        page = visit.open(task_url(server, task_id))
+        expect(page.locator("#task-status")).to_be_visible()
+        assert _violations(page) == [], name
+    for path in ("", "new?kind=iterate", "queue", "history"):
+        page = visit.open(f"{server.url}/{path}")
+        expect(page.locator("main h1")).to_be_visible()
+        assert _violations(page) == [], path

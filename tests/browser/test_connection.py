@@ -1,0 +1,67 @@
+"""How the page hears of the server: what it says of that, and what it does without WebSockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visit
+from tests.support.server import ServerProcess
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A running server of the test's own, which it may kill."""
+    with ServerProcess(tmp_path / "data") as process:
+        yield process
+
+
+def test_two_browsers_stay_in_step(
+    server: ServerProcess, new_visit: Callable[[int], Visit]
+) -> None:
+    here = new_visit(1280).open(f"{server.url}/new?kind=sleep")
+    there = new_visit(1280).open(server.url)
+    here.get_by_role("button", name="Create task").click()
+    expect(here.locator("#task-status")).to_have_text("Running")
+    row = there.get_by_role("row", name=here.url[-8:])
+    expect(row).to_contain_text("Running")
+
+    row.get_by_role("link").click()
+    there.get_by_role("button", name="Cancel task").click()
+    expect(here.locator("#task-status")).to_have_text("Cancelled")
+
+
+def test_without_websockets_the_way_in_use_is_named_and_nothing_is_missed(
+    server: ServerProcess, visit: Visit
+) -> None:
+    visit.page.route_web_socket("**", lambda socket: socket.close())
+    visit.page.goto(server.url)
+    expect(visit.page.locator("#connection-text")).to_have_text("Live by event stream")
+    body = {"kind": "iterate", "params": {"iterations": 5}, "title": "seen by a stream"}
+    server.call("POST", "/api/tasks", body)
+    expect(visit.page.get_by_role("row", name="seen by a stream")).to_contain_text("Completed")
+
+
+def test_a_list_whose_server_is_gone_says_so_and_goes_on_when_it_is_back(
+    own_server: ServerProcess, visit: Visit
+) -> None:
+    visit.expected_complaints = ("ERR_CONNECTION_REFUSED",)
+    own_server.create("iterate")
+    page = visit.open(own_server.url)
+    expect(page.locator(".rows .row")).to_have_count(1)
+    own_server.kill()
+    expect(page.locator("#connection-text")).to_contain_text("Recovering since")
+    expect(page.get_by_role("status").get_by_text("The connection was lost")).to_be_visible()
+    expect(page.locator(".page")).to_have_attribute("data-stale", "true")
+    # After 10 s the page says more.
+    expect(page.get_by_role("alert")).to_contain_text("what you see is as of")
+    expect(page.locator("#connection-text")).to_contain_text("Out of date since")
+
+    own_server.start()
+    own_server.create("iterate")
+    expect(page.locator("#connection-text")).to_have_text("Live")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.locator(".rows .row")).to_have_count(2)

@@ -1,0 +1,243 @@
+"""The page of one task against a real server, in a real browser."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visit
+from tests.browser.task_page import expected_rows, overflow_px, rows, task_url, wait_for_lines
+from tests.support.server import ServerProcess
+
+REFUSED = "ERR_CONNECTION_REFUSED"
+PROBLEM = "the server responded with a status of"
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A running server of the test's own, which it may kill."""
+    with ServerProcess(tmp_path / "data") as process:
+        yield process
+
+
+@pytest.fixture
+def compressing_server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A running server that compresses large events."""
+    with ServerProcess(tmp_path / "data", args=("--compress",)) as process:
+        yield process
+
+
+def test_a_page_reloaded_in_mid_run_shows_all_of_it_again(
+    server: ServerProcess, visit: Visit
+) -> None:
+    task_id = server.create("iterate", iterations=100_000, pause_s=0.02, log_every=5)
+    page = visit.open(task_url(server, task_id))
+    wait_for_lines(page, 20)
+    before = rows(page)
+    page.reload()
+
+    wait_for_lines(page, 30)
+    assert rows(page)[: len(before)] == before
+    expect(page.locator("#task-status")).to_have_text("Running")
+    expect(page.locator("#progress-steps")).to_contain_text("of 100,000")
+    expect(page.locator("#chart")).to_have_attribute(
+        "aria-label", re.compile("over iterations 1 to")
+    )
+    server.call("POST", f"/api/tasks/{task_id}/cancel", {})
+
+
+def test_a_running_task_can_be_cancelled_and_tried_again(
+    server: ServerProcess, visit: Visit
+) -> None:
+    task_id = server.create("sleep")
+    page = visit.open(task_url(server, task_id))
+    page.get_by_role("button", name="Cancel task").click()
+    expect(page.locator("#task-status")).to_have_text("Cancelled")
+    expect(page.get_by_role("button", name="Cancel task")).to_be_hidden()
+    assert rows(page) == expected_rows(server.log_of(task_id))
+
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("#task-status")).to_have_text("Running")
+    expect(page.locator(".facts")).to_contain_text("attempt 2")
+    page.get_by_role("button", name="Cancel task").click()
+    expect(page.locator("#task-status")).to_have_text("Cancelled")
+    assert rows(page) == expected_rows(server.log_of(task_id))
+
+
+def test_a_failed_task_says_why(server: ServerProcess, visit: Visit) -> None:
+    task_id = server.create("fail", message="component battery does not fit")
+    page = visit.open(task_url(server, task_id))
+
+    expect(page.locator("#task-status")).to_have_text("Failed")
+    expect(page.locator("#failure-title")).to_have_text("ValueError")
+    expect(page.locator("#failure-message")).to_have_text("component battery does not fit")
+
+
+def test_artifacts_are_links_to_the_bytes_and_can_be_read_here(
+    server: ServerProcess, visit: Visit
+) -> None:
+    page = visit.open(task_url(server, server.create("files")))
+    links = page.locator("#artifact-list a")
+
+    expect(links).to_have_text(["layout.json", "page.html"])
+    address = links.nth(0).get_attribute("href")
+    assert address is not None
+    assert page.request.get(address).json() == {"version": 2}
+    for _ in range(2):
+        page.get_by_role("button", name="Show", exact=True).first.click()
+    # As a text: nothing of it is run.
+    expect(page.locator("#artifact-list pre")).to_have_text(
+        [re.compile('"version": 2'), "<script>alert(1)</script>"]
+    )
+
+
+def test_the_newest_picture_is_shown_while_the_task_runs(
+    server: ServerProcess, visit: Visit
+) -> None:
+    task_id = server.create("paint_thread", pictures=60, pause_s=0.05)
+    page = visit.open(task_url(server, task_id))
+    picture = page.get_by_alt_text("What the task shows of its work")
+    expect(picture).to_be_visible()
+    # Picture n is n pixels wide.
+    first = picture.get_attribute("src")
+    expect(picture).not_to_have_attribute("src", first or "")
+    expect(page.locator("#task-status")).to_have_text("Completed")
+    expect(page.locator("#preview")).to_be_hidden()
+
+
+def test_compressed_events_are_shown_as_the_others(
+    compressing_server: ServerProcess, visit: Visit
+) -> None:
+    task_id = compressing_server.create("wordy", lines=30)
+    page = visit.open(task_url(compressing_server, task_id))
+    expect(page.locator("#task-status")).to_have_text("Completed")
+    assert rows(page) == expected_rows(compressing_server.log_of(task_id))
+
+
+def test_a_killed_server_loses_the_page_no_line(own_server: ServerProcess, visit: Visit) -> None:
+    visit.expected_complaints = (REFUSED,)
+    task_id = own_server.create("iterate", iterations=100_000, pause_s=0.005, log_every=5)
+    page = visit.open(task_url(own_server, task_id))
+    wait_for_lines(page, 50)
+
+    own_server.kill()
+    expect(page.locator("#connection-text")).to_contain_text("Recovering since")
+    expect(page.locator(".task")).to_have_attribute("data-stale", "true")
+    expect(page.locator("#task-status")).to_have_text("Running")
+
+    own_server.start()
+    expect(page.locator("#connection-text")).to_have_text("Live")
+    expect(page.locator("#task-status")).to_have_text("Interrupted")
+    expect(page.locator(".task")).to_have_attribute("data-stale", "false")
+    expect(page.locator("#log")).to_contain_text("Connected again")
+    assert rows(page) == expected_rows(own_server.log_of(task_id))
+
+
+def test_a_restored_backup_is_said_and_shown(
+    own_server: ServerProcess, visit: Visit, tmp_path: Path
+) -> None:
+    visit.expected_complaints = (REFUSED,)
+    task_id = own_server.create("iterate", iterations=100_000, pause_s=0.005)
+    database, backup = own_server.data / "taskpush.db", tmp_path / "backup.db"
+    page = visit.open(task_url(own_server, task_id))
+    wait_for_lines(page, 3)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("VACUUM INTO ?", (str(backup),))
+    wait_for_lines(page, len(own_server.log_of(task_id)))
+
+    own_server.kill()
+    for file in own_server.data.glob("taskpush.db*"):
+        file.unlink()
+    backup.rename(database)
+    own_server.start()
+
+    expect(page.locator("#log")).to_contain_text("cannot be continued from where")
+    expect(page.locator("#connection-text")).to_have_text("Live")
+    expect(page.locator("#task-status")).to_have_text("Interrupted")
+
+
+def test_a_phone_needs_no_sideways_scrolling(
+    server: ServerProcess, new_visit: Callable[[int], Visit]
+) -> None:
+    page = new_visit(360).open(task_url(server, server.create("iterate", log_every=1)))
+    expect(page.locator("#result")).to_contain_text("experiment_dir")
+    assert overflow_px(page) == 0
+
+
+def test_a_link_to_an_unknown_task_waits_for_its_creation(
+    server: ServerProcess, visit: Visit
+) -> None:
+    visit.expected_complaints = (f"{PROBLEM} 404",)
+    task_id = "01890000-0000-7000-8000-000000000001"
+    page = visit.open(task_url(server, task_id))
+    expect(page.get_by_text("does not exist yet")).to_be_visible()
+    server.call("POST", "/api/tasks", {"kind": "iterate", "params": {}, "task_id": task_id})
+
+    expect(page.locator("#task-title")).to_have_text("iterate")
+    expect(page.locator("#task-status")).to_have_text("Completed")
+    expect(page.locator("#params")).to_be_visible()
+
+
+def test_who_asked_is_told_of_the_end_wherever_they_look(
+    server: ServerProcess, visit: Visit
+) -> None:
+    task_id = server.create("sleep")
+    page = visit.page
+    page.context.grant_permissions(["notifications"])
+    page.add_init_script(
+        """window.told = [];
+        window.Notification = class extends Notification {
+          constructor(title, options) { super(title, options); told.push(title); }
+        };"""
+    )
+    visit.open(task_url(server, task_id))
+    page.get_by_role("button", name="Tell me when it ends").click()
+    expect(page.get_by_role("button", name="You will be told")).to_be_visible()
+    page.get_by_role("link", name="Tasks").click()
+    expect(page.get_by_role("row", name=task_id[-8:])).to_contain_text("Running")
+    server.call("POST", f"/api/tasks/{task_id}/cancel", {})
+    expect(page.get_by_role("row", name=task_id[-8:])).to_contain_text("Cancelled")
+    assert page.evaluate("told") == ["sleep: Cancelled"]
+
+
+def test_the_log_is_searched_and_followed(server: ServerProcess, visit: Visit) -> None:
+    task_id = server.create("iterate", iterations=400, log_every=2)
+    server.wait_over(task_id)
+    page = visit.open(task_url(server, task_id))
+    count = len(server.log_of(task_id))
+    expect(page.locator("#log-count")).to_have_text(f"{count} lines")
+    # The end is in view, and the beginning is not even in the document.
+    expect(page.locator(".log-line").last).to_contain_text("Completed")
+    expect(page.locator(".log-line", has_text="Pending")).to_have_count(0)
+
+    page.get_by_label("Search the log").fill("line 398")
+    expect(page.locator("#log-count")).to_have_text(f"1 of {count} lines")
+    expect(page.locator(".log-line")).to_contain_text(["line 398"])
+
+
+def test_a_chart_is_zoomed_and_saved(server: ServerProcess, visit: Visit) -> None:
+    task_id = server.create("iterate", iterations=50)
+    server.wait_over(task_id)
+    page = visit.open(task_url(server, task_id))
+    plot = page.locator("#chart .u-over")
+    box = plot.bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 100, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 300, middle)
+    expect(page.locator("figcaption")).to_contain_text("max_temp")
+    page.mouse.up()
+    page.get_by_role("button", name="Show all").click()
+    expect(page.get_by_role("button", name="Show all")).to_be_hidden()
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save picture").click()
+    assert download.value.suggested_filename == "max_temp.png"
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,116 @@
+/** One labelled control of the form. */
+
+import type { TFunction } from "i18next";
+import type { ChangeEvent, ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import type { Entry, FieldSpec } from "../data/params_form.ts";
+import { formatValue } from "../format.ts";
+
+interface Props {
+  field: FieldSpec;
+  entry: Entry;
+  /** Empty when the field is right. */
+  error: string;
+  onEnter(entry: Entry): void;
+}
+
+export function Field({ field, entry, error, onEnter }: Props): ReactNode {
+  const { t } = useTranslation();
+  const id = `field-${field.name ?? "params"}`;
+  const label = (
+    <label htmlFor={id}>
+      {field.label || t("create.params")}
+      {field.isRequired && <small> {t("create.required")}</small>}
+    </label>
+  );
+  const control = <Control field={field} id={id} entry={entry} error={error} onEnter={onEnter} />;
+  return (
+    <div className="field">
+      {field.type === "boolean" ? (
+        <div className="check">
+          {control}
+          {label}
+        </div>
+      ) : (
+        <>
+          {label}
+          {control}
+        </>
+      )}
+      <p className="hint" id={`${id}-help`}>
+        {helpOf(field, t)}
+      </p>
+      {error && (
+        <p className="problem" id={`${id}-error`}>
+          {error}
+        </p>
+      )}
+    </div>
+  );
+}
+
+function Control({ field, id, entry, error, onEnter }: Props & { id: string }): ReactNode {
+  const shared = {
+    id,
+    name: field.loc,
+    "aria-describedby": `${id}-help ${id}-error`,
+    "aria-invalid": error !== "",
+    "aria-required": field.isRequired,
+    autoComplete: "off",
+    spellCheck: false,
+  };
+  const enterText = (event: ChangeEvent<{ value: string }>): void => onEnter(event.target.value);
+  switch (field.type) {
+    case "boolean":
+      return (
+        <input
+          {...shared}
+          type="checkbox"
+          checked={entry === true}
+          onChange={(event) => onEnter(event.target.checked)}
+        />
+      );
+    case "choice":
+      return (
+        <select {...shared} value={String(entry)} onChange={enterText}>
+          {(field.isNullable || entry === "") && <option value="">–</option>}
+          {field.choices.map((choice, index) => (
+            <option key={formatValue(choice)} value={String(index)}>
+              {formatValue(choice)}
+            </option>
+          ))}
+        </select>
+      );
+    case "json":
+      return <textarea {...shared} rows={4} value={String(entry)} onChange={enterText} />;
+    case "text":
+      return <input {...shared} type="text" value={String(entry)} onChange={enterText} />;
+    default:
+      return (
+        <input
+          {...shared}
+          type="text"
+          inputMode={field.type === "integer" ? "numeric" : "decimal"}
+          value={String(entry)}
+          onChange={enterText}
+        />
+      );
+  }
+}
+
+function helpOf({ description, type, minimum, maximum }: FieldSpec, t: TFunction): string {
+  const sentence = /[^.!?:。]$/.test(description) ? `${description}.` : description;
+  return [sentence, rangeOf(type, minimum, maximum, t)].filter(Boolean).join(" ");
+}
+
+function rangeOf(
+  type: FieldSpec["type"],
+  minimum: number | null,
+  maximum: number | null,
+  t: TFunction,
+): string {
+  if (type === "json") return t("create.json");
+  if (minimum !== null && maximum !== null) return t("create.range", { minimum, maximum });
+  if (minimum !== null) return t("create.atLeast", { minimum });
+  return maximum === null ? "" : t("create.atMost", { maximum });
+}

@@ -1,0 +1,41 @@
+/** The newest picture or text that a running task shows of its work. */
+
+import { type ReactNode, useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+import type { Preview } from "taskpush-client";
+import type { TaskRecord } from "../data/task_record.ts";
+
+export function PreviewView({ record }: { record: TaskRecord }): ReactNode {
+  const { t } = useTranslation();
+  const { preview } = record;
+  const address = usePicture(preview);
+  if (preview === null || record.over) return null;
+  return (
+    <section className="card" id="preview" aria-labelledby="preview-heading">
+      <h2 id="preview-heading">{t("task.preview")}</h2>
+      {address ? (
+        <img className="picture" src={address} alt={t("task.previewAlt")} />
+      ) : (
+        <pre>{String(preview.content)}</pre>
+      )}
+    </section>
+  );
+}
+
+/** The address of a picture's bytes, as long as it is the newest; null for a text. */
+function usePicture(preview: Preview | null): string | null {
+  const [address, setAddress] = useState<string | null>(null);
+  useEffect(() => {
+    const bytes = preview?.content;
+    if (!(bytes instanceof ArrayBuffer || bytes instanceof Uint8Array)) {
+      setAddress(null);
+      return;
+    }
+    const made = URL.createObjectURL(
+      new Blob([bytes as BlobPart], { type: preview?.media_type ?? "" }),
+    );
+    setAddress(made);
+    return () => URL.revokeObjectURL(made);
+  }, [preview]);
+  return address;
+}

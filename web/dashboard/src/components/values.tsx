@@ -1,0 +1,53 @@
+/** Named values as people read them, and as JSON for whoever wants that. */
+
+import { type ReactNode, useId } from "react";
+import { useTranslation } from "react-i18next";
+import { formatValue } from "../format.ts";
+
+interface Props {
+  title: string;
+  values: Readonly<Record<string, unknown>>;
+  /** Said when there are none. */
+  empty?: string;
+  /** As large figures, for what changes. */
+  tiles?: boolean;
+  id?: string;
+}
+
+export function Values({ title, values, empty, tiles = false, id }: Props): ReactNode {
+  const heading = useId();
+  const isEmpty = Object.keys(values).length === 0;
+  return (
+    <section className="card" aria-labelledby={heading} id={id}>
+      <h2 id={heading}>{title}</h2>
+      {isEmpty ? <p className="hint">{empty}</p> : <Pairs values={values} tiles={tiles} />}
+      {!isEmpty && !tiles && <AsJson value={values} />}
+    </section>
+  );
+}
+
+export function Pairs({ values, tiles = false }: Pick<Props, "values" | "tiles">): ReactNode {
+  const { t } = useTranslation();
+  return (
+    <dl className={tiles ? "tiles" : "pairs"}>
+      {Object.entries(values).map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>
+            {typeof value === "boolean" ? t(value ? "task.yes_" : "task.no_") : formatValue(value)}
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+export function AsJson({ value }: { value: unknown }): ReactNode {
+  const { t } = useTranslation();
+  return (
+    <details>
+      <summary>{t("task.asJson")}</summary>
+      <pre>{JSON.stringify(value, null, 2)}</pre>
+    </details>
+  );
+}

@@ -1,0 +1,86 @@
+/** Keeps a task's record up to date, over retries too. */
+
+import { type Client, RequestRefused } from "taskpush-client";
+import { until } from "./observable.ts";
+import type { TaskList } from "./task_list.ts";
+import type { TaskRecord } from "./task_record.ts";
+
+/** Follow the task until `signal` is aborted, or until there is nothing to follow. */
+export async function followTask(
+  client: Client,
+  list: TaskList,
+  record: TaskRecord,
+  signal: AbortSignal,
+): Promise<void> {
+  const unobserve = client.on("connection", ({ state }) => {
+    if (state === "recovering" || state === "stale") record.noteLoss();
+  });
+  try {
+    await readSnapshot(client, record, signal);
+    while (!signal.aborted) {
+      await watchAttempts(client, record, signal);
+      await until(list, () => isRetried(list, record), signal);
+    }
+  } catch (error) {
+    if (!signal.aborted) giveUp(record, error);
+  } finally {
+    unobserve();
+  }
+}
+
+async function watchAttempts(
+  client: Client,
+  record: TaskRecord,
+  signal: AbortSignal,
+): Promise<void> {
+  const options = { previews: true, pastInterruption: true, signal };
+  const after = record.position;
+  for await (const item of client.watch(record.taskId, after ? { ...options, after } : options)) {
+    record.take(item);
+    if (record.task === null) await readSnapshot(client, record, signal);
+    if (record.lacksResult) void readResult(client, record);
+  }
+  // What a snapshot knew of the end, no event may have said again.
+  if (record.lacksResult) void readResult(client, record);
+}
+
+async function readSnapshot(
+  client: Client,
+  record: TaskRecord,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const snapshot = await client.getTask(record.taskId);
+    if (!signal.aborted) record.takeSnapshot(snapshot);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    // Whoever may create tasks may know an id before there is a task of that name.
+    if (!signal.aborted) record.setPhase("unborn");
+  }
+}
+
+async function readResult(client: Client, record: TaskRecord): Promise<void> {
+  const attempt = record.task?.attempt;
+  record.setResult({ phase: "loading" });
+  try {
+    const value = await client.result(record.taskId);
+    if (record.task?.attempt === attempt) record.setResult({ phase: "ready", value });
+  } catch (error) {
+    if (record.task?.attempt === attempt) record.setResult({ phase: "failed", error });
+  }
+}
+
+/** Whether the feed tells of an attempt that was not watched. */
+function isRetried(list: TaskList, { taskId, task }: TaskRecord): boolean {
+  const told = list.get(taskId);
+  return !!told && !!task && told.attempt > task.attempt;
+}
+
+function giveUp(record: TaskRecord, error: unknown): void {
+  if (!isMissing(error)) record.setPhase(record.phase, error);
+  else record.setPhase(record.phase === "known" ? "deleted" : "missing");
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof RequestRefused && error.code === "not_found";
+}

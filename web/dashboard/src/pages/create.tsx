@@ -1,0 +1,84 @@
+/** A form for a new task, from what its kind says that it takes. */
+
+import { type ReactNode, useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+import type { Kind, Snapshot } from "taskpush-client";
+import { useSearch } from "wouter";
+import { Blank } from "../components/blank.tsx";
+import { reasonOf } from "../components/connection.tsx";
+import { TaskForm } from "../components/task_form.tsx";
+import { useSession } from "../session.tsx";
+import { useTitle } from "../title.ts";
+
+interface Offer {
+  kinds: readonly Kind[];
+  /** The task that is done again with other params; null without one. */
+  original: Snapshot | null;
+}
+
+export default function CreatePage(): ReactNode {
+  const { t } = useTranslation();
+  const { client } = useSession();
+  const query = new URLSearchParams(useSearch());
+  const from = query.get("from");
+  const [offer, setOffer] = useState<Offer | null>(null);
+  const [problem, setProblem] = useState<unknown>(null);
+  useTitle(t("create.title"));
+
+  useEffect(() => {
+    let gone = false;
+    const original = from === null ? null : client.getTask(from);
+    Promise.all([client.kinds(), original]).then(
+      ([kinds, task]) => gone || setOffer({ kinds, original: task }),
+      (error: unknown) => gone || setProblem(error),
+    );
+    return () => {
+      gone = true;
+    };
+  }, [client, from]);
+
+  if (problem !== null)
+    return <Blank tone="problem" title={t("create.problem", { reason: reasonOf(problem) })} />;
+  if (offer === null) return <Blank title={t("create.kinds")} />;
+  if (offer.kinds.length === 0)
+    return <Blank title={t("create.noKinds")} hint={t("create.noKindsHint")} />;
+  return <ChosenKind offer={offer} wanted={query.get("kind")} />;
+}
+
+function ChosenKind({ offer, wanted }: { offer: Offer; wanted: string | null }): ReactNode {
+  const { t } = useTranslation();
+  const { kinds, original } = offer;
+  const [name, setName] = useState(wanted ?? original?.kind ?? null);
+  const kind =
+    kinds.find((one) => one.name === name) ?? kinds.find((one) => one.default) ?? kinds[0];
+  if (!kind) return null;
+  return (
+    <div className="page">
+      <div className="page-head">
+        <h1>{t("create.title")}</h1>
+      </div>
+      <TaskForm
+        key={kind.name}
+        kind={kind}
+        original={original?.kind === kind.name ? original : null}
+      >
+        <div className="field">
+          <label htmlFor="kind">{t("create.kind")}</label>
+          <select
+            id="kind"
+            value={kind.name}
+            aria-describedby="kind-description"
+            onChange={(event) => setName(event.target.value)}
+          >
+            {kinds.map((one) => (
+              <option key={one.name}>{one.name}</option>
+            ))}
+          </select>
+          <p className="hint" id="kind-description">
+            {[kind.description, kind.external && t("create.external")].filter(Boolean).join(" ")}
+          </p>
+        </div>
+      </TaskForm>
+    </div>
+  );
+}

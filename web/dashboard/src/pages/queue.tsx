@@ -1,0 +1,182 @@
+/** Who waits for what, and how long. */
+
+import { type ReactNode, useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+import type { KindQueue, NextSubmission, QueueEntry, Summary } from "taskpush-client";
+import { Link } from "wouter";
+import { Bar } from "../components/bar.tsx";
+import { Blank } from "../components/blank.tsx";
+import { reasonOf, useStale } from "../components/connection.tsx";
+import { percentOf } from "../data/filters.ts";
+import { useObserved } from "../data/observable.ts";
+import { formatDuration } from "../format.ts";
+import { useSession } from "../session.tsx";
+import { useTitle } from "../title.ts";
+
+/** The feed says when to ask again, but not more often than so. */
+const BETWEEN_MS = 5000;
+
+export default function QueuePage(): ReactNode {
+  const { t } = useTranslation();
+  const { list } = useSession();
+  useObserved(list);
+  useTitle(t("queue.title"));
+  const stale = useStale();
+  const active = [...list.tasks.values()].filter(
+    (task) => task.status === "running" || task.status === "pending",
+  );
+  const { queues, problem } = useQueues(active);
+  if (problem !== null)
+    return <Blank tone="problem" title={t("queue.problem", { reason: reasonOf(problem) })} />;
+  if (queues === null) return <Blank title={t("queue.loading")} />;
+  const busy = queues.filter((queue) => queue.running > 0 || queue.waiting > 0);
+  return (
+    <div className="page" data-stale={stale}>
+      <div className="page-head">
+        <h1>{t("queue.title")}</h1>
+      </div>
+      {busy.length === 0 && <Blank title={t("queue.empty")} hint={t("queue.emptyHint")} />}
+      <div className="kinds">
+        {busy.map((queue) => (
+          <KindSection
+            key={queue.kind}
+            queue={queue}
+            running={active.filter((task) => task.kind === queue.kind && task.status === "running")}
+          />
+        ))}
+      </div>
+    </div>
+  );
+}
+
+/** The queues, read again when tasks have begun to wait or stopped. */
+function useQueues(active: readonly Summary[]): {
+  queues: KindQueue[] | null;
+  problem: unknown;
+} {
+  const { client } = useSession();
+  const [queues, setQueues] = useState<KindQueue[] | null>(null);
+  const [problem, setProblem] = useState<unknown>(null);
+  const [readAt, setReadAt] = useState(0);
+  const states = active.map((task) => task.task_id + task.status).join();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: when it was read is no reason to read
+  useEffect(() => {
+    let gone = false;
+    const read = async (): Promise<void> => {
+      setReadAt(Date.now());
+      try {
+        const found = await client.queue();
+        if (!gone) setQueues(found);
+        setProblem(null);
+      } catch (error) {
+        if (!gone) setProblem(error);
+      }
+    };
+    const timer = setTimeout(() => void read(), Math.max(0, readAt + BETWEEN_MS - Date.now()));
+    return () => {
+      gone = true;
+      clearTimeout(timer);
+    };
+  }, [client, states]);
+  return { queues, problem };
+}
+
+interface KindProps {
+  queue: KindQueue;
+  running: readonly Summary[];
+}
+
+function KindSection({ queue, running }: KindProps): ReactNode {
+  const { t } = useTranslation();
+  const heading = `queue-${queue.kind}`;
+  return (
+    <section className="card" aria-labelledby={heading}>
+      <div className="kind-head">
+        <h2 id={heading}>{queue.kind}</h2>
+        <span>
+          {queue.slots > 0
+            ? t("queue.slots", { running: queue.running, slots: queue.slots })
+            : t("queue.runningNow", { running: queue.running })}
+          {" · "}
+          {t("queue.waiting", { count: queue.waiting })}
+          {typeof queue.queue_limit === "number" &&
+            ` (${t("queue.limit", { limit: queue.queue_limit })})`}
+        </span>
+        <span className="hint">
+          <NextStart next={queue.next_submission} />
+        </span>
+      </div>
+      <RunningTasks tasks={running} />
+      {queue.entries.length > 0 && <Entries entries={queue.entries} />}
+    </section>
+  );
+}
+
+function NextStart({ next }: { next: NextSubmission }): ReactNode {
+  const { t } = useTranslation();
+  if (typeof next.eta_seconds !== "number") return t("queue.nextUnknown");
+  if (next.eta_seconds === 0) return t("queue.nextNow");
+  return t("queue.next", { time: formatDuration(next.eta_seconds) });
+}
+
+/** More than so many at once are only counted. */
+const SHOWN = 24;
+
+function RunningTasks({ tasks }: { tasks: readonly Summary[] }): ReactNode {
+  const { t } = useTranslation();
+  if (tasks.length === 0) return null;
+  return (
+    <ul className="running-list" aria-label={t("queue.running")}>
+      {tasks.slice(0, SHOWN).map((task) => (
+        <li key={task.task_id}>
+          <Link href={`/tasks/${task.task_id}`}>{task.title ?? task.task_id.slice(-8)}</Link>
+          <Bar percent={percentOf(task)} status={task.status} label={t("task.progress")} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Entries({ entries }: { entries: readonly QueueEntry[] }): ReactNode {
+  const { t } = useTranslation();
+  return (
+    <section className="scroll" aria-label={t("queue.order")} tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">{t("queue.position")}</th>
+            <th scope="col">{t("queue.task")}</th>
+            <th scope="col">{t("queue.starts")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {entries.map((entry) => (
+            <tr key={entry.position}>
+              <td>{entry.position}</td>
+              <td className={entry.own ? "own" : ""}>
+                {entry.task_id ? (
+                  <Link href={`/tasks/${entry.task_id}`}>
+                    {entry.title ?? entry.task_id.slice(-8)}
+                  </Link>
+                ) : (
+                  <span className="hint">{entry.title ?? t("queue.other")}</span>
+                )}
+              </td>
+              <td>
+                {typeof entry.eta_seconds === "number" ? formatDuration(entry.eta_seconds) : "–"}{" "}
+                {typeof entry.eta_low === "number" && typeof entry.eta_high === "number" && (
+                  <span className="hint">
+                    {t("queue.between", {
+                      low: formatDuration(entry.eta_low),
+                      high: formatDuration(entry.eta_high),
+                    })}
+                  </span>
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}

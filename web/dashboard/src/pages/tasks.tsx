@@ -1,0 +1,82 @@
+/** All tasks, as they are at this moment. */
+
+import { type ReactNode, useDeferredValue, useEffect, useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Link } from "wouter";
+import { Blank } from "../components/blank.tsx";
+import { reasonOf, useStale } from "../components/connection.tsx";
+import { TaskFilters } from "../components/task_filters.tsx";
+import { TaskTable } from "../components/task_table.tsx";
+import { arranged, type Filters, NO_FILTERS, type Order } from "../data/filters.ts";
+import { useObserved } from "../data/observable.ts";
+import { useSession } from "../session.tsx";
+import { useTitle } from "../title.ts";
+
+/** A search begins when somebody has stopped typing for so long. */
+const TYPED_MS = 250;
+
+export function TasksPage(): ReactNode {
+  const { t } = useTranslation();
+  const { client, list } = useSession();
+  const [filters, setFilters] = useState<Filters>(NO_FILTERS);
+  const [order, setOrder] = useState<Order>("created");
+  const version = useDeferredValue(useObserved(list).version());
+  const stale = useStale();
+
+  const { text, status, kind, tag } = filters;
+  useEffect(() => {
+    const look = (): void => list.look(client, { text, status, kind, tag });
+    const timer = setTimeout(look, text ? TYPED_MS : 0);
+    return () => clearTimeout(timer);
+  }, [client, list, text, status, kind, tag]);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the list is changed in place
+  const tasks = useMemo(
+    () => arranged(list.tasks.values(), filters, order),
+    [list, version, filters, order],
+  );
+  const running = [...list.tasks.values()].filter((task) => task.status === "running").length;
+  useTitle(running > 0 && `(${running})`, t("tasks.title"));
+
+  const isFiltered = Object.values(filters).some(Boolean);
+  return (
+    <div className="page" data-stale={stale}>
+      <div className="page-head">
+        <h1>{t("tasks.title")}</h1>
+        <p className="hint" role="status">
+          {t("tasks.count", { count: tasks.length })}
+          {!list.complete && tasks.length > 0 && ` · ${t("tasks.more")}`}
+        </p>
+      </div>
+      <TaskFilters
+        filters={filters}
+        order={order}
+        tasks={list.tasks}
+        onFilter={setFilters}
+        onOrder={setOrder}
+      />
+      {list.problem !== null && (
+        <p className="problem" role="alert">
+          {t("tasks.problem", { reason: reasonOf(list.problem) })}
+        </p>
+      )}
+      {tasks.length > 0 ? (
+        <TaskTable tasks={tasks} onEnd={() => void list.loadMore()} />
+      ) : !list.listed || list.loading ? (
+        <Blank title={t("tasks.loading")} />
+      ) : isFiltered ? (
+        <Blank title={t("tasks.none")}>
+          <button type="button" onClick={() => setFilters(NO_FILTERS)}>
+            {t("tasks.reset")}
+          </button>
+        </Blank>
+      ) : (
+        <Blank title={t("tasks.empty")} hint={t("tasks.emptyHint")}>
+          <Link href="/new" className="button">
+            {t("nav.create")}
+          </Link>
+        </Blank>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { entryFor, fieldsOf, paramsFrom, type Schema } from "../src/data/params_form.ts";
+
+const schema: Schema = {
+  type: "object",
+  required: ["bom"],
+  properties: {
+    bom: { type: "string", title: "Bom File", description: "A bill of materials" },
+    steps: { type: "integer", default: 20, minimum: 1, maximum: 2000 },
+    largest: { type: "integer", maximum: Number.MAX_SAFE_INTEGER },
+    mode: { $ref: "#/$defs/Mode", default: "slow" },
+    limit: { anyOf: [{ type: "number" }, { type: "null" }], default: null },
+    loud: { type: "boolean", default: true },
+    extra: { type: "array", default: [1] },
+  },
+  $defs: { Mode: { enum: ["fast", "slow"] } },
+};
+const fields = fieldsOf(schema);
+const defaults = Object.fromEntries(fields.map((field) => [field.loc, entryFor(field, null)]));
+
+test("each property is a field of its type, with its range and choices", () => {
+  assert.deepEqual(
+    fields.map(({ name, type }) => [name, type]),
+    [
+      ["bom", "text"],
+      ["steps", "integer"],
+      ["largest", "integer"],
+      ["mode", "choice"],
+      ["limit", "number"],
+      ["loud", "boolean"],
+      ["extra", "json"],
+    ],
+  );
+  assert.deepEqual([fields[1]?.minimum, fields[1]?.maximum], [1, 2000]);
+  assert.equal(fields[2]?.maximum, null);
+  assert.deepEqual(fields[3]?.choices, ["fast", "slow"]);
+  assert.equal(fields[0]?.isRequired, true);
+});
+
+test("what is left empty is left out, so that the kind's own default applies", () => {
+  assert.deepEqual(paramsFrom(fields, defaults), {
+    params: { steps: 20, mode: "slow", limit: null, loud: true, extra: [1] },
+    problems: {},
+  });
+});
+
+test("what cannot be read is said with its field, and everything else is for the server", () => {
+  const entries = { ...defaults, "params.steps": "-1", "params.limit": "x", "params.extra": "[" };
+  const { params, problems } = paramsFrom(fields, entries);
+  assert.equal(params.steps, -1);
+  assert.deepEqual(problems["params.limit"], { code: "notNumber" });
+  assert.equal(problems["params.extra"]?.code, "notJson");
+});
+
+test("another task's params stand in the fields", () => {
+  const given = { bom: "b.json", steps: 3, mode: "fast", limit: 1.5, loud: false, extra: [] };
+  const entries = Object.fromEntries(fields.map((field) => [field.loc, entryFor(field, given)]));
+  assert.deepEqual(paramsFrom(fields, entries), { params: given, problems: {} });
+});
+
+test("a schema that names no properties is one field of JSON", () => {
+  const [whole] = fieldsOf({ type: "object", additionalProperties: { type: "integer" } });
+  assert.ok(whole);
+  assert.deepEqual([whole.name, whole.loc, whole.type], [null, "params", "json"]);
+  assert.deepEqual(paramsFrom([whole], { params: '{"to": 3}' }).params, { to: 3 });
+  assert.equal(paramsFrom([whole], { params: "[1]" }).problems.params?.code, "notJson");
+});
+
+test("a kind that takes nothing has no fields", () => {
+  assert.deepEqual(fieldsOf({ type: "object", properties: {}, additionalProperties: false }), []);
+});
