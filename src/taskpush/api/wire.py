@@ -9,7 +9,7 @@ cancels it, and what a stalled peer has not taken stays with the server until th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from typing_extensions import override
@@ -120,6 +120,8 @@ class HttpProtocol(HttpToolsProtocol):
     """Whether a response was handed over that has not ended."""
     _next_request = b""
     """What came while it goes on."""
+    _under_way: Sequence[RequestResponseCycle] = ()
+    """The requests that were not answered when the newest one came, and that one."""
 
     def forget_request(self, cycle: RequestResponseCycle) -> None:
         """See `HttpWire.hand_over`; what was known of the request may be kilobytes."""
@@ -146,6 +148,15 @@ class HttpProtocol(HttpToolsProtocol):
         # A WebSocket's handshake is no request.
         if "path" in scope:
             scope["extensions"] = {EXTENSION: HttpWire(self, self.cycle)}
+            self._under_way = (*self._unanswered(), self.cycle)
+
+    @override
+    def handle_websocket_upgrade(self) -> None:
+        if self._unanswered():
+            # What is still to be answered would come between the WebSocket's frames.
+            self.transport.abort()
+        else:
+            super().handle_websocket_upgrade()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -165,6 +176,10 @@ class HttpProtocol(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        # uvicorn tells the newest request only, and the others would write to what is closed.
+        for cycle in self._unanswered():
+            cycle.disconnected = True
+            cycle.message_event.set()
         answer, self.answer = self.answer, None
         if answer is not None:
             answer.on_lost()
@@ -175,3 +190,6 @@ class HttpProtocol(HttpToolsProtocol):
         if self.answer is not None:
             self.answer.on_stop()
         super().shutdown()
+
+    def _unanswered(self) -> list[RequestResponseCycle]:
+        return [cycle for cycle in self._under_way if not cycle.response_complete]
