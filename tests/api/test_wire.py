@@ -38,6 +38,11 @@ class _Slow:
         self.over.set()
 
 
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 @pytest.mark.parametrize(
     ("second", "leaves"),
@@ -58,8 +63,7 @@ def test_who_asks_for_more_and_is_gone_before_the_first_answer_leaves_no_trace(
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
         async with asyncio.timeout(20):
-            while not server.started:
-                await asyncio.sleep(0.01)
+            await _until(lambda: server.started)
             port = server.servers[0].sockets[0].getsockname()[1]
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(REQUEST + second)
@@ -68,12 +72,10 @@ def test_who_asks_for_more_and_is_gone_before_the_first_answer_leaves_no_trace(
                 writer.transport.abort()
             else:
                 assert await reader.read() == b""
-            while server.server_state.connections:
-                await asyncio.sleep(0.01)
+            await _until(lambda: not server.server_state.connections)
             slow.answer.set()
             await slow.over.wait()
-            while server.server_state.tasks:
-                await asyncio.sleep(0.01)
+            await _until(lambda: not server.server_state.tasks)
             writer.close()
             server.should_exit = True
             await serving
