@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -151,6 +152,12 @@ class HttpProtocol(HttpToolsProtocol):
             self._under_way = (*self._unanswered(), self.cycle)
 
     @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if cycle.scope["http_version"] == "1.0":
+            app = _without_chunks(app, cycle)
+        super()._start_asgi_task(cycle, app)
+
+    @override
     def handle_websocket_upgrade(self) -> None:
         if self._unanswered():
             # What is still to be answered would come between the WebSocket's frames.
@@ -193,3 +200,29 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _unanswered(self) -> list[RequestResponseCycle]:
         return [cycle for cycle in self._under_way if not cycle.response_complete]
+
+
+def _without_chunks(app: ASGIApp, cycle: RequestResponseCycle) -> ASGIApp:
+    """`app` for a client of HTTP/1.0, which knows no chunks: its answer ends with the connection.
+
+    uvicorn closes such a connection after the answer, but would send chunks all the same. Source:
+    RFC 9112 section 6.1.
+    """
+
+    async def plainly(scope: Scope, receive: Receive, send: Send) -> None:
+        ends_with_connection = False
+
+        async def send_plainly(message: Message) -> None:
+            nonlocal ends_with_connection
+            if message["type"] == "http.response.start":
+                names = {name.lower() for name, _ in message.get("headers", ())}
+                if ends_with_connection := b"content-length" not in names:
+                    cycle.chunked_encoding = False
+            elif ends_with_connection:
+                # As if each part had been announced: uvicorn counts.
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, send_plainly)
+
+    return plainly
