@@ -176,6 +176,27 @@ async def test_a_few_are_let_in_at_once_and_the_others_in_their_order() -> None:
     assert all(times)
 
 
+async def test_a_guest_who_falls_over_the_step_holds_up_nobody() -> None:
+    class Clumsy(_Guest):
+        def come_in(self) -> None:
+            raise RuntimeError("over the step")
+
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: told.append(about["message"]))
+    gate = Gate()
+    for _ in range(AT_ONCE):
+        gate.arrive(_Guest())
+    gate.arrive(Clumsy())
+    guests = [_Guest() for _ in range(2 * AT_ONCE)]
+    for guest in guests:
+        gate.arrive(guest)
+    async with asyncio.timeout(60):
+        while gate:  # noqa: ASYNC110 - it is told by a plain call
+            await asyncio.sleep(0.001)
+    assert all(guest.came_in for guest in guests)
+    assert told == ["a connection could not come in"]
+
+
 async def test_the_loop_is_left_to_others_for_as_long_as_it_was_held() -> None:
     gate = Gate()
     for _ in range(2 * AT_ONCE):
