@@ -367,7 +367,7 @@ async def test_streams_that_were_shut_down_end_and_no_other_begins() -> None:
 
 
 async def test_a_client_of_http_1_0_gets_its_stream_without_chunks() -> None:
-    """nginx asks so, unless it is told otherwise."""
+    """As nginx is one, unless it is told otherwise: Debian's forgives chunks, others need not."""
     async with _scene() as (scene, server):
         reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
         writer.write(REQUEST.replace(b"1.1", b"1.0"))
