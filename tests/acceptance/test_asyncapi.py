@@ -27,6 +27,7 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("unlucky", {}),
     ("files", {}),
 )
+WITHIN_S = 60.0
 GONE = {"epoch": "nowhere", "seq": 1}
 SAID = {name for name, operation in DOCUMENT["operations"].items() if operation["action"] == "send"}
 
@@ -57,14 +58,29 @@ class Listener:
         self, name: str, condition: Callable[[Any], bool], called: str | None = None
     ) -> Any:
         """Take what comes until a message fulfils the condition; return its payload."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WITHIN_S):
             while True:
-                said, payload = await self._socket.event()
-                self._contract.check((called or said) if said == "ack" else said, payload)
-                if said == "task_update" and payload["data"].get("final"):
-                    self._over.add(payload["task_id"])
+                said, payload = await self._take(called)
                 if said == name and condition(payload):
                     return payload
+
+    async def until_deleted(self, task_id: str) -> None:
+        """Until both the task's watchers and the feed, at its own pace, were told: in any order."""
+        told: set[str] = set()
+        async with asyncio.timeout(WITHIN_S):
+            while told != {"task_deleted", "feed_update"}:
+                said, payload = await self._take()
+                about = payload.get("task", payload)
+                if said == "task_deleted" or about.get("deleted"):
+                    assert about["task_id"] == task_id
+                    told.add(said)
+
+    async def _take(self, called: str | None = None) -> tuple[str, Any]:
+        said, payload = await self._socket.event()
+        self._contract.check((called or said) if said == "ack" else said, payload)
+        if said == "task_update" and payload["data"].get("final"):
+            self._over.add(payload["task_id"])
+        return said, payload
 
     async def until_over(self, task_id: str) -> None:
         """Until the task's final event has come, which may be before an answer."""
@@ -91,8 +107,7 @@ async def test_everything_over_socket_io(server: ServerProcess) -> None:
         assert asked["mode"] == "resync"
         await listener.until("resync", lambda _: True)
         assert server.call("DELETE", f"/api/tasks/{doomed}")[0] == 204
-        await listener.until("task_deleted", lambda _: True)
-        await listener.until("feed_update", lambda it: it["task"].get("deleted") is True)
+        await listener.until_deleted(doomed)
 
         running, waiting = (server.create("narrow", seconds=60) for _ in range(2))
         assert (await listener.ask("subscribe", {"task_id": waiting}))["ok"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -66,11 +66,14 @@ async def test_an_async_handler_that_blocks_is_named_within_a_second(
     server: ServerProcess,
 ) -> None:
     task_id = await asyncio.to_thread(server.create, "block", seconds=1.8)
-    started = time.monotonic()
-    while "loop.blocked kind=block" not in server.log:
-        assert time.monotonic() - started < 1.0
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while "loop.blocked kind=block" not in server.log:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.01)
     line = next(line for line in server.log.splitlines() if "loop.blocked kind=block" in line)
+    # By the server's clock: how fast the test hears of it depends on who else works here.
+    held = re.search(r"blocked_s=([\d.]+)", line)
+    assert held is not None
+    assert float(held[1]) < 1.0
     assert f"task_id={task_id}" in line
     assert "kinds.py" in line
     assert "WARNING" in line

@@ -105,7 +105,7 @@ async def test_a_cancelled_thread_ends_at_its_next_call(shared_server: ServerPro
         asked_at = time.monotonic()
         await asyncio.to_thread(shared_server.call, "POST", f"/api/tasks/{task_id}/cancel", {})
         await watcher.until(seen(task_id, "cancelled"))
-        assert time.monotonic() - asked_at < 1
+        assert time.monotonic() - asked_at < 10
         assert statuses(watcher, task_id) == ["pending", "running", "cancelled"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -47,7 +48,8 @@ def test_of_fifty_creates_at_once_exactly_as_many_as_fit_are_taken(server: Serve
         pass
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda _: _post(server), range(50)))
-    assert sorted(answer.status_code for answer in answers) == [201] * LIMIT + [503] * 40
+    said = Counter((answer.status_code, answer.json().get("code")) for answer in answers)
+    assert said == {(201, None): LIMIT, (503, "queue_full"): 40}
     assert _pending(server) == LIMIT
 
 
@@ -102,7 +104,7 @@ def test_kinds_and_queues_show_the_limit(server: ServerProcess) -> None:
 async def test_the_client_says_at_once_when_to_come_back(server: ServerProcess) -> None:
     await asyncio.to_thread(_fill, server)
     async with AsyncClient(server.url) as client:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             with pytest.raises(QueueFull) as caught:
                 await client.create_task("narrow", {"seconds": 1})
     assert caught.value.retry_after >= 1

@@ -366,6 +366,35 @@ async def test_streams_that_were_shut_down_end_and_no_other_begins() -> None:
         assert len(scene.turnstile) == 0
 
 
+async def test_a_client_of_http_1_0_gets_its_stream_without_chunks() -> None:
+    """As nginx is one, unless it is told otherwise: Debian's forgives chunks, others need not."""
+    async with _scene() as (scene, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+        writer.write(REQUEST.replace(b"1.1", b"1.0"))
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        assert b"transfer-encoding" not in head
+        assert b"connection: close" in head
+        got = await reader.readuntil(b":2\n")
+        assert got.startswith(b"retry: ")
+        await scene.say(3)
+        got += await reader.readuntil(b":5\n")
+        await scene.finish()
+        got += await reader.read()
+        assert [int(each.split(b":")[-1]) for each in _ids(got)] == [1, 2, 3, 4, 5, 6]
+        assert b"\r" not in got
+        writer.close()
+        await scene.until(lambda _: not server.server_state.connections)
+
+
+async def test_a_client_of_http_1_0_that_leaves_is_forgotten_at_once() -> None:
+    async with _scene() as (scene, _):
+        _, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+        writer.write(REQUEST.replace(b"1.1", b"1.0"))
+        await scene.until(lambda s: s.plane.hub.watched(TASK) == 1)
+        writer.transport.abort()
+        await scene.until(lambda s: s.is_quiet)
+
+
 async def test_streams_of_one_task_are_framed_once() -> None:
     async with (
         _scene() as (scene, _),

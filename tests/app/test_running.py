@@ -91,4 +91,6 @@ print(urllib.request.urlopen(server.url + "/healthz", timeout=10).status)
         timeout=60,
         check=True,
     )
-    assert (ran.stdout.strip(), ran.stderr) == ("200", "")
+    # On a busy machine it may be said that the loop was held, wherever that was.
+    said = [line for line in ran.stderr.splitlines() if not line.startswith("loop.blocked ")]
+    assert (ran.stdout.strip(), said) == ("200", [])

@@ -70,6 +70,18 @@ def test_a_frame_that_no_client_sends_ends_the_connection_with_its_code(
         assert bad.close_code() in {code} | lost
 
 
+@pytest.mark.parametrize(
+    "last", ["1", "9", "40/tasks,{"], ids=["engine.io close", "no packet", "no JSON"]
+)
+def test_who_is_sent_away_while_saying_goodbye_is_answered_with_its_own(
+    server: ServerProcess, last: str
+) -> None:
+    """Clients of Engine.IO say "1" and close at once: both are read together."""
+    with raw.peer(server.port) as leaving:
+        leaving.send(frame(last.encode()), frame((3001).to_bytes(2, "big"), opcode=8))
+        assert leaving.close_code() == 3001
+
+
 @pytest.mark.parametrize("opcode", [9, 10], ids=["pings", "pongs"])
 def test_a_flood_of_control_frames_is_cut_off(server: ServerProcess, opcode: int) -> None:
     """Answers are not read: they must not pile up either."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from taskpush.client import Resync, WatchItem
 
-WITHIN_S = 10
+WITHIN_S = 60
 
 
 async def next_of(items: AsyncIterator[WatchItem], count: int) -> list[WatchItem]:

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 SEPARATOR: Final = "\x1e"
-WITHIN_S: Final = 10
+WITHIN_S: Final = 60
 
 
 @dataclass(frozen=True)

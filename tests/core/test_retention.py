@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from taskpush.core.retention import Fate, FinishedTask, Judge, Keep, Retention, pays_to_shrink
@@ -138,6 +138,12 @@ TASKS = st.lists(
 ).map(lambda tasks: sorted(tasks, key=lambda task: task.finished_at, reverse=True))
 
 
+# The third log would fit by itself, but it is older than one that did not.
+@example(
+    [finished(0, size=1), finished(0, size=2), finished(0, size=1)],
+    Retention(tasks=Keep(max_bytes=31), logs=Keep(max_bytes=2), spare=timedelta(0)),
+    None,
+)
 @given(TASKS, RETENTIONS, st.none() | RETENTIONS)
 def test_what_stays_fits_the_limits_and_what_goes_does_not(
     tasks: list[FinishedTask], shared: Retention, own: Retention | None
@@ -164,6 +170,8 @@ def after(task: FinishedTask, fate: Fate) -> FinishedTask:
 
 def check(judged: Sequence[tuple[FinishedTask, Fate]], retention: Retention) -> None:
     """Each fate by itself, from the sums over all newer tasks that were kept."""
+    # Once a log did not fit, no older one is kept whole, however small.
+    logs_full = False
     for number, (task, fate) in enumerate(judged):
         age = NOW - task.finished_at
         newer = [after(each, what) for each, what in judged[:number] if what is not Fate.DELETE]
@@ -172,7 +180,8 @@ def check(judged: Sequence[tuple[FinishedTask, Fate]], retention: Retention) -> 
         whole = age >= retention.spare
         # Trimmed unless it was so before, whatever then becomes of the task.
         over_logs = retention.logs.max_age is not None and age > retention.logs.max_age
-        over_logs |= whole and not fits(retention.logs, [*logs, task.log_bytes])
+        logs_fit = fits(retention.logs, [*logs, task.log_bytes])
+        over_logs |= logs_full or (whole and not logs_fit)
         would_trim = task.events > 1 and over_logs
         size = task.record_bytes + (task.last_event_bytes if would_trim else task.log_bytes)
         over_tasks = retention.tasks.max_age is not None and age > retention.tasks.max_age
@@ -184,8 +193,9 @@ def check(judged: Sequence[tuple[FinishedTask, Fate]], retention: Retention) -> 
         # The other way round: what goes is over a limit, or older than what was.
         if fate is Fate.DELETE and not over_tasks:
             assert Fate.DELETE in {what for _, what in judged[:number]}
-        if fate is Fate.TRIM and not over_logs:
-            assert any(what is not Fate.KEEP for _, what in judged[:number])
+        if fate is Fate.TRIM:
+            assert would_trim
+        logs_full |= task.events > 1 and whole and not logs_fit
 
 
 def fits(keep: Keep, sizes: Sequence[int]) -> bool:

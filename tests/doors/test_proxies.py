@@ -14,7 +14,14 @@ from taskpush.client.door import LinkFailed
 from taskpush.client.socket_link import open_socket
 from tests.doors.subjects import CHOOSING, Subject, faults, named, watching
 from tests.support import checker
-from tests.support.nginx import BUFFERS, BUFFERS_AND_CUTS, DROPS_UPGRADE, PASSES, REFUSES_UPGRADE
+from tests.support.nginx import (
+    BUFFERS,
+    BUFFERS_AND_CUTS,
+    DROPS_UPGRADE,
+    PASSES,
+    REFUSES_UPGRADE,
+    SPEAKS_1_0,
+)
 from tests.support.nginx import nginx as running_nginx
 from tests.support.server import ServerProcess
 
@@ -42,9 +49,10 @@ async def test_every_client_goes_on_behind_a_proxy_that_blocks(
         (PASSES, ["socketio"]),
         (REFUSES_UPGRADE, ["sse"]),
         (DROPS_UPGRADE, ["sse"]),
+        (SPEAKS_1_0, ["sse"]),
         (BUFFERS, ["sse", "long_poll"]),
     ],
-    ids=["passes", "refuses", "drops", "buffers"],
+    ids=["passes", "refuses", "drops", "speaks 1.0", "buffers"],
 )
 async def test_the_best_door_that_is_open_is_taken_in_time(
     server: ServerProcess, tmp_path: Path, rules: str, doors: list[str]

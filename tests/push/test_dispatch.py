@@ -70,7 +70,7 @@ class _Talkative(_Peer):
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what it waits for has no event
             await asyncio.sleep(LOOK_EVERY_S)
 

@@ -105,7 +105,7 @@ async def test_a_flood_is_told_at_the_pace_with_the_last_state_of_every_task(
             harness.store.publish(task.task_id, 1, progress(percent))
     for task in tasks:
         await harness.store.write(task.task_id, harness.complete())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while sum(state["final"] for state in watcher.states().values()) < 40:
             await watcher.more()
     # 4,080 changes.
@@ -169,6 +169,6 @@ class Watcher:
         await self._told.wait()
 
     async def told_of(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(self.said) < count:
                 await self.more()

@@ -50,7 +50,7 @@ async def test_an_upgrade_that_gets_stuck_is_given_up_and_the_session_goes_on_po
     requests = Requests(engine, probe_within_s=0.05)
     query = f"EIO=4&transport=websocket&sid={session.sid}".encode()
     scope = {"type": "websocket", "query_string": query, "headers": [], "path": "/"}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await requests(scope, receive, send)
     assert sent[-1]["type"] == "websocket.close"
     assert (session.polling, session.upgrading, session.probed) == (True, False, False)

@@ -6,7 +6,7 @@ A subclass gives the fixture `harness`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from taskpush.core import lifecycle
-from taskpush.core.lifecycle import Decision
+from taskpush.core.lifecycle import Decide, Decision
 from taskpush.core.retention import FinishedTask
 from taskpush.errors import (
     IllegalTransition,
@@ -1188,6 +1188,32 @@ class ListContract:
         assert list(found) == now
         assert list(await harness.store.interrupted([])) == []
 
+    async def test_tasks_that_ended_by_themselves_are_told_newest_end_first(
+        self, harness: Harness
+    ) -> None:
+        first, second, third, cancelled, elsewhere = [
+            await harness.create_running(kind=kind, tenant=tenant)
+            for kind, tenant in (("a", "local"), ("a", "other"), ("a", "x"), ("a", "x"), ("b", "x"))
+        ]
+        await harness.create_running(kind="a")
+        await harness.create(kind="a")
+        now = harness.clock.now
+        error = TaskError(error="no", error_type="E", code="raised")
+        ends: Sequence[tuple[TaskRecord, Callable[[], Decide]]] = (
+            (second, harness.complete),
+            (cancelled, lambda: lifecycle.cancel(None, now())),
+            (elsewhere, harness.complete),
+            (third, lambda: lifecycle.fail(1, now(), error)),
+            (first, harness.complete),
+        )
+        for record, end in ends:
+            harness.clock.wind(1)
+            await harness.store.write(record.task_id, end())
+        found = await harness.store.ended("a", limit=10)
+        assert list(found) == [await harness.store.get(it.task_id) for it in (first, third, second)]
+        assert list(await harness.store.ended("a", limit=1)) == [found[0]]
+        assert list(await harness.store.ended("c", limit=1)) == []
+
     async def test_running_tasks_of_an_earlier_server_are_abandoned(self, harness: Harness) -> None:
         lost = [await harness.create_running() for _ in range(3)]
         await harness.create()
@@ -1513,6 +1539,7 @@ class LifeContract:
             store.waiting(),
             store.abandoned(),
             store.interrupted(["any"]),
+            store.ended("any", limit=1),
             store.finished(limit=1),
             store.was_deleted(task_id, tenant="local", owner="ann"),
             store.usage(),

@@ -69,6 +69,15 @@ def test_what_runs_is_found_without_what_is_over(connection: apsw.Connection) ->
     assert "TEMP B-TREE" not in plan
 
 
+def test_the_newest_ends_of_a_kind_are_found_without_its_other_tasks(
+    connection: apsw.Connection,
+) -> None:
+    text = reader._ENTRIES.replace("{chosen}", reader._ENDED)
+    plan = _plan(connection, text, kind="layout", limit=10)
+    assert "USING INDEX tasks_finished_by_kind" in plan
+    assert "TEMP B-TREE" not in plan
+
+
 def test_keys_and_deleted_ids_are_looked_up(connection: apsw.Connection) -> None:
     plan = _plan(connection, reader._KEYS, names="[]")
     assert "tenant=? AND owner=? AND key=?" in plan

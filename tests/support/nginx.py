@@ -33,6 +33,10 @@ proxy_http_version 1.1;
 proxy_buffering off;
 """
 """Forwards the handshake as a plain request, as nginx does when nobody has told it better."""
+SPEAKS_1_0: Final = """
+proxy_http_version 1.0;
+"""
+"""What Debian's nginx speaks to servers when nobody has told it better."""
 BUFFERS: Final = """
 if ($http_upgrade) { return 403; }
 proxy_http_version 1.1;

@@ -9,9 +9,10 @@ cancels it, and what a stalled peer has not taken stays with the server until th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -120,6 +121,8 @@ class HttpProtocol(HttpToolsProtocol):
     """Whether a response was handed over that has not ended."""
     _next_request = b""
     """What came while it goes on."""
+    _under_way: Sequence[RequestResponseCycle] = ()
+    """The requests that were not answered when the newest one came, and that one."""
 
     def forget_request(self, cycle: RequestResponseCycle) -> None:
         """See `HttpWire.hand_over`; what was known of the request may be kilobytes."""
@@ -146,6 +149,21 @@ class HttpProtocol(HttpToolsProtocol):
         # A WebSocket's handshake is no request.
         if "path" in scope:
             scope["extensions"] = {EXTENSION: HttpWire(self, self.cycle)}
+            self._under_way = (*self._unanswered(), self.cycle)
+
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if cycle.scope["http_version"] == "1.0":
+            app = _without_chunks(app, cycle)
+        super()._start_asgi_task(cycle, app)
+
+    @override
+    def handle_websocket_upgrade(self) -> None:
+        if self._unanswered():
+            # What is still to be answered would come between the WebSocket's frames.
+            self.transport.abort()
+        else:
+            super().handle_websocket_upgrade()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -165,6 +183,10 @@ class HttpProtocol(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        # uvicorn tells the newest request only, and the others would write to what is closed.
+        for cycle in self._unanswered():
+            cycle.disconnected = True
+            cycle.message_event.set()
         answer, self.answer = self.answer, None
         if answer is not None:
             answer.on_lost()
@@ -175,3 +197,32 @@ class HttpProtocol(HttpToolsProtocol):
         if self.answer is not None:
             self.answer.on_stop()
         super().shutdown()
+
+    def _unanswered(self) -> list[RequestResponseCycle]:
+        return [cycle for cycle in self._under_way if not cycle.response_complete]
+
+
+def _without_chunks(app: ASGIApp, cycle: RequestResponseCycle) -> ASGIApp:
+    """`app` for a client of HTTP/1.0, which knows no chunks: its answer ends with the connection.
+
+    uvicorn closes such a connection after the answer, but would send chunks all the same. Source:
+    RFC 9112 section 6.1.
+    """
+
+    async def plainly(scope: Scope, receive: Receive, send: Send) -> None:
+        ends_with_connection = False
+
+        async def send_plainly(message: Message) -> None:
+            nonlocal ends_with_connection
+            if message["type"] == "http.response.start":
+                names = {name.lower() for name, _ in message.get("headers", ())}
+                if ends_with_connection := b"content-length" not in names:
+                    cycle.chunked_encoding = False
+            elif ends_with_connection:
+                # As if each part had been announced: uvicorn counts.
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, send_plainly)
+
+    return plainly

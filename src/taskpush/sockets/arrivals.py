@@ -72,11 +72,21 @@ class Gate:
         held_s = monotonic() - self._due
         self._let_in = min(AT_ONCE, len(self._waiting))
         for _ in range(self._let_in):
-            self._waiting.popleft().come_in()
+            _let_in(self._waiting.popleft())
         if self._let_in:
             self._pause_for(max(PAUSE_S, held_s))
         else:
             self._pause = None
+
+
+def _let_in(arrival: Arrival) -> None:
+    """As the loop would, had it not had to wait: a fault is one connection's alone."""
+    try:
+        arrival.come_in()
+    except Exception as error:  # noqa: BLE001 - told as the loop tells what a protocol raises
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "a connection could not come in", "exception": error, "protocol": arrival}
+        )
 
 
 class ArrivalProtocol(HttpToolsProtocol):

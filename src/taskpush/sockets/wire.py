@@ -18,6 +18,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
+from websockets.protocol import State
 
 from taskpush.core.rates import LeakyBucket
 from taskpush.sockets.deflate import WITHOUT_CONTEXT, deflated, inflates
@@ -158,6 +159,9 @@ class WireProtocol(WebSocketsSansIOProtocol):
     def say_goodbye(self, code: int) -> None:
         """See `Wire.close`."""
         if self.close_sent or self.transport.is_closing():
+            return
+        if self.conn.state is not State.OPEN:
+            # The peer's own goodbye came along with what ended it, and is answered next.
             return
         self.conn.send_close(code)
         self.transport.write(b"".join(self.conn.data_to_send()))

@@ -375,6 +375,13 @@ class Store(ABC):
         """Interrupted tasks of these kinds, in the order of their creation."""
 
     @abstractmethod
+    async def ended(self, kind: str, *, limit: int) -> Sequence[TaskRecord]:
+        """The newest tasks of a kind that completed or failed, newest end first.
+
+        Of all tenants and owners.
+        """
+
+    @abstractmethod
     async def finished(
         self,
         *,

@@ -319,6 +319,20 @@ class MemoryStore(Store):
         return [self._with_latest(record) for record in found if record.kind in kinds]
 
     @override
+    async def ended(self, kind: str, *, limit: int) -> Sequence[TaskRecord]:
+        self._opened()
+        found = [
+            (entry.record.finished_at, entry.order, entry.record)
+            for entry in self._entries.values()
+            if entry.record.kind == kind
+            and entry.record.finished_at is not None
+            and entry.record.status in (Status.COMPLETED, Status.FAILED)
+        ]
+        found.sort(key=lambda each: each[:2], reverse=True)
+        await _read_elsewhere()
+        return [self._with_latest(record) for *_, record in found[:limit]]
+
+    @override
     async def finished(
         self,
         *,

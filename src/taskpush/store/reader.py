@@ -76,6 +76,10 @@ _INTERRUPTED: Final = """
     SELECT id, doc FROM tasks WHERE status = 'interrupted'
     AND kind IN (SELECT value FROM json_each(:kinds)) ORDER BY id LIMIT -1
 """
+_ENDED: Final = """
+    SELECT id, doc FROM tasks WHERE kind = :kind AND finished_at IS NOT NULL
+    AND status IN ('completed', 'failed') ORDER BY finished_at DESC, id DESC LIMIT :limit
+"""
 _WAITING: Final = """
     SELECT json_group_array(json_array(task_id, kind, priority, run_at, tenant, owner)) FROM (
         SELECT task_id, kind, priority, run_at, tenant, owner FROM tasks WHERE status = 'pending'
@@ -269,6 +273,11 @@ class Reader:
         """Interrupted tasks of these kinds."""
         names = orjson.dumps(list(kinds)).decode()
         return [entry.record for entry in self._entries(_INTERRUPTED, {"kinds": names})]
+
+    def ended(self, kind: str, limit: int) -> list[TaskRecord]:
+        """The tasks of a kind that completed or failed last, newest end first."""
+        found = self._entries(_ENDED, {"kind": kind, "limit": limit})
+        return [entry.record for entry in found]
 
     def _deleted(self, task_ids: Collection[str]) -> Collection[str]:
         if not task_ids:

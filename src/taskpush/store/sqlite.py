@@ -242,6 +242,12 @@ class SqliteStore(Store):
         return [_with_latest(record, opened.ledger) for record in records]
 
     @override
+    async def ended(self, kind: str, *, limit: int) -> Sequence[TaskRecord]:
+        opened = self._opened()
+        records = await opened.files.ask(lambda reader: reader.ended(kind, limit))
+        return [_with_latest(record, opened.ledger) for record in records]
+
+    @override
     async def finished(
         self,
         *,

@@ -113,11 +113,17 @@ class Bench:
         await self.harness.store.write(task_id, lifecycle.cancel(None, self.harness.clock.now()))
 
     async def teach(
-        self, *durations_s: float, kind: str = "layout", params: Mapping[str, Any] = NO_PARAMS
+        self,
+        *durations_s: float,
+        kind: str = "layout",
+        params: Mapping[str, Any] = NO_PARAMS,
+        tenant: str = "local",
     ) -> None:
         """Let runs of so many seconds pass."""
         for duration_s in durations_s:
-            record = await self.harness.create_running(kind=kind, params=dict(params))
+            record = await self.harness.create_running(
+                kind=kind, params=dict(params), tenant=tenant
+            )
             self.harness.clock.wind(duration_s)
             await self.end(record.task_id)
 
@@ -382,10 +388,11 @@ async def test_progress_moves_the_estimate(bench: Bench) -> None:
     assert after.eta_seconds < before.eta_seconds / 3
 
 
-async def test_history_is_taken_from_the_store_at_the_start() -> None:
+@pytest.mark.parametrize("tenant", ["local", "other"])
+async def test_history_is_taken_from_the_store_at_the_start(tenant: str) -> None:
     bench = Bench()
     await bench.open()
-    await bench.teach(*[10.0] * 5)
+    await bench.teach(*[10.0] * 5, tenant=tenant)
     await bench.keeper.close()
     bench.keeper = bench.new_keeper()
     bench.harness.store.listen(bench.keeper.on_commit)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from taskpush.access.principal import LOCAL, Principal
+from taskpush.access.principal import Principal
 from taskpush.clock import Clock
 from taskpush.core.estimates import (
     MAX_RUNS,
@@ -22,12 +22,12 @@ from taskpush.core.estimates import (
     RunTimes,
 )
 from taskpush.errors import StoreUnavailable
-from taskpush.models.events import EventType, Queue, Status
+from taskpush.models.events import EventType, Queue
 from taskpush.models.queue import Accuracy, KindQueue
-from taskpush.models.task import NewEvent, TaskRecord
+from taskpush.models.task import NewEvent
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
-from taskpush.store.base import Announcement, Store, TaskFilter, Waiting
+from taskpush.store.base import Announcement, Store, Waiting
 from taskpush.tasks.queueing.line import Line
 from taskpush.tasks.queueing.roster import Roster
 from taskpush.tasks.queueing.sizes import Sizes
@@ -185,20 +185,14 @@ class QueueKeeper:
         self._touch(line)
 
     async def _past_runs(self, spec: KindSpec) -> Sequence[Run]:
-        """The newest attempts that ended by themselves, oldest first."""
-        records: list[TaskRecord] = []
-        for status in (Status.COMPLETED, Status.FAILED):
-            where = TaskFilter(tenant=LOCAL.tenant, kind=spec.name, status=status)
-            records += (await self._store.tasks(where, limit=MAX_RUNS)).records
-        ended = [
-            (record.finished_at, (record.finished_at - record.started_at).total_seconds(), record)
-            for record in records
-            if record.started_at is not None and record.finished_at is not None
-        ]
-        ended.sort(key=lambda run: run[0])
+        """The newest attempts that ended by themselves, whoever's they were; oldest first."""
         return [
-            Run(max(0.0, duration_s), self._sizes.of(spec, record.params))
-            for _, duration_s, record in ended
+            Run(
+                max(0.0, (record.finished_at - record.started_at).total_seconds()),
+                self._sizes.of(spec, record.params),
+            )
+            for record in reversed(await self._store.ended(spec.name, limit=MAX_RUNS))
+            if record.started_at is not None and record.finished_at is not None
         ]
 
     async def _catch_up(self) -> None:
