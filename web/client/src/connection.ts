@@ -147,6 +147,10 @@ export class Connection {
         const current: Opened | null = next ?? (await this.#reach());
         next = null;
         if (current === null) continue;
+        if (!this.#needed) {
+          current.link.close();
+          break;
+        }
         const ending = await this.#serve(current);
         if (ending.why === "better") next = ending.opened;
       } catch (error) {
