@@ -52,6 +52,9 @@ export interface ConnectionOptions {
   online?: () => boolean;
 }
 
+/** What watches need of a connection, whether it is this tab's own or shared. */
+export type Connecting = Pick<Connection, "status" | "add" | "remove" | "flush" | "wake" | "close">;
+
 /** Keeps a link open while something is watched. */
 export class Connection {
   readonly #options: Required<ConnectionOptions>;
@@ -259,9 +262,8 @@ export class Connection {
     const wait = told + fullJitterMs(failures, this.#options.random);
     if (wait > 0) await pause(wait);
     if (this.#current !== current || !by.session.waiting) return;
-    const silent = setTimeout(
-      () => current.end({ why: "cut", message: "the server does not answer" }),
-      ANSWER_WITHIN_MS,
+    const silent = silence(current.link.answerWithinMs ?? ANSWER_WITHIN_MS, () =>
+      current.end({ why: "cut", message: "the server does not answer" }),
     );
     current.link.subscribe(topic.key, payload, (answer) => {
       clearTimeout(silent);
@@ -319,4 +321,9 @@ export class Connection {
     const stale = Date.now() - this.#lostAt >= STALE_AFTER_MS;
     return { state: stale ? "stale" : "recovering", door };
   }
+}
+
+/** A timer, unless there is no limit: then none. */
+function silence(limitMs: number, late: () => void): ReturnType<typeof setTimeout> | undefined {
+  return Number.isFinite(limitMs) ? setTimeout(late, limitMs) : undefined;
 }
