@@ -213,7 +213,7 @@ export class Connection {
     this.#choice.lost(ending.why === "blocked", this.#lostAt);
     const steady = this.#lostAt - began >= STEADY_AFTER_MS || ending.why === "blocked";
     this.#failures = steady ? 0 : this.#failures + 1;
-    this.#tell();
+    if (this.#needed) this.#tell();
     const dismissal = this.#opening.dismissal(ending);
     if (dismissal) throw dismissal;
     return ending;
