@@ -52,9 +52,13 @@ export class TabDoor implements Door {
     await this.#known;
     const { signal } = this.#closing;
     return new Promise((resolve, reject) => {
-      const fail = (): void => {
+      const end = (): void => {
         stop();
+        signal.removeEventListener("abort", fail);
         this.#entering = null;
+      };
+      const fail = (): void => {
+        end();
         reject(new LinkFailed({ why: "away", message: "no tab answers" }));
       };
       const stop = punctual(
@@ -67,9 +71,7 @@ export class TabDoor implements Door {
       );
       signal.addEventListener("abort", fail);
       const done = (link: TabLink): void => {
-        stop();
-        signal.removeEventListener("abort", fail);
-        this.#entering = null;
+        end();
         resolve(link);
       };
       this.#entering = { by, done };
