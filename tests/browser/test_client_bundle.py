@@ -10,10 +10,18 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.server import ROOT, ServerProcess
-from tests.web.package import as_lines, logged, read_lines
+from tests.web.package import PACKAGE, as_lines, built, logged, read_lines, run_node
 from tests.web.watch_in_chromium import serve_bundle
 
 DOORS = ("socketio", "sse", "long_poll", "poll")
+ESBUILD = PACKAGE / "node_modules/esbuild/bin/esbuild"
+COMPONENTS = """
+import { createRoot } from "react-dom/client";
+import { Job, Jobs } from "./jobs.tsx";
+
+const root = createRoot(document.body.appendChild(document.createElement("main")));
+globalThis.render = (id) => root.render(<><Job id={id} /><Jobs /></>);
+"""
 WATCH = """
 ([task, door]) => {
   window.lines = [];
@@ -135,6 +143,45 @@ def test_the_hooks_of_react_show_what_is(server: ServerProcess, browser: Browser
     expect(page.locator("#queue")).to_have_text("1 iterate")
     page.evaluate("leave()")
     page.wait_for_function("client.connection.state === 'offline'")
+    page.context.close()
+
+
+def test_a_hook_follows_another_task_another_mount_and_none(
+    server: ServerProcess, browser: Browser
+) -> None:
+    page = _shown(browser, server, '<script type="module" src="react_page.js"></script>')
+    runs, fails = server.create("iterate", iterations=10_000, pause_s=0.05), server.create("fail")
+    job = page.locator("#job")
+    # What an earlier task still says must not be shown for the later one.
+    for task_id, shown in ((runs, "running"), (fails, "failed"), (None, "null"), (runs, "running")):
+        page.evaluate("(id) => render(id)", task_id)
+        expect(job).to_have_text(re.compile(f"^{shown} "))
+    page.evaluate("leave()")
+    page.wait_for_function("client.connection.state === 'offline'")
+    page.evaluate("(id) => { render(id); leave(); render(id); }", runs)
+    expect(job).to_have_text(re.compile("^running "))
+    server.call("POST", f"/api/tasks/{runs}/cancel", {})
+    expect(job).to_have_text(re.compile("^cancelled "))
+    page.context.close()
+
+
+def test_the_components_of_the_documentation_work(server: ServerProcess, browser: Browser) -> None:
+    text = (ROOT / "docs/how-to/browser.md").read_text(encoding="utf-8")
+    folder = built() / "tests"
+    components = text.split("```tsx\n")[1].split("```")[0]
+    # A kind that this server has.
+    components = components.replace("kind:layout", "kind:iterate")
+    (folder / "jobs.tsx").write_text(components, encoding="utf-8")
+    (folder / "documented_page.tsx").write_text(COMPONENTS, encoding="utf-8")
+    options = ("--bundle", "--format=esm", "--jsx=automatic", "--log-level=warning")
+    page_js = folder / "documented_page.js"
+    run_node(ESBUILD, folder / "documented_page.tsx", *options, f"--outfile={page_js}")
+    page = _shown(browser, server, '<script type="module" src="documented_page.js"></script>')
+    task_id = server.create("iterate", iterations=20, pause_s=0.1)
+    page.evaluate("(id) => render(id)", task_id)
+    expect(page.locator("progress")).to_be_visible()
+    expect(page.locator("pre")).to_contain_text("{")
+    expect(page.locator("ul.live li")).to_have_text(re.compile("iterate: completed"))
     page.context.close()
 
 

@@ -65,6 +65,7 @@ async def finish(server: ServerProcess, task_id: str, watches: list[Watching]) -
         (SOME, 2, 0.04),
         pytest.param(EVERYBODY, 60, 0.5, marks=[pytest.mark.full, pytest.mark.timeout(400)]),
     ],
+    ids=["short", "long"],
 )
 async def test_the_network_is_gone_in_the_middle(
     server: ServerProcess, pairs: list[tuple[Subject, str]], gone_s: float, pause_s: float
@@ -95,6 +96,7 @@ async def test_the_network_is_gone_in_the_middle(
         (SOME, 2, 0.04),
         pytest.param(EVERYBODY, 90, 0.5, marks=[pytest.mark.full, pytest.mark.timeout(400)]),
     ],
+    ids=["short", "long"],
 )
 async def test_the_client_is_frozen_as_in_a_laptop_that_sleeps(
     server: ServerProcess, pairs: list[tuple[Subject, str]], frozen_s: float, pause_s: float

@@ -1,12 +1,12 @@
 // A React page for the tests of the hooks: says what it shows as text.
 import { createElement, StrictMode } from "react";
-import { createRoot } from "react-dom/client";
+import { createRoot, type Root } from "react-dom/client";
 import { createClient } from "../src/index.ts";
 import { useConnection, useQueue, useTask, useTasks } from "../src/react.ts";
 
 const client = createClient();
 
-function Job({ id }: { id: string }) {
+function Job({ id }: { id: string | null }) {
   const { status, progress, result } = useTask(client, id);
   const text = `${status} ${progress?.progress_percent} ${JSON.stringify(result)}`;
   return createElement("p", { id: "job" }, text);
@@ -26,11 +26,18 @@ function Jobs() {
   );
 }
 
-function render(id: string): void {
-  const root = createRoot(document.body.appendChild(document.createElement("main")));
+let root: Root | null = null;
+
+/** Show that task, in place of another one or of nothing. */
+function render(id: string | null): void {
+  root ??= createRoot(document.body.appendChild(document.createElement("main")));
   const page = [createElement(Jobs, { key: "jobs" }), createElement(Job, { key: "job", id })];
   root.render(createElement(StrictMode, null, page));
-  Object.assign(globalThis, { leave: () => root.unmount(), client });
 }
 
-Object.assign(globalThis, { render });
+function leave(): void {
+  root?.unmount();
+  root = null;
+}
+
+Object.assign(globalThis, { render, leave, client });

@@ -1,13 +1,9 @@
 /** The client: creates tasks on a taskpush server, and watches them. */
 
-import { Connection, type ConnectionStatus } from "./connection.ts";
+import { connectionOf } from "./connecting.ts";
+import type { Connecting, ConnectionStatus } from "./connection.ts";
 import { type FeedItem, FeedSession } from "./core/feed_session.ts";
 import { WatchSession } from "./core/session.ts";
-import { DOORS, type Door, type DoorName } from "./doors/door.ts";
-import { HttpDoor } from "./doors/http_link.ts";
-import { pollReader, WAIT_S } from "./doors/polling.ts";
-import { SocketIoDoor } from "./doors/socketio.ts";
-import { streamReader } from "./doors/sse.ts";
 import {
   BadAnswer,
   ClientError,
@@ -35,7 +31,7 @@ import type {
 } from "./options.ts";
 import { Refused, Rest } from "./rest.ts";
 import { Handlers, Subscription } from "./subscription.ts";
-import { isOnline, watchForWaking } from "./wakeup.ts";
+import { watchForWaking } from "./wakeup.ts";
 import { watch } from "./watch.ts";
 import {
   isObject,
@@ -58,7 +54,7 @@ const PAGE = 200;
 export class Client {
   readonly serverUrl: string;
   readonly #rest: Rest;
-  readonly #connection: Connection;
+  readonly #connection: Connecting;
   readonly #handlers = new Handlers();
   readonly #stopWaking: () => void;
 
@@ -67,17 +63,9 @@ export class Client {
     const http = new Http(checked(serverUrl), options.token, options.credentials);
     this.serverUrl = http.serverUrl;
     this.#rest = new Rest(http);
-    this.#connection = new Connection({
-      doors: openable(http, options.doors ?? DOORS),
-      patience: {
-        firstContactMs: 10_000,
-        reconnectMs: Number.POSITIVE_INFINITY,
-        ...options.patience,
-      },
-      renewable: http.renewable,
-      online: isOnline,
-      onStatus: (status) => this.#handlers.call("connection", status),
-    });
+    this.#connection = connectionOf(http, options, (status) =>
+      this.#handlers.call("connection", status),
+    );
     this.#stopWaking = watchForWaking((changed) => this.#connection.wake(changed));
   }
 
@@ -324,24 +312,6 @@ function checked(serverUrl: string): string {
   if (!/^https?:$/.test(url.protocol))
     throw new TypeError(`a server is named as http://host:port, not ${serverUrl}`);
   return url.origin + url.pathname;
-}
-
-function openable(http: Http, names: readonly DoorName[]): Door[] {
-  if (names.length === 0) throw new TypeError("a client needs a door");
-  return names.map((name) => {
-    switch (name) {
-      case "socketio":
-        return new SocketIoDoor(http, names.length === 1);
-      case "sse":
-        return new HttpDoor(name, http, streamReader);
-      case "long_poll":
-        return new HttpDoor(name, http, pollReader(WAIT_S));
-      case "poll":
-        return new HttpDoor(name, http, pollReader(0));
-      default:
-        throw new TypeError(`there is no door ${name satisfies never}`);
-    }
-  });
 }
 
 function newTask(kind: string, params: Json, taskId: string, options: CreateOptions): Json {

@@ -4,8 +4,9 @@ import { fullJitterMs } from "./core/backoff.ts";
 import { DoorChoice } from "./core/choice.ts";
 import type { Request } from "./core/session.ts";
 import { type Member, Topic } from "./core/topic.ts";
-import { type Door, type Link, LinkFailed, type Loss, type Trial } from "./doors/door.ts";
-import { type ClientError, RequestRefused, ServerUnreachable } from "./errors.ts";
+import type { Door } from "./doors/door.ts";
+import { type ClientError, ServerUnreachable } from "./errors.ts";
+import { type Ending, type Opened, Opening } from "./opening.ts";
 import { pause } from "./timing.ts";
 import { isObject, type Json } from "./wire.ts";
 
@@ -60,22 +61,16 @@ export interface ConnectionOptions {
   online?: () => boolean;
 }
 
-type Ending = Loss | { why: "better"; link: Current };
-
-interface Current {
-  link: Link;
-  index: number;
-  ended: Promise<Ending>;
-  end(ending: Ending): void;
-  proven: boolean;
-}
+/** What watches need of a connection, whether it is this tab's own or shared. */
+export type Connecting = Pick<Connection, "status" | "add" | "remove" | "flush" | "wake" | "close">;
 
 /** Keeps a link open while something is watched. */
 export class Connection {
   readonly #options: Required<ConnectionOptions>;
   readonly #choice: DoorChoice;
+  readonly #opening: Opening;
   readonly #topics = new Map<string, Topic>();
-  #current: Current | null = null;
+  #current: Opened | null = null;
   #running = false;
   #closed = false;
   #contact = false;
@@ -92,6 +87,10 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#options = { random: Math.random, online: () => true, ...options };
     this.#choice = new DoorChoice(options.doors.length);
+    this.#opening = new Opening(options.doors, options.renewable, {
+      event: (from, key, name, payload) => this.#receive(from, key, name, payload),
+      proven: (by) => this.#proven(by),
+    });
   }
 
   get status(): ConnectionStatus {
@@ -155,14 +154,18 @@ export class Connection {
     this.#running = true;
     this.#lostAt = Date.now();
     this.#tell();
-    let next: Current | null = null;
+    let next: Opened | null = null;
     while (this.#needed) {
       try {
-        const current: Current | null = next ?? (await this.#reach());
+        const current: Opened | null = next ?? (await this.#reach());
         next = null;
         if (current === null) continue;
+        if (!this.#needed) {
+          current.link.close();
+          break;
+        }
         const ending = await this.#serve(current);
-        if (ending.why === "better") next = ending.link;
+        if (ending.why === "better") next = ending.opened;
       } catch (error) {
         this.#failAll(error as ClientError);
       }
@@ -179,13 +182,13 @@ export class Connection {
   }
 
   /** Open a link, trying as long as the patience lasts; null when it is needed no more. */
-  async #reach(): Promise<Current | null> {
+  async #reach(): Promise<Opened | null> {
     const { patience, random } = this.#options;
     let told = 0;
     while (this.#needed) {
       await pause(told + fullJitterMs(this.#failures, random), this.#wakeUp.signal);
       if (!this.#needed) return null;
-      const opened = await this.#openOne(this.#choice.candidates);
+      const opened = await this.#opening.first(this.#choice.candidates);
       if ("link" in opened) return opened;
       this.#failures += 1;
       told = (opened.retryAfterS ?? 0) * 1000;
@@ -198,55 +201,8 @@ export class Connection {
     return null;
   }
 
-  /** The first of these doors that opens, or why none did. */
-  async #openOne(indices: readonly number[]): Promise<Current | Loss> {
-    let loss: Loss = { why: "away", message: "there is no door" };
-    for (const index of indices) {
-      const opened = await this.#open(index);
-      if (!("link" in opened)) {
-        loss = opened;
-        if (opened.why === "away") return opened;
-        continue;
-      }
-      const first = indices[0] ?? index;
-      if (index === first || loss.why === "blocked") return opened;
-      // The server may have come up between the two: then the better door opens as well.
-      const again = await this.#open(first);
-      if (!("link" in again)) return opened;
-      opened.link.close();
-      return again;
-    }
-    return loss;
-  }
-
-  async #open(index: number, trial?: Trial): Promise<Current | Loss> {
-    const door = this.#options.doors[index];
-    if (!door) throw new RangeError(`there is no door ${index}`);
-    let end: (ending: Ending) => void = () => {};
-    const ended = new Promise<Ending>((resolve) => {
-      end = resolve;
-    });
-    const current: Partial<Current> = { index, ended, end, proven: trial !== undefined };
-    try {
-      current.link = await door.open(
-        {
-          event: (key, name, payload) => this.#receive(current, key, name, payload),
-          proven: () => this.#proven(current),
-          lost: end,
-        },
-        trial,
-      );
-    } catch (error) {
-      if (!(error instanceof LinkFailed)) throw error;
-      if (error.loss.why === "dismissed" && !this.#mayComeBack(error.loss))
-        throw error.loss.refusal ?? new RequestRefused("disconnected");
-      return error.loss;
-    }
-    return current as Current;
-  }
-
   /** Use the link until it is lost; throws when the server said not to come back. */
-  async #serve(current: Current): Promise<Ending> {
+  async #serve(current: Opened): Promise<Ending> {
     const began = Date.now();
     this.#contact = true;
     this.#hushedUntil = 0;
@@ -270,18 +226,14 @@ export class Connection {
     this.#choice.lost(ending.why === "blocked", this.#lostAt);
     const steady = this.#lostAt - began >= STEADY_AFTER_MS || ending.why === "blocked";
     this.#failures = steady ? 0 : this.#failures + 1;
-    this.#tell();
-    if (ending.why === "dismissed" && !this.#mayComeBack(ending))
-      throw ending.refusal ?? new RequestRefused("disconnected");
+    if (this.#needed) this.#tell();
+    const dismissal = this.#opening.dismissal(ending);
+    if (dismissal) throw dismissal;
     return ending;
   }
 
-  #mayComeBack(loss: Loss): boolean {
-    return this.#options.renewable && loss.refusal?.code === "access_ended";
-  }
-
   /** While a lesser door is in use, try better ones beside it, now and then. */
-  #lookForBetter(current: Current): AbortController {
+  #lookForBetter(current: Opened): AbortController {
     const stop = new AbortController();
     const look = async (): Promise<void> => {
       while (!stop.signal.aborted && this.#choice.better.length > 0) {
@@ -289,28 +241,15 @@ export class Connection {
         await pause(Math.min(this.#choice.returnIn(Date.now()), 2 ** 31 - 1), signal);
         if (stop.signal.aborted) return;
         if (this.#choice.returnIn(Date.now()) > 0) continue;
-        const better = await this.#openBetter();
+        const [watched = "all"] = this.#topics.keys();
+        const better = await this.#opening.better(this.#choice.better, watched);
         if (better === null) this.#choice.stayed(Date.now());
         else if (stop.signal.aborted) better.link.close();
-        else current.end({ why: "better", link: better });
+        else current.end({ why: "better", opened: better });
       }
     };
     look().catch((error: unknown) => current.end({ why: "cut", message: String(error) }));
     return stop;
-  }
-
-  async #openBetter(): Promise<Current | null> {
-    const [topic] = this.#topics.values();
-    const key = topic?.key ?? "all";
-    const payload: Json = key.includes(":") || key === "all" ? { feed: key } : { task_id: key };
-    for (const index of this.#choice.better) {
-      const opened = await this.#open(index, {
-        key,
-        payload: { ...payload, after: trialStart(payload) },
-      });
-      if ("link" in opened) return opened;
-    }
-    return null;
   }
 
   #idle(): void {
@@ -330,15 +269,14 @@ export class Connection {
 
   // ---------------------------------------------------------------- what is said over it
 
-  async #subscribe(current: Current, topic: Topic, by: Member, request: Request): Promise<void> {
+  async #subscribe(current: Opened, topic: Topic, by: Member, request: Request): Promise<void> {
     const { number, payload, failures } = request;
     const told = Math.max(0, this.#hushedUntil - Date.now());
     const wait = told + fullJitterMs(failures, this.#options.random);
     if (wait > 0) await pause(wait);
     if (this.#current !== current || !by.session.waiting) return;
-    const silent = setTimeout(
-      () => current.end({ why: "cut", message: "the server does not answer" }),
-      ANSWER_WITHIN_MS,
+    const silent = silence(current.link.answerWithinMs ?? ANSWER_WITHIN_MS, () =>
+      current.end({ why: "cut", message: "the server does not answer" }),
     );
     current.link.subscribe(topic.key, payload, (answer) => {
       clearTimeout(silent);
@@ -351,15 +289,14 @@ export class Connection {
     void current.ended.then(() => clearTimeout(silent));
   }
 
-  #receive(current: Partial<Current>, key: string, name: string, payload: Json): void {
+  #receive(current: Opened, key: string, name: string, payload: Json): void {
     const topic = this.#topics.get(key);
     if (!topic || this.#current !== current) return;
     topic.receive(name, payload);
     this.#moved(topic);
   }
 
-  #proven(current: Partial<Current>): void {
-    current.proven = true;
+  #proven(current: Opened): void {
     if (this.#current !== current) return;
     this.#choice.proven();
     this.#tell();
@@ -400,7 +337,7 @@ export class Connection {
   }
 }
 
-/** A better door is tried from where the log is, so that little comes twice. */
-function trialStart(payload: Json): string | undefined {
-  return "task_id" in payload ? "now" : undefined;
+/** A timer, unless there is no limit: then none. */
+function silence(limitMs: number, late: () => void): ReturnType<typeof setTimeout> | undefined {
+  return Number.isFinite(limitMs) ? setTimeout(late, limitMs) : undefined;
 }

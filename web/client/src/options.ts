@@ -14,6 +14,13 @@ export interface ClientOptions {
   doors?: readonly DoorName[];
   /** How long a server that does not answer is waited for: by default 10 s, once reached for ever. */
   patience?: Partial<Patience>;
+  /**
+   * Whether tabs of the same browser, server and user share one connection; where a browser cannot,
+   * each has its own. By default they do without a token, so by cookies or on a loopback address. A
+   * text names the user, for tokens that differ from tab to tab: say it only where all who say the
+   * same may see the same. Other tabs get to know neither the token nor the text.
+   */
+  share?: boolean | string;
   /** Whether cookies go along to a server of another origin. */
   credentials?: RequestCredentials;
 }

@@ -1,6 +1,6 @@
 /** A watch as an asynchronous iterator. */
 
-import type { Connection } from "./connection.ts";
+import type { Connecting } from "./connection.ts";
 import type { Session } from "./core/session.ts";
 
 /**
@@ -9,7 +9,7 @@ import type { Session } from "./core/session.ts";
  * Throws what ended the session when that was an error, and the signal's reason when aborted.
  */
 export async function* watch<Item>(
-  connection: Connection,
+  connection: Connecting,
   session: Session<Item>,
   signal?: AbortSignal,
 ): AsyncGenerator<Item, void, undefined> {

@@ -4,7 +4,7 @@
  * events of Socket.IO: a change of door is to a session what a lost link is.
  */
 
-import type { RequestRefused } from "../errors.ts";
+import type { ClientError } from "../errors.ts";
 import type { Json } from "../wire.ts";
 
 /** The doors, best first. */
@@ -23,7 +23,7 @@ export interface Loss {
    */
   why: "cut" | "blocked" | "away" | "dismissed";
   message: string;
-  refusal?: RequestRefused;
+  refusal?: ClientError;
   /** When the server wants to be tried again. */
   retryAfterS?: number | undefined;
 }
@@ -61,6 +61,8 @@ export interface Link {
   /** Find out soon whether it still lives; if not, `lost` is told. */
   check(): void;
   close(): void;
+  /** How long an answer may take, when the link is not to count as lost: 20 s unless it says so. */
+  readonly answerWithinMs?: number;
 }
 
 /** A way to the server. */

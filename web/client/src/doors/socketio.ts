@@ -5,9 +5,11 @@ import { isPassing, RequestRefused } from "../errors.ts";
 import type { Http } from "../http.ts";
 import { isObject, type Json } from "../wire.ts";
 import { type Door, type Link, LinkFailed, type LinkListener, type Loss } from "./door.ts";
+import { renewInTime } from "./renewal.ts";
 
 const OPEN_WITHIN_MS = 2500;
 const CHECK_WITHIN_MS = 3000;
+const ANSWER_WITHIN_MS = 10_000;
 /** Nobody's task: unsubscribing from it does nothing, and is answered. */
 const NOBODY = "00000000-0000-0000-0000-000000000000";
 
@@ -35,7 +37,9 @@ export class SocketIoDoor implements Door {
       forceNew: true,
     });
     await connected(socket);
-    return new SocketIoLink(socket, listener);
+    const link = new SocketIoLink(socket, listener);
+    if (token !== null && this.#http.renewable) link.renew(token, () => this.#http.token());
+    return link;
   }
 }
 
@@ -44,6 +48,7 @@ class SocketIoLink implements Link {
   readonly #listener: LinkListener;
   /** What the server said last about the connection as a whole. */
   #refusal: RequestRefused | undefined;
+  #stopRenewing = (): void => {};
   #gone = false;
 
   constructor(socket: Socket, listener: LinkListener) {
@@ -52,6 +57,13 @@ class SocketIoLink implements Link {
     socket.onAny((name: string, payload: unknown) => this.#receive(name, payload));
     socket.on("disconnect", (reason) => this.#lose(this.#loss(reason)));
     listener.proven();
+  }
+
+  /** Go on by newer tokens before the present one ends. */
+  renew(present: string, token: () => Promise<string | null>): void {
+    this.#stopRenewing = renewInTime(present, token, (shown) =>
+      this.#socket.timeout(ANSWER_WITHIN_MS).emitWithAck("authenticate", { token: shown }),
+    );
   }
 
   subscribe(_key: string, payload: Json, onAnswer: (answer: unknown) => void): void {
@@ -74,6 +86,7 @@ class SocketIoLink implements Link {
 
   close(): void {
     this.#gone = true;
+    this.#stopRenewing();
     this.#socket.offAny();
     this.#socket.disconnect();
   }
