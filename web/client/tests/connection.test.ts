@@ -21,7 +21,11 @@ class Scene {
       patience: { firstContactMs: 10_000, reconnectMs: Number.POSITIVE_INFINITY },
       renewable: false,
       random: () => 1,
-      onStatus: ({ state, door }) => this.states.push(door ? `${state} ${door}` : state),
+      onStatus: ({ state, door }) => {
+        const told = door ? `${state} ${door}` : state;
+        // Told again when only the setback is another.
+        if (told !== this.states.at(-1)) this.states.push(told);
+      },
       ...options,
     });
   }

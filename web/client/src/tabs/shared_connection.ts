@@ -31,7 +31,7 @@ export class SharedConnection implements Connecting {
   /** Takes the lock from whoever has it. */
   #stealing = new AbortController();
   #closed = false;
-  #status: ConnectionStatus = { state: "offline", door: null };
+  #status: ConnectionStatus = { state: "offline", door: null, setback: null };
 
   constructor(options: SharedOptions) {
     this.#options = options;
@@ -166,10 +166,11 @@ export class SharedConnection implements Connecting {
   #tell(): void {
     this.#host?.tell();
     const waits = this.#leaving !== null && this.#members.size > 0;
-    const unknown = { state: waits ? "recovering" : "offline", door: null } as const;
-    const { state, door } = this.#via?.status ?? unknown;
-    if (state === this.#status.state && door === this.#status.door) return;
-    this.#status = { state, door };
+    const unknown = { state: waits ? "recovering" : "offline", door: null, setback: null } as const;
+    const { state, door, setback } = this.#via?.status ?? unknown;
+    const before = this.#status;
+    if (state === before.state && door === before.door && setback === before.setback) return;
+    this.#status = { state, door, setback };
     this.#options.onStatus(this.#status);
   }
 }
