@@ -16,7 +16,7 @@ from rich.text import Text
 from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.schema import Param, params_in, type_of
 from taskpush.cli.text import duration, number, one_line, size
-from taskpush.cli.watching.said import joined, mapping, progress_said
+from taskpush.cli.watching.said import joined, mapping, percent_said, progress_said
 
 
 def show_tasks(tasks: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
@@ -215,13 +215,12 @@ def show_artifacts(
 
 def _task_cells(task: Mapping[str, Any]) -> list[str]:
     progress = (task.get("latest") or {}).get("progress") or {}
-    percent = progress.get("progress_percent")
     created = datetime.fromisoformat(str(task["created_at"])).astimezone()
     return [
         str(task["task_id"]),
         str(task.get("kind", "")),
         str(task.get("status", "")),
-        "" if percent is None else f"{percent:.0f} %",
+        percent_said(progress),
         created.strftime("%Y-%m-%d %H:%M:%S"),
         str(task.get("title") or ""),
     ]
