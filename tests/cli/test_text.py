@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from taskpush.cli.listing import show_tasks
+from taskpush.cli.listing import show_task, show_tasks
 from taskpush.cli.text import clean, duration, metrics, one_line, size
 
 
@@ -46,3 +46,9 @@ def test_a_list_says_the_percentage_that_a_watch_says(capsys: pytest.CaptureFixt
     }
     show_tasks([task], json_lines=False)
     assert "\t99 %\t" in capsys.readouterr().out
+
+
+def test_a_start_that_nobody_knows_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    task = {"task_id": "a", "status": "pending", "latest": {"queue": {"position": 1}}}
+    show_task(task, json_lines=False)
+    assert "position 1, nobody knows yet when it starts" in capsys.readouterr().out

@@ -113,6 +113,11 @@ def _starts_in(place: Mapping[str, Any]) -> str:
     return f"{duration(eta_s)} ({duration(low_s)} to {duration(high_s)})"
 
 
+def _start_said(place: Mapping[str, Any]) -> str:
+    said = _starts_in(place)
+    return f"{said} when it starts" if place.get("eta_seconds") is None else f"starts in {said}"
+
+
 def show_keys(keys: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
     """API keys, one per line, oldest first."""
     if json_lines:
@@ -241,7 +246,7 @@ def _task_facts(task: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("status", joined(str(task.get("status")), task.get("message"), task.get("reason"))),
         ("", f"{attempts}{', resumable' if task.get('resumable') else ''}"),
         ("error", failed),
-        ("queue", f"position {queue['position']}, starts in {_starts_in(queue)}")
+        ("queue", f"position {queue['position']}, {_start_said(queue)}")
         if pending and queue
         else ("queue", ""),
         ("progress", progress_said(progress).removeprefix("progress ") if progress else ""),
