@@ -51,8 +51,10 @@ def test_a_port_that_is_taken_is_said_to_who_starts_it(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        with pytest.raises(OSError, match="in use"):
-            counting(tmp_path / "data").running(port=other.getsockname()[1]).start()
+        port = other.getsockname()[1]
+        with pytest.raises(OSError, match="in use") as raised:
+            counting(tmp_path / "data").running(port=port).start()
+    assert raised.value.__notes__ == [f"taskpush cannot listen on 127.0.0.1:{port}"]
     assert server_threads() == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from taskpush.cli.listing import show_task, show_tasks
 from taskpush.cli.text import clean, duration, metrics, one_line, size
 
 
@@ -35,3 +36,19 @@ def test_one_line_is_one_line() -> None:
 def test_figures_are_short() -> None:
     values = {"max_temp": 45.512345, "count": 3, "big": 123456.789}
     assert metrics(values) == "max_temp 45.512, count 3, big 1.2346e+05"
+
+
+def test_a_list_says_the_percentage_that_a_watch_says(capsys: pytest.CaptureFixture[str]) -> None:
+    task = {
+        "task_id": "a",
+        "created_at": "2026-01-01T00:00:00Z",
+        "latest": {"progress": {"progress_percent": 99.7}},
+    }
+    show_tasks([task], json_lines=False)
+    assert "\t99 %\t" in capsys.readouterr().out
+
+
+def test_a_start_that_nobody_knows_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    task = {"task_id": "a", "status": "pending", "latest": {"queue": {"position": 1}}}
+    show_task(task, json_lines=False)
+    assert "position 1, nobody knows yet when it starts" in capsys.readouterr().out

@@ -16,7 +16,7 @@ from rich.text import Text
 from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.schema import Param, params_in, type_of
 from taskpush.cli.text import duration, number, one_line, size
-from taskpush.cli.watching.said import joined, mapping, progress_said
+from taskpush.cli.watching.said import joined, mapping, percent_said, progress_said
 
 
 def show_tasks(tasks: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
@@ -111,6 +111,11 @@ def _starts_in(place: Mapping[str, Any]) -> str:
     if low_s is None or high_s is None or duration(low_s) == duration(high_s):
         return duration(eta_s)
     return f"{duration(eta_s)} ({duration(low_s)} to {duration(high_s)})"
+
+
+def _start_said(place: Mapping[str, Any]) -> str:
+    said = _starts_in(place)
+    return f"{said} when it starts" if place.get("eta_seconds") is None else f"starts in {said}"
 
 
 def show_keys(keys: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
@@ -215,13 +220,12 @@ def show_artifacts(
 
 def _task_cells(task: Mapping[str, Any]) -> list[str]:
     progress = (task.get("latest") or {}).get("progress") or {}
-    percent = progress.get("progress_percent")
     created = datetime.fromisoformat(str(task["created_at"])).astimezone()
     return [
         str(task["task_id"]),
         str(task.get("kind", "")),
         str(task.get("status", "")),
-        "" if percent is None else f"{percent:.0f} %",
+        percent_said(progress),
         created.strftime("%Y-%m-%d %H:%M:%S"),
         str(task.get("title") or ""),
     ]
@@ -242,7 +246,7 @@ def _task_facts(task: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("status", joined(str(task.get("status")), task.get("message"), task.get("reason"))),
         ("", f"{attempts}{', resumable' if task.get('resumable') else ''}"),
         ("error", failed),
-        ("queue", f"position {queue['position']}, starts in {_starts_in(queue)}")
+        ("queue", f"position {queue['position']}, {_start_said(queue)}")
         if pending and queue
         else ("queue", ""),
         ("progress", progress_said(progress).removeprefix("progress ") if progress else ""),

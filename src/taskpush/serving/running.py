@@ -58,7 +58,11 @@ class Running:
         """Serve; returns when requests are answered. Raises `OSError` when the port is taken."""
         if self._thread is not None:
             raise RuntimeError(f"it runs already, on {self._url}")
-        listener = listen(self._host, self._port)
+        try:
+            listener = listen(self._host, self._port)
+        except OSError as error:
+            error.add_note(f"taskpush cannot listen on {self._host}:{self._port}")
+            raise
         self._started.clear()
         thread = threading.Thread(
             target=self._run, args=(listener,), name="taskpush-server", daemon=True

@@ -7,10 +7,11 @@ import json
 import re
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from taskpush.cli.watching.render import LOST, RESET, Bars, JsonLines, Lines, renderer_for
-from taskpush.cli.watching.said import said
+from taskpush.cli.watching.said import count_said, said
 from taskpush.client import FeedChange, FeedReset, Resync, Task, WatchEvent, WatchItem
 from tests.client import wire
 
@@ -233,3 +234,20 @@ def test_a_long_log_is_not_drawn_line_by_line() -> None:
 def test_what_is_no_terminal_gets_lines() -> None:
     assert isinstance(renderer_for(io.StringIO()), Lines)
     assert isinstance(renderer_for(io.StringIO(), json_lines=True), JsonLines)
+
+
+@pytest.mark.parametrize(
+    ("progress", "shown"),
+    [
+        ({"current_iteration": 9, "max_iterations": 20}, "iteration 9/20"),
+        ({"completed": 1234567, "total": 2000000, "unit": "row"}, "1234567/2000000 row"),
+        ({"completed": 3 << 20, "total": 5 << 20, "unit": "byte"}, "3.0 MiB/5.0 MiB"),
+        ({"completed": 1536, "unit": "byte"}, "1.5 KiB"),
+        ({"completed": 2.5, "total": 4}, "2.5/4"),
+        ({}, ""),
+    ],
+)
+def test_counts_are_said_in_full_and_bytes_as_sizes(
+    progress: dict[str, object], shown: str
+) -> None:
+    assert count_said(progress) == shown

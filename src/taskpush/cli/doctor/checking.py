@@ -184,7 +184,7 @@ def _rest(site: Site, health: Answer, limits: Answer) -> Finding:
     if health.status is None:
         secure = site.url.startswith("https:")
         advice = (
-            "is it https? look at the certificate with `openssl s_client`"
+            "it may want http://; if not, look at its certificate with `openssl s_client`"
             if secure
             else "it may want https://, or something else than a web server listens there"
         )

@@ -68,15 +68,22 @@ def percent_said(data: Mapping[str, Any]) -> str:
 
 
 def count_said(data: Mapping[str, Any]) -> str:
-    """`iteration 9/20`, `3/12 pages`, or nothing."""
+    """`iteration 9/20`, `3/12 pages`, `3.0 MiB/15.5 MiB`, or nothing."""
     current, last = number(data.get("current_iteration")), number(data.get("max_iterations"))
     if current is not None:
-        return f"iteration {current:g}/{last:g}" if last is not None else f"iteration {current:g}"
+        return f"iteration {_whole(current)}" + ("" if last is None else f"/{_whole(last)}")
     done, total = number(data.get("completed")), number(data.get("total"))
     if done is None:
         return ""
     unit = one_line(str(data.get("unit") or ""))
-    return f"{done:g}/{total:g} {unit}".rstrip() if total is not None else f"{done:g} {unit}"
+    if unit == "byte":
+        return size(done) if total is None else f"{size(done)}/{size(total)}"
+    return f"{_whole(done)}{'' if total is None else f'/{_whole(total)}'} {unit}".rstrip()
+
+
+def _whole(count: float) -> str:
+    """Without an exponent, which `g` alone gives to a million and more."""
+    return f"{count:.12g}"
 
 
 def rate_said(data: Mapping[str, Any]) -> str:
