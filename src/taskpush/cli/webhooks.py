@@ -27,6 +27,8 @@ def secret(data: Data = Path(".taskpush")) -> None:
     """Print the secret that receivers check signatures with; the first is made now."""
     from taskpush.access.webhook_secrets import ensure_secret
 
+    if not data.exists():
+        typer.echo(clean(f"taskpush: {data} is new; no server has kept its data there"), err=True)
     typer.echo(_newest(ensure_secret, data))
 
 
