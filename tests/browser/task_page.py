@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 from playwright.sync_api import Page, expect
 
 from tests.support.server import ServerProcess
+
+ALL_WITHIN_S = 15
 
 
 def task_url(server: ServerProcess, task_id: str) -> str:
@@ -41,6 +44,20 @@ def expected_rows(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
             case "checkpoint":
                 rows.append(("checkpoint", "saved"))
     return rows
+
+
+def check_whole_log(page: Page, server: ServerProcess, task_id: str) -> None:
+    """The page shows the task's log as the server has it, as soon as all of it has come.
+
+    The page knows how a task stands before it has watched the task's log.
+    """
+    expected = expected_rows(server.log_of(task_id))
+    wait_for_lines(page, len(expected))
+    deadline = time.monotonic() + ALL_WITHIN_S
+    # What the page itself remarks is counted as lines, too.
+    while len(shown := rows(page)) < len(expected) and time.monotonic() < deadline:
+        pass
+    assert shown == expected
 
 
 def wait_for_lines(page: Page, count: int) -> None:

@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
-from tests.browser.task_page import expected_rows, rows
+from tests.browser.task_page import check_whole_log
 from tests.support.server import ServerProcess
 
 PROBLEM = "the server responded with a status of"
@@ -32,7 +32,7 @@ def test_a_task_created_by_the_form_is_watched_to_its_end(
     expect(page.locator("#chart")).to_have_attribute(
         "aria-label", "max_temp over iterations 1 to 30"
     )
-    assert rows(page) == expected_rows(server.log_of(task_id))
+    check_whole_log(page, server, task_id)
     assert page.title().startswith("iterate · Completed")
 
 
