@@ -1408,23 +1408,10 @@ async def _finished(harness: Harness, record: TaskRecord, order: int) -> Finishe
 class StatisticsContract:
     """How long tasks took and waited."""
 
-    async def test_durations_are_those_of_the_newest_completed_tasks_of_the_kind(
-        self, harness: Harness
-    ) -> None:
-        for seconds in (1.5, 2.25, 3):
-            await _take(harness, seconds, owner=f"owner of {seconds}")
-        await _take(harness, 7, kind="train")
-        failed = await harness.create_running()
-        error = TaskError(error="no", error_type="E", code="raised")
-        await harness.store.write(failed.task_id, lifecycle.fail(1, harness.clock.now(), error))
-        await harness.create_running()
-        assert list(await harness.store.durations("layout")) == [3, 2.25, 1.5]
-        assert list(await harness.store.durations("layout", 2)) == [3, 2.25]
-        assert list(await harness.store.durations("other")) == []
-
     async def test_a_duration_is_never_negative(self, harness: Harness) -> None:
         await _take(harness, -5)
-        assert list(await harness.store.durations("layout")) == [0]
+        (day,) = await harness.store.daily(LOCAL, 1)
+        assert (day.median_s, day.p95_s) == (0, 0)
 
     async def test_a_day_counts_what_ended_on_it(self, harness: Harness) -> None:
         today = harness.clock.now().date()
@@ -1544,7 +1531,6 @@ class LifeContract:
             store.was_deleted(task_id, tenant="local", owner="ann"),
             store.usage(),
             store.shrink(),
-            store.durations("layout"),
             store.daily(LOCAL, 1),
             store.probe(),
             store.audit(LOCAL_TRAIL, limit=1),

@@ -258,7 +258,6 @@ class Run:
         answers.append(await store.finished(limit=2))
         answers.append(await store.finished(kind="layout", limit=2))
         answers.append(replace(await store.usage(), bytes=0, unused_bytes=0))
-        answers.append([await store.durations(kind) for kind in ("layout", "train")])
         answers.append([await store.daily(where, 2) for where in FILTERS])
         for task_id in TASK_IDS:
             record = await store.get(task_id)

@@ -32,12 +32,6 @@ def test_the_newest_finished_tasks_are_found_in_order(connection: apsw.Connectio
         assert "TEMP B-TREE" not in plan
 
 
-def test_the_newest_durations_of_a_kind_are_found_in_order(connection: apsw.Connection) -> None:
-    plan = _plan(connection, surveyor._DURATIONS, kind="layout", limit=10)
-    assert "USING COVERING INDEX tasks_finished_by_kind (kind=?" in plan
-    assert "TEMP B-TREE" not in plan
-
-
 def test_the_days_are_found_without_what_is_older(connection: apsw.Connection) -> None:
     text = surveyor._DAILY.replace("{conditions}", "t.tenant = :tenant")
     plan = _plan(connection, text, tenant="local", since=5)

@@ -170,7 +170,7 @@ class DayStats:
     failed: int
     cancelled: int
     interrupted: int
-    # From start to end of the attempt that completed.
+    # From start to end of the attempt that completed; never negative.
     median_s: float | None
     p95_s: float | None
     # From when the attempt was due to its start; attempts that somebody asked for by a retry are
@@ -464,13 +464,6 @@ class Store(ABC):
 
         Done in small parts between the commits. The file itself is shorter when the readers of
         that moment are done. Raises `StoreUnavailable` when it fails.
-        """
-
-    @abstractmethod
-    async def durations(self, kind: str, limit: int = 200) -> Sequence[float]:
-        """Seconds from start to end of the newest completed tasks of a kind, newest end first.
-
-        Of all tenants and owners; never negative.
         """
 
     @abstractmethod

@@ -52,7 +52,7 @@ from taskpush.store.changes import (
     read_changes,
 )
 from taskpush.store.cursor import decode_cursor, encode_cursor
-from taskpush.store.daystats import day_stats, first_of_days, took_us
+from taskpush.store.daystats import day_stats, first_of_days
 from taskpush.store.latest import newest_latest
 from taskpush.store.ledger import Ledger
 from taskpush.store.positions import check_position
@@ -414,19 +414,6 @@ class MemoryStore(Store):
     @override
     async def shrink(self) -> None:
         await self._opened()[1].shrink()
-
-    @override
-    async def durations(self, kind: str, limit: int = 200) -> Sequence[float]:
-        self._opened()
-        found = [
-            (entry.record.finished_at, entry.order, us / 1e6)
-            for entry in self._entries.values()
-            if entry.record.kind == kind
-            and entry.record.finished_at is not None
-            and (us := took_us(entry.record)) is not None
-        ]
-        await _read_elsewhere()
-        return [seconds for *_, seconds in sorted(found, reverse=True)[:limit]]
 
     @override
     async def daily(self, where: TaskFilter, days: int) -> Sequence[DayStats]:

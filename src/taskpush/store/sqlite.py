@@ -298,10 +298,6 @@ class SqliteStore(Store):
         await self._opened().writer.shrink()
 
     @override
-    async def durations(self, kind: str, limit: int = 200) -> Sequence[float]:
-        return await self._opened().files.survey(lambda surveyor: surveyor.durations(kind, limit))
-
-    @override
     async def daily(self, where: TaskFilter, days: int) -> Sequence[DayStats]:
         since = first_of_days(days, self._clock.now())
         return await self._opened().files.survey(lambda surveyor: surveyor.daily(where, since))

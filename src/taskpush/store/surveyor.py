@@ -47,14 +47,6 @@ _USAGE: Final = """
         FROM pragma_page_count, pragma_freelist_count, pragma_page_size
     ))) FROM tasks AS t
 """
-_DURATIONS: Final = """
-    SELECT json_group_array(took) FROM (
-        SELECT max(finished_at - started_at, 0) AS took FROM tasks
-        WHERE kind = :kind AND finished_at IS NOT NULL AND status = 'completed'
-        AND started_at IS NOT NULL
-        ORDER BY finished_at DESC, id DESC LIMIT :limit
-    )
-"""
 # `number` counts the values of a group, from the smallest on.
 _DAILY: Final = (
     """
@@ -145,11 +137,6 @@ class Surveyor:
         """See `Store.usage`."""
         tasks, events, (used, unused) = self._ask(_USAGE, {})
         return StoreUsage(tasks=tasks, events=int(events), bytes=used, unused_bytes=unused)
-
-    def durations(self, kind: str, limit: int) -> list[float]:
-        """See `Store.durations`."""
-        found = self._ask(_DURATIONS, {"kind": kind, "limit": limit})
-        return [microseconds / 1e6 for microseconds in found]
 
     def daily(self, where: TaskFilter, since: datetime) -> list[DayStats]:
         """See `Store.daily`; of the days from `since` on."""

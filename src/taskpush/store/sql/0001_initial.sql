@@ -44,7 +44,7 @@ CREATE INDEX tasks_changed ON tasks (tenant, changed, owner, kind);
 -- Each ends in the columns that are asked for, so that the rows need not be looked up.
 CREATE INDEX tasks_finished ON tasks (finished_at, id, status, kind)
 WHERE finished_at IS NOT NULL;
-CREATE INDEX tasks_finished_by_kind ON tasks (kind, finished_at, id, status, started_at)
+CREATE INDEX tasks_finished_by_kind ON tasks (kind, finished_at, id, status)
 WHERE finished_at IS NOT NULL;
 CREATE INDEX tasks_ended ON tasks
 (tenant, finished_at, kind, status, owner, attempt, created_at, run_at, started_at)
