@@ -71,7 +71,11 @@ async def iterate(ctx: TaskContext, params: IterateParams) -> IterateResult:
 @push.task("collector")
 async def collector(ctx: TaskContext) -> dict[str, int]:
     """Tells how the cycle collector of the server is set."""
-    return {"threshold": gc.get_threshold()[0], "frozen": gc.get_freeze_count()}
+    return {
+        "enabled": gc.isenabled(),
+        "threshold": gc.get_threshold()[0],
+        "frozen": gc.get_freeze_count(),
+    }
 
 
 class FloodParams(BaseModel):

@@ -59,6 +59,9 @@ def taskpush(
 )
 def serve(context: typer.Context) -> None:
     """Serve the tasks of a Python module: `taskpush serve module:push`."""
+    from taskpush.cli.serving.collecting import collect_later
+
+    collect_later()
     # The server's half of the package is loaded by those who serve.
     from taskpush.cli.serving.command import serve as command
 

@@ -19,16 +19,21 @@ from tests.support.server import ServerProcess
 
 PROBE = """
 import gc, json, weakref
-from taskpush.cli.serving.collecting import YOUNG_OBJECTS, collect_rarely
+from taskpush.cli.serving.collecting import YOUNG_OBJECTS, collect_later, collect_rarely
 
 class Knot:
     def __init__(self):
         self.itself = self
 
+collect_later()
+early = weakref.ref(Knot())
+held = [[] for _ in range(2 * YOUNG_OBJECTS)]
+waits = early() is not None
 collect_rarely()
 knot = weakref.ref(Knot())
 held = [[] for _ in range(2 * YOUNG_OBJECTS)]
-print(json.dumps({"gone": knot() is None, "frozen": gc.get_freeze_count()}))
+gone = knot() is None and early() is None
+print(json.dumps({"waits": waits, "gone": gone, "frozen": gc.get_freeze_count()}))
 """
 
 
@@ -45,6 +50,7 @@ def test_what_was_made_before_is_set_aside_and_what_comes_after_is_collected() -
         [sys.executable, "-c", PROBE], capture_output=True, check=True, timeout=60
     )
     found = json.loads(said.stdout)
+    assert found["waits"]
     assert found["gone"]
     assert found["frozen"] > 1000
 
@@ -55,6 +61,7 @@ def test_serve_collects_rarely(server: ServerProcess) -> None:
     result = server.log_of(task_id)[-1]["data"]["result"]
     assert result["threshold"] == YOUNG_OBJECTS
     assert result["frozen"] > 1000
+    assert result["enabled"]
 
 
 def test_an_application_that_embeds_us_keeps_its_own_settings() -> None:

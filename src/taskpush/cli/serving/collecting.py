@@ -13,6 +13,14 @@ YOUNG_OBJECTS: Final = 50_000
 reason to look, for they are freed without."""
 
 
+def collect_later() -> None:
+    """Not before `collect_rarely`: what is loaded stays, and is not worth looking through.
+
+    To be called before anything is loaded.
+    """
+    gc.disable()
+
+
 def collect_rarely() -> None:
     """What exists now stays for good and is not looked at again; the rest is, less often.
 
@@ -20,4 +28,5 @@ def collect_rarely() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
