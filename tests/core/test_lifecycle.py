@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from taskpush.core import lifecycle
-from taskpush.core.lifecycle import TRANSITIONS, Command, Decide
+from taskpush.core.lifecycle import Decide
+from taskpush.core.transitions import TRANSITIONS, Command
 from taskpush.errors import IllegalTransition, NotFound, StaleAttempt, TaskPushError
 from taskpush.models.events import EventType, Status
 from taskpush.models.task import CheckpointRef, NewEvent, TaskError, TaskRecord

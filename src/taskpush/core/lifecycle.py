@@ -1,4 +1,4 @@
-"""The life of a task: which command is legal in which status, and what it makes of the record.
+"""The life of a task: what each command makes of the record; `transitions` says when it is legal.
 
 Every function takes the present record and gives a `Decision`, or raises. The store calls them
 inside its transaction, so a decision is always made on the newest committed state.
@@ -6,15 +6,14 @@ inside its transaction, so a decision is always made on the newest committed sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from pydantic import JsonValue
 
+from taskpush.core.transitions import Command, next_status
 from taskpush.errors import IllegalTransition, NotFound, StaleAttempt, TaskPushError
 from taskpush.models.audit import AuditEntry
 from taskpush.models.events import Checkpoint, ErrorReport, EventType, Status, StatusChange
@@ -23,48 +22,6 @@ from taskpush.models.task import CheckpointRef, NewEvent, TaskError, TaskRecord
 MAX_INTERRUPTIONS: Final = 3
 """So often in a row, without a new checkpoint, before a task is failed: it may be what kills its
 server."""
-
-
-class Command(StrEnum):
-    """What can be asked of a task; the words of the error messages."""
-
-    START = "start"
-    REPORT = "report on"
-    COMPLETE = "complete"
-    FAIL = "fail"
-    TRY_AGAIN = "try again"
-    CANCEL = "cancel"
-    KEEP = "cancel and keep"
-    STOP = "end as cancelled"
-    INTERRUPT = "interrupt"
-    RETRY = "retry"
-    DELETE = "delete"
-
-
-TRANSITIONS: Final[Mapping[tuple[Status, Command], Status]] = MappingProxyType(
-    {
-        (Status.PENDING, Command.START): Status.RUNNING,
-        (Status.PENDING, Command.CANCEL): Status.CANCELLED,
-        (Status.PENDING, Command.KEEP): Status.INTERRUPTED,
-        (Status.PENDING, Command.FAIL): Status.FAILED,
-        (Status.RUNNING, Command.REPORT): Status.RUNNING,
-        (Status.RUNNING, Command.CANCEL): Status.RUNNING,
-        (Status.RUNNING, Command.KEEP): Status.RUNNING,
-        (Status.RUNNING, Command.COMPLETE): Status.COMPLETED,
-        (Status.RUNNING, Command.FAIL): Status.FAILED,
-        (Status.RUNNING, Command.TRY_AGAIN): Status.PENDING,
-        (Status.RUNNING, Command.STOP): Status.CANCELLED,
-        (Status.RUNNING, Command.INTERRUPT): Status.INTERRUPTED,
-        (Status.FAILED, Command.RETRY): Status.PENDING,
-        (Status.CANCELLED, Command.RETRY): Status.PENDING,
-        (Status.INTERRUPTED, Command.RETRY): Status.PENDING,
-        (Status.COMPLETED, Command.DELETE): Status.COMPLETED,
-        (Status.FAILED, Command.DELETE): Status.FAILED,
-        (Status.CANCELLED, Command.DELETE): Status.CANCELLED,
-        (Status.INTERRUPTED, Command.DELETE): Status.INTERRUPTED,
-    }
-)
-"""The one table of legal moves; a running task that is asked to cancel runs until it stops."""
 
 
 class Decision(NamedTuple):
@@ -78,15 +35,6 @@ class Decision(NamedTuple):
 
 Decide = Callable[[TaskRecord | None], Decision]
 """Turns the present record (None: no such task) into a decision, or raises a coded error."""
-
-
-def next_status(status: Status, command: Command) -> Status:
-    """The status after `command`; raises `IllegalTransition` with expected and actual."""
-    try:
-        return TRANSITIONS[status, command]
-    except KeyError:
-        expected = [state for state, legal in TRANSITIONS if legal is command]
-        raise IllegalTransition(command, status, expected=expected) from None
 
 
 def create(new: TaskRecord) -> Decide:

@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Final
 
 from taskpush.core import lifecycle
-from taskpush.core.lifecycle import Command, Decide, Decision
+from taskpush.core.lifecycle import Decide, Decision
+from taskpush.core.transitions import Command, next_status
 from taskpush.errors import NotFound, ProducerConflict, ProducerGap, StaleAttempt
 from taskpush.models.events import Status
 from taskpush.models.position import Position
@@ -56,7 +57,7 @@ def take(
         if fresh is None:
             return Decision(record)
         if not steps:
-            lifecycle.next_status(record.status, Command.REPORT)
+            next_status(record.status, Command.REPORT)
             return Decision(record)
         present, events, marks = record, list[NewEvent](), list[int]()
         for step in steps[fresh - first :]:
@@ -127,7 +128,7 @@ def _known(record: TaskRecord, attempt: int) -> ProducerRef | None:
 def _stepped(present: TaskRecord, step: Step) -> Decision:
     if step is not None:
         return step(present)
-    lifecycle.next_status(present.status, Command.REPORT)
+    next_status(present.status, Command.REPORT)
     return Decision(present)
 
 

@@ -11,9 +11,9 @@ import orjson
 
 from taskpush.access.policy import demand, may
 from taskpush.access.principal import Principal, Role
-from taskpush.core import lifecycle, producing
-from taskpush.core.lifecycle import Command
+from taskpush.core import producing
 from taskpush.core.progress import BadReport
+from taskpush.core.transitions import Command, next_status
 from taskpush.errors import InvalidRequest, NotFound, TaskPushError
 from taskpush.models.events import EventType, Status
 from taskpush.models.position import WirePosition
@@ -78,7 +78,7 @@ class Producers:
             if fresh is not None and count:
                 record = await self._take(record, attempt, batch, first, fresh)
             elif fresh is not None:
-                lifecycle.next_status(record.status, Command.REPORT)
+                next_status(record.status, Command.REPORT)
             return self._answer(record, batch, first)
 
     async def _take(
@@ -152,7 +152,7 @@ class Producers:
     def _present(self, record: TaskRecord, upload: Upload) -> ReportedAttempt:
         """The running attempt, which this producer reports; raises unless there is one."""
         producing.first_fresh(record, upload.attempt, upload.producer_id, 1, 0)
-        lifecycle.next_status(record.status, Command.REPORT)
+        next_status(record.status, Command.REPORT)
         attempt = self._attempts.find(record, upload.producer_id)
         if attempt is None:
             attempt = self._attempts.begin(record, upload.producer_id)
