@@ -7,49 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from time import monotonic
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from taskpush.access.principal import LOCAL
-from taskpush.access.turnstile import Turnstile
-from taskpush.api.event_stream import EventStream, Streams
 from taskpush.api.wire import HttpWire
-from taskpush.clock import SystemClock
 from taskpush.core import lifecycle
-from taskpush.core.lifecycle import Decision
-from taskpush.core.limits import Limits
 from taskpush.errors import TaskPushError
 from taskpush.models.events import EventType
-from taskpush.models.position import Position
-from taskpush.models.task import NewEvent, TaskRecord
-from taskpush.push.dispatch import Dispatcher
-from taskpush.push.plane import PushPlane
-from taskpush.runner.registry import Registry
-from taskpush.serving.connection import HttpConnection
-from taskpush.store.memory import MemoryStore
-from taskpush.tasks.queries import TaskQueries
-from taskpush.tasks.showing import Showing
-from taskpush.tasks.watching import Watching
-from taskpush.telemetry.bus import Telemetry
+from taskpush.models.task import NewEvent
+from tests.api.stream_scene import TASK, WAYS_OUT, a_scene
 from tests.support.stream import RawStream, raw_stream
 
-TASK = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
-WAYS_OUT: dict[str, Any] = {"wire": HttpConnection, "httptools": "httptools", "h11": "h11"}
 RECEIVE_BYTES = 4096
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-
-Middleware = Callable[[ASGIApp, Scope, Receive, Send], Awaitable[None]]
-
-
-async def _nothing(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    await response(scope, receive, send)
 
 
 async def _keeping_the_head(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,96 +39,6 @@ async def _keeping_the_head(response: ASGIApp, scope: Scope, receive: Receive, s
         await send(message)
 
     await response(scope, receive, send_later)
-
-
-class _Scene:
-    """One task in memory, streamed by a real uvicorn in this process."""
-
-    def __init__(self, *, stalled_after_s: float, comment_every_s: float) -> None:
-        self.store = MemoryStore(clock=SystemClock(), telemetry=Telemetry())
-        self.dispatcher = Dispatcher(stalled_after_s=stalled_after_s, look_every_s=0.01)
-        self.plane = PushPlane(self.store, self.dispatcher)
-        self.streams = Streams(self.plane, comment_every_s=comment_every_s)
-        self.turnstile = Turnstile(Limits(), Telemetry(), monotonic)
-        self.port = 0
-        self.middleware: Middleware = _nothing
-        queries = TaskQueries(self.store, self.plane.hub, Showing(Registry()))
-        self._watching = Watching(self.store, queries)
-
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = self.streams.open(self.turnstile.enter(scope))
-        headers = dict(scope["headers"])
-        text = headers.get(b"last-event-id")
-        after = None if text is None else Position.parse(text.decode())
-        await self._watching.follow(stream.channel, LOCAL, TASK, after)
-        stream.begin(None)
-        await self.middleware(EventStream(stream), scope, receive, send)
-
-    def create(self) -> None:
-        now = datetime.now(UTC)
-        record = TaskRecord(TASK, "k", LOCAL.tenant, LOCAL.owner, {}, now)
-        self.store.write(TASK, lifecycle.create(record))
-        self.store.write(TASK, lifecycle.start(self.store.epoch, now))
-
-    async def say(self, count: int = 1, size: int = 10) -> None:
-        line = NewEvent(EventType.LOG, {"level": "info", "message": "x" * size})
-        for _ in range(count):
-            await self.store.write(TASK, lifecycle.report(1, [line]))
-
-    async def finish(self) -> None:
-        await self.store.write(TASK, lifecycle.complete(1, datetime.now(UTC), result=None))
-
-    async def trim(self, keep_last: int) -> None:
-        def anyway(record: TaskRecord | None) -> Decision:
-            assert record is not None
-            return Decision(record)
-
-        await self.store.trim(TASK, anyway, keep_last=keep_last)
-
-    async def until(self, condition: Callable[[_Scene], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not condition(self):  # noqa: ASYNC110 - what it waits for has no event
-                await asyncio.sleep(0.01)
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nobody watches any more, and nothing is kept for anybody."""
-        return not (
-            self.plane.hub.watched(TASK)
-            or len(self.streams)
-            or len(self.dispatcher)
-            or len(self.turnstile)
-        )
-
-
-@asynccontextmanager
-async def _scene(
-    way: str = "wire", *, stalled_after_s: float = 60, comment_every_s: float = 60
-) -> AsyncIterator[tuple[_Scene, uvicorn.Server]]:
-    scene = _Scene(stalled_after_s=stalled_after_s, comment_every_s=comment_every_s)
-    await scene.store.open()
-    scene.create()
-    config = uvicorn.Config(
-        scene.app,
-        port=0,
-        http=WAYS_OUT[way],
-        log_level="critical",
-        interface="asgi3",
-        lifespan="off",
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    scene.port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield scene, server
-        await scene.until(lambda s: s.is_quiet)
-    finally:
-        scene.streams.shutdown()
-        server.should_exit = True
-        await asyncio.wait_for(serving, 20)
-        await scene.store.close()
 
 
 async def _seqs(stream: RawStream, until: int | None = None) -> list[int]:
@@ -184,7 +68,7 @@ async def _lazy_reader(port: int) -> AsyncIterator[socket.socket]:
 async def test_a_reader_that_stands_still_is_cut_off_and_gets_everything_when_it_returns(
     way: str,
 ) -> None:
-    async with _scene(way, stalled_after_s=0.3) as (scene, _):
+    async with a_scene(way, stalled_after_s=0.3) as (scene, _):
         async with _lazy_reader(scene.port) as peer:
             await scene.until(lambda s: s.plane.hub.watched(TASK) == 1)
             await scene.say(300, size=40_000)
@@ -217,7 +101,7 @@ async def _rest(peer: socket.socket) -> bytes:
 async def test_a_reader_that_stands_still_is_cut_off_the_transport_and_not_only_the_stream() -> (
     None
 ):
-    async with _scene(stalled_after_s=0.3) as (scene, server), _lazy_reader(scene.port):
+    async with a_scene(stalled_after_s=0.3) as (scene, server), _lazy_reader(scene.port):
         await scene.until(lambda s: s.plane.hub.watched(TASK) == 1)
         await scene.say(300, size=40_000)
         await scene.until(lambda s: s.is_quiet)
@@ -226,7 +110,7 @@ async def test_a_reader_that_stands_still_is_cut_off_the_transport_and_not_only_
 
 @pytest.mark.parametrize("way", WAYS_OUT)
 async def test_a_slow_reader_costs_little_and_gets_everything(way: str) -> None:
-    async with _scene(way) as (scene, _), raw_stream(scene.port, "/") as stream:
+    async with a_scene(way) as (scene, _), raw_stream(scene.port, "/") as stream:
         assert await _seqs(stream, 2) == [1, 2]
         (member,) = scene.dispatcher._members
         most = 0
@@ -240,7 +124,7 @@ async def test_a_slow_reader_costs_little_and_gets_everything(way: str) -> None:
 
 
 async def test_a_reader_that_retention_overtakes_is_told_in_between() -> None:
-    async with _scene() as (scene, _), raw_stream(scene.port, "/") as stream:
+    async with a_scene() as (scene, _), raw_stream(scene.port, "/") as stream:
         assert await _seqs(stream, 2) == [1, 2]
         await scene.say(300, size=40_000)
         await scene.trim(keep_last=2)
@@ -258,7 +142,7 @@ async def test_a_reader_that_retention_overtakes_is_told_in_between() -> None:
 
 
 async def test_over_a_wire_it_goes_on_without_the_application() -> None:
-    async with _scene() as (scene, server), raw_stream(scene.port, "/") as stream:
+    async with a_scene() as (scene, server), raw_stream(scene.port, "/") as stream:
         assert await _seqs(stream, 2) == [1, 2]
         await scene.until(lambda _: not server.server_state.tasks)
         names = {task.get_name() for task in asyncio.all_tasks()}
@@ -268,7 +152,7 @@ async def test_over_a_wire_it_goes_on_without_the_application() -> None:
 
 
 async def test_what_was_said_in_one_turn_is_one_write() -> None:
-    async with _scene() as (scene, _), raw_stream(scene.port, "/") as stream:
+    async with a_scene() as (scene, _), raw_stream(scene.port, "/") as stream:
         assert await _seqs(stream, 2) == [1, 2]
         writes: list[bytes] = []
         written = HttpWire.write
@@ -286,7 +170,7 @@ async def test_what_was_said_in_one_turn_is_one_write() -> None:
 
 
 async def test_a_middleware_that_keeps_the_head_back_is_not_passed_by() -> None:
-    async with _scene() as (scene, server):
+    async with a_scene() as (scene, server):
         scene.middleware = _keeping_the_head
         async with raw_stream(scene.port, "/") as stream:
             assert await _seqs(stream, 2) == [1, 2]
@@ -301,7 +185,7 @@ async def test_a_middleware_that_keeps_the_head_back_is_not_passed_by() -> None:
 async def test_another_request_on_the_same_connection_is_answered_after_the_end(
     way: str, at_once: bool
 ) -> None:
-    async with _scene(way) as (scene, server):
+    async with a_scene(way) as (scene, server):
         reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
         writer.write(REQUEST * 2 if at_once else REQUEST)
         got = await reader.readuntil(b"data:")
@@ -331,7 +215,7 @@ def _ids(answer: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("way", WAYS_OUT)
 async def test_whoever_leaves_is_forgotten_at_once(way: str) -> None:
-    async with _scene(way) as (scene, _):
+    async with a_scene(way) as (scene, _):
         async with raw_stream(scene.port, "/") as stream:
             await _seqs(stream, 2)
             assert len(scene.streams) == scene.plane.hub.watched(TASK) == 1
@@ -339,7 +223,7 @@ async def test_whoever_leaves_is_forgotten_at_once(way: str) -> None:
 
 
 async def test_a_silent_stream_says_now_and_then_that_it_lives() -> None:
-    async with _scene(comment_every_s=0.02) as (scene, _), raw_stream(scene.port, "/") as stream:
+    async with a_scene(comment_every_s=0.02) as (scene, _), raw_stream(scene.port, "/") as stream:
         await _seqs(stream, 2)
         reading = asyncio.create_task(_seqs(stream, 3))
         await scene.until(lambda _: stream.comments >= 3)
@@ -348,7 +232,7 @@ async def test_a_silent_stream_says_now_and_then_that_it_lives() -> None:
 
 
 async def test_a_server_that_stops_ends_its_streams_in_order_and_waits_for_none() -> None:
-    async with _scene() as (scene, server):
+    async with a_scene() as (scene, server):
         async with raw_stream(scene.port, "/") as stream:
             await _seqs(stream, 2)
             server.should_exit = True
@@ -357,7 +241,7 @@ async def test_a_server_that_stops_ends_its_streams_in_order_and_waits_for_none(
 
 
 async def test_streams_that_were_shut_down_end_and_no_other_begins() -> None:
-    async with _scene("h11") as (scene, _), raw_stream(scene.port, "/") as stream:
+    async with a_scene("h11") as (scene, _), raw_stream(scene.port, "/") as stream:
         await _seqs(stream, 2)
         scene.streams.shutdown()
         assert await _seqs(stream) == []
@@ -368,7 +252,7 @@ async def test_streams_that_were_shut_down_end_and_no_other_begins() -> None:
 
 async def test_a_client_of_http_1_0_gets_its_stream_without_chunks() -> None:
     """As nginx is one, unless it is told otherwise: Debian's forgives chunks, others need not."""
-    async with _scene() as (scene, server):
+    async with a_scene() as (scene, server):
         reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
         writer.write(REQUEST.replace(b"1.1", b"1.0"))
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -387,7 +271,7 @@ async def test_a_client_of_http_1_0_gets_its_stream_without_chunks() -> None:
 
 
 async def test_a_client_of_http_1_0_that_leaves_is_forgotten_at_once() -> None:
-    async with _scene() as (scene, _):
+    async with a_scene() as (scene, _):
         _, writer = await asyncio.open_connection("127.0.0.1", scene.port)
         writer.write(REQUEST.replace(b"1.1", b"1.0"))
         await scene.until(lambda s: s.plane.hub.watched(TASK) == 1)
@@ -397,7 +281,7 @@ async def test_a_client_of_http_1_0_that_leaves_is_forgotten_at_once() -> None:
 
 async def test_streams_of_one_task_are_framed_once() -> None:
     async with (
-        _scene() as (scene, _),
+        a_scene() as (scene, _),
         raw_stream(scene.port, "/") as one,
         raw_stream(scene.port, "/") as other,
     ):
