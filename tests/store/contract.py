@@ -35,7 +35,6 @@ from taskpush.store.base import (
     Announcement,
     Commit,
     Created,
-    DayStats,
     IdempotencyKey,
     LogPage,
     TaskDeleted,
@@ -43,6 +42,7 @@ from taskpush.store.base import (
     TaskPage,
     Waiting,
 )
+from taskpush.store.daystats import DayStats
 from taskpush.store.rows import encode_record
 from tests.store.audit_contract import LOCAL as LOCAL_TRAIL
 from tests.store.audit_contract import AuditContract, entry_of

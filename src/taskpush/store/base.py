@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from asyncio import Future
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -23,6 +23,7 @@ from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.models.webhooks import DeliveryState, Hooked
 from taskpush.store.changes import ChangePage
+from taskpush.store.daystats import DayStats
 
 MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
 MAX_CREATED_TASKS: Final = 1000
@@ -106,6 +107,23 @@ class TaskFilter:
     # Part of the title or the id, without regard to case.
     q: str | None = None
 
+    def holds(self, record: TaskRecord) -> bool:
+        """Whether the task is in the list; the rule that SQL follows too."""
+        return (
+            record.tenant == self.tenant
+            and self.owner in (None, record.owner)
+            and self.status in (None, record.status)
+            and self.kind in (None, record.kind)
+            and (self.tag is None or self.tag in record.tags)
+            and (self.created_after is None or record.created_at > self.created_after)
+            and (self.created_before is None or record.created_at < self.created_before)
+            and (
+                self.q is None
+                or self.q.casefold() in (record.title or "").casefold()
+                or self.q.casefold() in record.task_id.casefold()
+            )
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
@@ -152,30 +170,6 @@ class StoreUsage:
     bytes: int
     # What `shrink` would give back.
     unused_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class DayStats:
-    """What became of the tasks of one kind that ended on one day.
-
-    A task counts once, by its present status, on the day of its `finished_at`. Percentiles are by
-    nearest rank (the smallest value that at least so many of a hundred do not exceed), None when
-    there is no value.
-    """
-
-    # In UTC.
-    day: date
-    kind: str
-    completed: int
-    failed: int
-    cancelled: int
-    interrupted: int
-    # From start to end of the attempt that completed; never negative.
-    median_s: float | None
-    p95_s: float | None
-    # From when the attempt was due to its start; attempts that somebody asked for by a retry are
-    # left out, as it is not kept when that was.
-    median_wait_s: float | None
 
 
 Announcement = LoggedEvent | VolatileEvent | TaskDeleted

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Final
 
 from taskpush.models.events import Status
 from taskpush.models.task import TaskRecord
-from taskpush.store.base import DayStats
 from taskpush.store.rows import from_microseconds, to_microseconds
 
 DAY_US: Final = 24 * 3600 * 1_000_000
 MEDIAN: Final = 50
 P95: Final = 95
+
+
+@dataclass(frozen=True, slots=True)
+class DayStats:
+    """What became of the tasks of one kind that ended on one day.
+
+    A task counts once, by its present status, on the day of its `finished_at`. Percentiles are by
+    nearest rank (the smallest value that at least so many of a hundred do not exceed), None when
+    there is no value.
+    """
+
+    # In UTC.
+    day: date
+    kind: str
+    completed: int
+    failed: int
+    cancelled: int
+    interrupted: int
+    # From start to end of the attempt that completed; never negative.
+    median_s: float | None
+    p95_s: float | None
+    # From when the attempt was due to its start; attempts that somebody asked for by a retry are
+    # left out, as it is not kept when that was.
+    median_wait_s: float | None
 
 
 def day_stats(records: Iterable[TaskRecord]) -> list[DayStats]:

@@ -34,7 +34,6 @@ from taskpush.store.base import (
     Commit,
     CommitListener,
     Created,
-    DayStats,
     IdempotencyKey,
     LogPage,
     Store,
@@ -52,7 +51,7 @@ from taskpush.store.changes import (
     read_changes,
 )
 from taskpush.store.cursor import decode_cursor, encode_cursor
-from taskpush.store.daystats import day_stats, first_of_days
+from taskpush.store.daystats import DayStats, day_stats, first_of_days
 from taskpush.store.latest import newest_latest
 from taskpush.store.ledger import Ledger
 from taskpush.store.positions import check_position
@@ -279,7 +278,7 @@ class MemoryStore(Store):
         before = decode_cursor(after) if after is not None else None
         found: list[Entry] = []
         for entry in self._newest_first(before):
-            if _matches(entry.record, where):
+            if where.holds(entry.record):
                 found.append(entry)
             if len(found) > limit:
                 break
@@ -425,7 +424,7 @@ class MemoryStore(Store):
             if entry.record.status.is_over
             and entry.record.finished_at is not None
             and entry.record.finished_at >= since
-            and _matches(entry.record, where)
+            and where.holds(entry.record)
         ]
         await _read_elsewhere()
         return day_stats(ended)
@@ -581,24 +580,6 @@ def _without_preview(entry: Entry) -> Entry:
 
 async def _do_nothing() -> None:
     """There is nothing to tidy."""
-
-
-def _matches(record: TaskRecord, where: TaskFilter) -> bool:
-    sought = where.q.casefold() if where.q is not None else None
-    return (
-        record.tenant == where.tenant
-        and where.owner in (None, record.owner)
-        and where.status in (None, record.status)
-        and where.kind in (None, record.kind)
-        and (where.tag is None or where.tag in record.tags)
-        and (where.created_after is None or record.created_at > where.created_after)
-        and (where.created_before is None or record.created_at < where.created_before)
-        and (
-            sought is None
-            or sought in (record.title or "").casefold()
-            or sought in record.task_id.casefold()
-        )
-    )
 
 
 def _up_to_bytes(events: Sequence[LoggedEvent], max_bytes: int) -> list[LoggedEvent]:

@@ -35,7 +35,6 @@ from taskpush.store.base import (
     Commit,
     CommitListener,
     Created,
-    DayStats,
     IdempotencyKey,
     LogPage,
     Store,
@@ -45,7 +44,7 @@ from taskpush.store.base import (
     Waiting,
 )
 from taskpush.store.changes import ChangeBook, ChangePage, read_changes
-from taskpush.store.daystats import first_of_days
+from taskpush.store.daystats import DayStats, first_of_days
 from taskpush.store.files import Files, open_files
 from taskpush.store.latest import newest_latest
 from taskpush.store.ledger import Ledger

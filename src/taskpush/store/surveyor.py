@@ -15,8 +15,8 @@ import orjson
 
 from taskpush.core.retention import FinishedTask
 from taskpush.models.audit import AuditEntry, AuditFilter, AuditPlace, PlacedEntry
-from taskpush.store.base import DayStats, StoreUsage, TaskFilter
-from taskpush.store.daystats import DAY_US, MEDIAN, P95, day_of, to_seconds
+from taskpush.store.base import StoreUsage, TaskFilter
+from taskpush.store.daystats import DAY_US, MEDIAN, P95, DayStats, day_of, to_seconds
 from taskpush.store.reader import conditions_of, open_readonly
 from taskpush.store.rows import from_microseconds, to_microseconds
 from taskpush.store.schema import check_present

@@ -9,7 +9,8 @@ from taskpush.access.principal import Principal
 from taskpush.errors import Forbidden
 from taskpush.models.stats import KindDay, KindEstimates, Stats, StoreSize
 from taskpush.runner.registry import Registry
-from taskpush.store.base import DayStats, Store, TaskFilter
+from taskpush.store.base import Store, TaskFilter
+from taskpush.store.daystats import DayStats
 from taskpush.tasks.queueing.keeper import QueueKeeper
 
 MAX_DAYS: Final = 366
