@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from taskpush.models.events import ENVELOPE, EventType, Payload
+from taskpush.models.events import EventType, Payload
+from taskpush.models.messages import TaskUpdate
 
 WIRE = Path(__file__).parents[1] / "wire"
 GOLDEN = sorted(WIRE.glob("*.json"))
@@ -22,7 +23,7 @@ def _load(path: Path) -> Any:
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_a_golden_event_is_read_and_written_back_unchanged(path: Path) -> None:
     golden = _load(path)
-    event = ENVELOPE.validate_python(golden)
+    event = TaskUpdate.model_validate(golden).root
     payload = event.data
     assert isinstance(payload, Payload)
     assert payload.to_data() == golden["data"]
@@ -50,4 +51,4 @@ def test_every_event_type_has_a_golden_file() -> None:
 def test_an_event_that_breaks_the_contract_is_refused(field: str, value: object) -> None:
     golden = _load(WIRE / "iteration_complete.json")
     with pytest.raises(ValidationError):
-        ENVELOPE.validate_python(golden | {field: value})
+        TaskUpdate.model_validate(golden | {field: value})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +26,6 @@ FETCH_WITHIN_S: Final = 5.0
 MAX_KID: Final = 200
 
 Fetch = Callable[[], Awaitable[bytes]]
-Document = tuple[Mapping[str, Any], ...]
 
 
 def fetch_from(source: str) -> Fetch:

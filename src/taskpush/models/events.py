@@ -15,7 +15,6 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
-    TypeAdapter,
     WithJsonSchema,
 )
 
@@ -289,6 +288,3 @@ Envelope = Annotated[
     Field(discriminator="event_type"),
 ]
 """Any event, told apart by `event_type`."""
-
-ENVELOPE: Final[TypeAdapter[Envelope]] = TypeAdapter(Envelope)
-"""Validates one `task_update`."""

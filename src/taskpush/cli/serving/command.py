@@ -15,12 +15,12 @@ from uvicorn.importer import ImportFromStringError, import_from_string
 
 from taskpush.access.hosts import address_of, is_loopback
 from taskpush.app import TaskPush
+from taskpush.cli.exits import ExitCode
 from taskpush.cli.serving.stopping import JobServer
 from taskpush.composition import VERSION
 from taskpush.serving.server import config_for, listen, url_of
 from taskpush.telemetry.bus import LineFormatter
 
-USAGE_ERROR: Final = 2
 COMPRESS_ABOVE_BYTES: Final = 1024
 """What `--compress` means unless the settings say more; smaller events gain little."""
 
@@ -154,4 +154,4 @@ def _announce(push: TaskPush, listener: socket.socket, *, public: bool) -> None:
 
 def _refuse(message: str) -> Never:
     err.print(f"[bold red]taskpush serve:[/] {message}", markup=True)
-    raise typer.Exit(USAGE_ERROR)
+    raise typer.Exit(ExitCode.USAGE)

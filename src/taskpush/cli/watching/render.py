@@ -172,7 +172,7 @@ class Lines(ConnectionNotices, _Plain):
     def change(self, item: FeedItem) -> None:
         now = clock_time(datetime.now(UTC))
         if isinstance(item, FeedReset):
-            print(now, "the server cannot tell what changed; the list begins anew", file=self._out)
+            print(now, RESET, file=self._out)
             return
         task = item.task
         self._names.several = True
