@@ -10,7 +10,7 @@ import pytest
 from taskpush.core import lifecycle
 from taskpush.models.events import Status
 from taskpush.runner.policy import Backoff
-from tests.runner import kinds
+from tests.runner import kinds, process_kinds
 from tests.runner.kinds import Style, handler_for
 from tests.runner.workbench import Workbench
 
@@ -83,7 +83,7 @@ async def test_a_handler_that_completes_although_it_was_stopped_has_completed(
 async def test_a_process_that_ignores_its_timeout_is_killed(tmp_path: Path) -> None:
     bench = Workbench(tmp_path)
     await bench.open(grace_s=0.1)
-    kind = bench.kind(kinds.stubborn, process=True)
+    kind = bench.kind(process_kinds.stubborn, process=True)
     params = {"file": str(tmp_path / "beat")}
     record = await bench.over(await bench.submit(kind, params, timeout_s=0.5))
     assert record.reason == "timeout"
@@ -161,7 +161,7 @@ async def test_a_handler_that_stumbles_over_its_cancel_is_not_tried_again(
 
 
 async def test_a_lost_worker_is_replaced_by_itself_and_goes_on(bench: Workbench) -> None:
-    kind = bench.kind(kinds.crash_once, process=True, resume="auto")
+    kind = bench.kind(process_kinds.crash_once, process=True, resume="auto")
     task_id = await bench.submit(kind)
     await bench.until(lambda: "completed" in bench.statuses(task_id))
     record = await bench.record(task_id)
@@ -174,7 +174,7 @@ async def test_a_lost_worker_is_replaced_by_itself_and_goes_on(bench: Workbench)
 
 
 async def test_what_kills_its_worker_is_failed_after_three_times(bench: Workbench) -> None:
-    kind = bench.kind(kinds.vanish, process=True, resume="auto")
+    kind = bench.kind(process_kinds.vanish, process=True, resume="auto")
     task_id = await bench.submit(kind)
     await bench.until(lambda: "failed" in bench.statuses(task_id))
     record = await bench.record(task_id)

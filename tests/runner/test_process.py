@@ -11,19 +11,19 @@ import pytest
 
 from taskpush.models.events import Status
 from taskpush.telemetry.events import TaskEnded
-from tests.runner import kinds
+from tests.runner import kinds, process_kinds
 from tests.runner.workbench import Workbench, wait_until_gone
 
 
 async def test_a_crash_interrupts_the_task_and_names_the_signal(bench: Workbench) -> None:
-    record = await bench.run(kinds.crash, process=True)
+    record = await bench.run(process_kinds.crash, process=True)
     assert record.status is Status.INTERRUPTED
     assert record.reason == "worker_lost"
     assert record.message == "The worker process was ended by signal SIGSEGV"
 
 
 async def test_a_process_that_exits_without_a_word_interrupts_the_task(bench: Workbench) -> None:
-    record = await bench.run(kinds.vanish, process=True)
+    record = await bench.run(process_kinds.vanish, process=True)
     assert record.reason == "worker_lost"
     assert record.message == "The worker process ended with exit code 7"
 
@@ -31,7 +31,7 @@ async def test_a_process_that_exits_without_a_word_interrupts_the_task(bench: Wo
 async def test_a_dead_worker_is_noticed_although_its_child_holds_the_socket(
     bench: Workbench,
 ) -> None:
-    record = await bench.run(kinds.hold_on_to_socket, process=True)
+    record = await bench.run(process_kinds.hold_on_to_socket, process=True)
     assert record.message == "The worker process ended with exit code 9"
 
 
@@ -39,7 +39,9 @@ async def test_a_handler_that_ignores_its_cancel_is_killed_after_the_grace(tmp_p
     bench = Workbench(tmp_path)
     await bench.open(grace_s=0.2)
     beat = tmp_path / "beat"
-    task_id = await bench.submit(bench.kind(kinds.stubborn, process=True), {"file": str(beat)})
+    task_id = await bench.submit(
+        bench.kind(process_kinds.stubborn, process=True), {"file": str(beat)}
+    )
     await bench.begun(task_id)
     await bench.cancel(task_id)
     record = await bench.over(task_id)
@@ -52,7 +54,7 @@ async def test_what_a_handler_started_goes_with_it(tmp_path: Path) -> None:
     bench = Workbench(tmp_path)
     await bench.open(grace_s=0.1)
     other = tmp_path / "other"
-    kind = bench.kind(kinds.parent_of_another, process=True)
+    kind = bench.kind(process_kinds.parent_of_another, process=True)
     task_id = await bench.submit(kind, {"file": str(other)})
     await bench.begun(task_id)
     await bench.cancel(task_id)
@@ -62,7 +64,7 @@ async def test_what_a_handler_started_goes_with_it(tmp_path: Path) -> None:
 
 
 async def test_a_completed_handler_leaves_nothing_running(bench: Workbench) -> None:
-    record = await bench.run(kinds.leave_something_running, process=True)
+    record = await bench.run(process_kinds.leave_something_running, process=True)
     assert isinstance(record.result, int)
     await asyncio.to_thread(wait_until_gone, record.result)
 
@@ -71,7 +73,9 @@ async def test_stopping_kills_a_stubborn_process_at_the_deadline(
     bench: Workbench, tmp_path: Path
 ) -> None:
     beat = tmp_path / "beat"
-    task_id = await bench.submit(bench.kind(kinds.stubborn, process=True), {"file": str(beat)})
+    task_id = await bench.submit(
+        bench.kind(process_kinds.stubborn, process=True), {"file": str(beat)}
+    )
     await bench.begun(task_id)
     assert await bench.runner.stop(0.1) == 1
     assert (await bench.record(task_id)).reason == "server_stopped"
@@ -79,7 +83,7 @@ async def test_stopping_kills_a_stubborn_process_at_the_deadline(
 
 
 async def test_the_slot_is_free_only_when_the_process_is_gone(bench: Workbench) -> None:
-    kind = bench.kind(kinds.surroundings, process=True, concurrency=1)
+    kind = bench.kind(process_kinds.surroundings, process=True, concurrency=1)
     first, second = await bench.submit(kind), await bench.submit(kind)
     await bench.until(lambda: bool(bench.noticed_of(TaskEnded)))
     pid = (await bench.over(first)).result
@@ -96,7 +100,7 @@ async def test_a_worker_sees_the_servers_path_folder_and_environment_but_no_secr
         monkeypatch.setenv(name, "canary")
     bench = Workbench(tmp_path)
     await bench.open(process_env={"TASKPUSH_TEST_MARK": "here"})
-    result = (await bench.run(kinds.surroundings, process=True)).result
+    result = (await bench.run(process_kinds.surroundings, process=True)).result
     assert isinstance(result, dict)
     assert result["mark"] == "here"
     assert result["secrets"] == []
@@ -107,7 +111,7 @@ async def test_a_worker_sees_the_servers_path_folder_and_environment_but_no_secr
 
 
 async def test_a_worker_imports_no_server(bench: Workbench) -> None:
-    result = (await bench.run(kinds.surroundings, process=True)).result
+    result = (await bench.run(process_kinds.surroundings, process=True)).result
     assert isinstance(result, dict)
     modules = result["modules"]
     assert isinstance(modules, list)
@@ -119,7 +123,7 @@ async def test_an_interpreter_that_cannot_be_started_interrupts_the_task(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
-    record = await bench.run(kinds.surroundings, process=True)
+    record = await bench.run(process_kinds.surroundings, process=True)
     assert record.status is Status.INTERRUPTED
     assert record.message == "The worker process could not be run: No such file or directory"
 
@@ -131,7 +135,7 @@ async def test_nothing_spooled_is_left(bench: Workbench) -> None:
 
 
 async def test_many_workers_leave_no_descriptor_open(bench: Workbench) -> None:
-    kind = bench.kind(kinds.vanish, process=True, concurrency=3)
+    kind = bench.kind(process_kinds.vanish, process=True, concurrency=3)
     await bench.over(await bench.submit(kind))
     await bench.idle()
     before = psutil.Process().num_fds()

@@ -21,13 +21,13 @@ ORPHANS_GONE_S = 2.0
 SERVER = """
 import asyncio, sys
 from pathlib import Path
-from tests.runner import kinds
+from tests.runner import process_kinds
 from tests.runner.workbench import Workbench
 
 async def main(folder):
     bench = Workbench(folder)
     await bench.open()
-    await bench.submit(bench.kind(getattr(kinds, sys.argv[2]), process=True),
+    await bench.submit(bench.kind(getattr(process_kinds, sys.argv[2]), process=True),
                        {"file": str(folder / "beat")})
     await asyncio.Event().wait()
 
