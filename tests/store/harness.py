@@ -14,11 +14,13 @@ from taskpush.ids import new_task_id
 from taskpush.models.events import EventType, Status
 from taskpush.models.position import START
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord
-from taskpush.store.base import Store
+from taskpush.store.base import Announcement, Store, TaskFilter
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import TelemetryEvent
 
 MakeStore = Callable[[ManualClock, Telemetry], Store]
+Told = Sequence[Announcement]
+LOCAL = TaskFilter(tenant="local")
 
 
 class Harness:
@@ -121,3 +123,13 @@ def texts_of(events: Sequence[LoggedEvent]) -> list[str]:
     return [
         body_of(event)["data"]["message"] for event in events if event.event_type is EventType.LOG
     ]
+
+
+async def listed(harness: Harness, where: TaskFilter) -> list[str]:
+    """The ids of a list, newest first."""
+    return [record.task_id for record in (await harness.store.tasks(where, limit=50)).records]
+
+
+def anyway(record: TaskRecord | None) -> Decision:
+    """Delete or trim it, whatever its status."""
+    return Decision(record) if record is not None else lifecycle.delete()(record)
