@@ -8,7 +8,7 @@ ASSETS := src/taskpush/api/static/vendor/versions.json src/taskpush/api/static/d
 DASHBOARD := $(shell find web/client/src web/dashboard -path '*/node_modules' -prune -o -path '*/tests' -prune -o -path '*/dist' -prune -o -type f -print)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup setup-test test-tools setup-bench demo ready test test-full soak bench bench-quick check lint fmt audit lock clean
+.PHONY: help setup setup-test setup-bench demo test test-full soak bench bench-quick check lint fmt audit lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -24,10 +24,7 @@ setup: .venv/.ready $(ASSETS) ## .venv with everything in it
 $(ASSETS): | .venv/.ready
 	@scripts/setup
 
-setup-test: test-tools tests/js/node_modules/.ready web/client/node_modules/.ready web/dashboard/node_modules/.ready ## what tests need besides: strace, a browser, nginx, JavaScript clients
-	@:
-
-test-tools: .venv/.ready
+setup-test: tests/js/node_modules/.ready web/client/node_modules/.ready web/dashboard/node_modules/.ready ## what tests need besides: strace, a browser, nginx, JavaScript clients
 	@scripts/install-test-tools
 
 tests/js/node_modules/.ready: tests/js/package-lock.json .venv/.ready
@@ -56,16 +53,12 @@ bench/peers/node/node_modules/.ready: bench/peers/node/package-lock.json .venv/.
 demo: setup ## the server with the example, on PORT (8000); ONCE=1 runs it through once and ends
 	@$(BIN)/python -m examples.demo --port $(PORT) $(if $(ONCE),--once)
 
-# What is fetched comes while the types are checked.
-ready:
-	@$(MAKE) --jobs setup-test check
-
 # Many tests wait for others to give up: three at a time keep two cores busy. A file's tests stay
 # in one process, which shares a server; the slowest files come first.
-test: ready ## checks and tests, in three processes
+test: setup-test check ## checks and tests, in three processes
 	@$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
-test-full: ready ## the slow tests too
+test-full: setup-test check ## the slow tests too
 	@$(BIN)/pytest -q -m "full or not full"
 
 soak: setup ## ten minutes of steady load (SECONDS=600); fails when the server grows under it
