@@ -49,7 +49,10 @@ def show_kind(kind: Mapping[str, Any], *, json_lines: bool) -> None:
     if json_lines:
         _show_json([kind])
         return
-    runs = "by producers outside" if kind.get("external") else f"{kind.get('concurrency')} at once"
+    runs = f"{kind.get('concurrency')} at once"
+    if kind.get("external"):
+        creating = ", which create its tasks, too" if kind.get("created_by_producer") else ""
+        runs = f"by producers outside{creating}"
     limit = kind.get("queue_limit")
     _show_facts(
         [
@@ -86,10 +89,11 @@ def show_queues(queues: Sequence[Mapping[str, Any]], *, json_lines: bool) -> Non
 
 def _queue_cells(queue: Mapping[str, Any]) -> list[str]:
     following, limit = mapping(queue.get("next_submission")), queue.get("queue_limit")
-    run_s = number(following.get("run_seconds"))
+    run_s, slots = number(following.get("run_seconds")), queue.get("slots")
     return [
         str(queue["kind"]),
-        f"{queue.get('running')}/{queue.get('slots')}",
+        # Programs outside the server run as many as they like.
+        f"{queue.get('running')}/{slots}" if slots else str(queue.get("running")),
         str(queue.get("waiting")) + ("" if limit is None else f"/{limit}"),
         _starts_in(following),
         "" if run_s is None else duration(run_s),

@@ -116,6 +116,7 @@ class Delivery:
                 "kind": errand.kind,
                 "params": dict(errand.params),
                 "task_id": errand.task_id,
+                "producer_id": errand.producer_id,
                 **errand.options,
             }
             answer = await self._insist(lambda: self._call("POST", "/tasks", body))
@@ -142,9 +143,8 @@ class Delivery:
         return await self._next_attempt(attempt)
 
     async def _next_attempt(self, attempt: int) -> int:
-        answer = await self._insist(
-            lambda: self._call("POST", f"{self._path}/retry", {"attempt": attempt})
-        )
+        body = {"attempt": attempt, "producer_id": self._errand.producer_id}
+        answer = await self._insist(lambda: self._call("POST", f"{self._path}/retry", body))
         if answer.status >= 400:
             raise _Stopped(_told(answer))
         return int(answer.problem.get("attempt") or attempt + 1)

@@ -103,8 +103,12 @@ class QueueKeeper:
     async def queues(
         self, principal: Principal, kind: str | None, *, limit: int
     ) -> Sequence[KindQueue]:
-        """Each kind's queue, or that of one, as `kind_queue` shows it; raises `unknown_kind`."""
-        specs = self._registry.kinds() if kind is None else [self._registry.require(kind)]
+        """Each kind's queue, or that of one, as `kind_queue` shows it; raises `unknown_kind`.
+
+        Tasks that are created by those who run them wait for nobody: of their kinds there is none.
+        """
+        waited_for = [spec for spec in self._registry.kinds() if not spec.created_by_producer]
+        specs = waited_for if kind is None else [self._registry.require(kind)]
         await self._catch_up()
         now_s = self._clock.monotonic()
         return [
