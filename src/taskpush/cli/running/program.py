@@ -101,6 +101,8 @@ class Program:
                 self._pass_on(key.fd, selector, on_output)
             if until_s == float("inf") and self._ended(stopping):
                 until_s = time.monotonic() + AFTERWARDS_S
+        # It has closed its output, and there is nothing left to select on. Not a `waitpid` that
+        # waits: meanwhile somebody may want it to stop, which is looked for as well.
         while not self._ended(stopping):
             time.sleep(LOOK_S)
 
