@@ -76,6 +76,13 @@ class FieldProblem:
     message: str
 
 
+def failure_said(error_type: str, error: str) -> str:
+    """Why a task failed, in one line: the exception's name, unless its message has it already."""
+    if not error_type or error == error_type or error.startswith(f"{error_type}: "):
+        return error
+    return f"{error_type}: {error}" if error else error_type
+
+
 class TaskPushError(Exception):
     """Base of every error that has a code.
 

@@ -261,7 +261,7 @@ class Reporter(Reporting):
         """
         if isinstance(error, BaseException):
             error_type = error_type or type(error).__name__
-            error = reports.shown(error) or type(error).__name__
+            error = reports.reason(error)
         known = code if code is not None and _CODE.fullmatch(code) else "producer_error"
         self._fail(error, error_type or "Error", known)
 
