@@ -17,6 +17,7 @@ from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.schema import Param, params_in, type_of
 from taskpush.cli.text import duration, number, one_line, size
 from taskpush.cli.watching.said import joined, mapping, percent_said, progress_said
+from taskpush.errors import failure_said
 
 
 def show_tasks(tasks: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
@@ -240,15 +241,17 @@ def _task_facts(task: Mapping[str, Any]) -> list[tuple[str, str]]:
     queue = mapping(mapping(task.get("latest")).get("queue"))
     error, position = mapping(task.get("error")), mapping(task.get("position"))
     pending, running = (task.get("status") == word for word in ("pending", "running"))
-    attempts = f"attempt {task.get('attempt')} of {task.get('max_attempts', 1)}"
-    failed = joined(str(error.get("error_type") or "error"), error.get("error")) if error else ""
+    if progress and not running:
+        # What is over has no time left, and what waits will count anew.
+        progress = {**progress, "eta_seconds": None}
+    failed = failure_said(str(error.get("error_type") or ""), str(error.get("error") or ""))
     timeout_s = number(task.get("timeout_s"))
     return [
         ("task", str(task["task_id"])),
         ("title", str(task.get("title") or "")),
         ("kind", str(task.get("kind") or "")),
         ("status", joined(str(task.get("status")), task.get("message"), task.get("reason"))),
-        ("", f"{attempts}{', resumable' if task.get('resumable') else ''}"),
+        ("", f"{_attempt_said(task)}{', resumable' if task.get('resumable') else ''}"),
         ("error", failed),
         ("queue", f"position {queue['position']}, {_start_said(queue)}")
         if pending and queue
@@ -266,6 +269,12 @@ def _task_facts(task: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("params", _json(task.get("params"))),
         ("position", f"{position['epoch']}:{position['seq']}" if position.get("seq") else ""),
     ]
+
+
+def _attempt_said(task: Mapping[str, Any]) -> str:
+    """Which attempt it is; of how many only while it is tried again by itself, not by hand."""
+    attempt, most = int(task.get("attempt") or 1), int(task.get("max_attempts") or 1)
+    return f"attempt {attempt} of {most}" if attempt <= most else f"attempt {attempt}"
 
 
 def _moment(text: object) -> str:

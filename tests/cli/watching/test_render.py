@@ -251,3 +251,21 @@ def test_counts_are_said_in_full_and_bytes_as_sizes(
     progress: dict[str, object], shown: str
 ) -> None:
     assert count_said(progress) == shown
+
+
+def test_an_exception_is_named_once_in_a_line() -> None:
+    def told(error: str, error_type: str) -> str | None:
+        return said(event(1, "error", error=error, error_type=error_type, code="c"))
+
+    assert told("KeyError: 'to'", "KeyError") == "error: KeyError: 'to'"
+    assert told("too hot", "OddError") == "error: OddError: too hot"
+    assert told("ValueError", "ValueError") == "error: ValueError"
+
+
+def test_what_a_command_writes_to_standard_error_is_told_apart() -> None:
+    def told(level: str, stream: str) -> str | None:
+        return said(event(1, "log", level=level, message="12 %", fields={"stream": stream}))
+
+    assert told("info", "stderr") == "stderr: 12 %"
+    assert told("info", "stdout") == "info: 12 %"
+    assert told("error", "stderr") == "error: 12 %"

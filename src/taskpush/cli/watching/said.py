@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from taskpush.cli.text import clean, duration, metrics, number, one_line, size
+from taskpush.errors import failure_said
 
 if TYPE_CHECKING:
     from taskpush.client import WatchItem
@@ -35,16 +36,27 @@ def said(item: WatchItem) -> str | None:
             figures = metrics(mapping(data.get("metrics")))
             return clean(f"iteration {data.get('iteration')}: {figures}")
         case "log":
-            return clean(f"{data.get('level', 'info')}: {data.get('message', '')}")
+            return clean(f"{mark_of(data)}: {data.get('message', '')}")
         case "error":
             again = " (will be tried again)" if data.get("will_retry") else ""
-            return clean(f"error: {data.get('error_type', '')}: {data.get('error', '')}{again}")
+            why = failure_said(str(data.get("error_type") or ""), str(data.get("error") or ""))
+            return clean(f"error: {why}{again}")
         case "artifact":
             bytes_ = size(number(data.get("size_bytes")) or 0)
             return clean(f"artifact {data.get('name')} ({bytes_}) {data.get('url', '')}".rstrip())
         case "checkpoint":
             return joined("checkpoint", data.get("label"))
     return None
+
+
+def mark_of(log: Mapping[str, Any]) -> str:
+    """What a line is marked with: its level, or the stream that a command has written it to.
+
+    Only standard error is told: it is no level, since many programs write their progress there.
+    """
+    level = str(log.get("level") or "info")
+    stream = mapping(log.get("fields")).get("stream")
+    return "stderr" if level == "info" and stream == "stderr" else level
 
 
 def progress_said(data: Mapping[str, Any]) -> str:
