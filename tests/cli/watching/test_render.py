@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -97,7 +98,9 @@ def test_what_only_moves_the_bar_is_no_line() -> None:
 
 def bars(height: int = 24) -> tuple[Bars, io.StringIO]:
     stream = io.StringIO()
-    return Bars(Console(file=stream, force_terminal=True, width=80, height=height)), stream
+    console = Console(file=stream, force_terminal=True, width=80, height=height)
+    # The events are of a fixed moment, and so is what is left of them.
+    return Bars(console, lambda: datetime.fromisoformat(wire.TIMESTAMP)), stream
 
 
 def seen(stream: io.StringIO) -> str:
