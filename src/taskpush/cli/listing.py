@@ -16,7 +16,7 @@ from rich.text import Text
 from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.schema import Param, params_in, type_of
 from taskpush.cli.text import duration, number, one_line, size
-from taskpush.cli.watching.said import joined, mapping, percent_said, progress_said
+from taskpush.cli.watching.said import mapping, percent_said, progress_said, status_said
 from taskpush.errors import failure_said
 
 
@@ -250,7 +250,7 @@ def _task_facts(task: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("task", str(task["task_id"])),
         ("title", str(task.get("title") or "")),
         ("kind", str(task.get("kind") or "")),
-        ("status", joined(str(task.get("status")), task.get("message"), task.get("reason"))),
+        ("status", status_said(task)),
         ("", f"{_attempt_said(task)}{', resumable' if task.get('resumable') else ''}"),
         ("error", failed),
         ("queue", f"position {queue['position']}, {_start_said(queue)}")

@@ -115,7 +115,7 @@ class Delivery:
         """What has not arrived when the program ends, and why."""
         because = f": {self._failure}" if self._failure else ""
         if not self._begun:
-            return f"the server never had it{because}"
+            return f"nothing of it has arrived{because}"
         with self._mailbox.changing() as backlog:
             return (
                 f"the program ended before everything had arrived ({backlog.logged} events and"

@@ -11,6 +11,8 @@ from taskpush.errors import failure_said
 if TYPE_CHECKING:
     from taskpush.client import WatchItem
 
+_TOLD: Final = frozenset({"cancelled_by", "cancelling", "retry", "server_stopped", "timeout"})
+"""Reasons whose messages tell them in words."""
 _STYLES: Final = {
     "completed": "bold green",
     "failed": "bold red",
@@ -31,7 +33,7 @@ def said(item: WatchItem) -> str | None:
             why = one_line(str(item.raw.get("reason") or ""))
             return f"history was cut ({why}); now {one_line(str(data.get('status')))}"
         case "status_change":
-            return joined(str(data.get("status")), data.get("message"), data.get("reason"))
+            return status_said(data)
         case "iteration_complete":
             figures = metrics(mapping(data.get("metrics")))
             return clean(f"iteration {data.get('iteration')}: {figures}")
@@ -107,6 +109,13 @@ def rate_said(data: Mapping[str, Any]) -> str:
         if rate_per_s * factor >= 1:
             return f"{rate_per_s * factor:.3g}/{unit}"
     return f"{rate_per_s * 3600:.3g}/h"
+
+
+def status_said(data: Mapping[str, Any]) -> str:
+    """A status with what is said of it; its reason where the message does not tell that."""
+    reason = data.get("reason")
+    told = reason in _TOLD and data.get("message")
+    return joined(str(data.get("status")), data.get("message"), None if told else reason)
 
 
 def joined(head: str, *more: object) -> str:
