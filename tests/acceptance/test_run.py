@@ -6,6 +6,7 @@ import http.server
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -247,6 +248,21 @@ def test_signals_are_passed_on_to_it(shared_server: ServerProcess, number: int) 
     assert (process.returncode, out) == (3, "bye\n")
     snapshot = shared_server.wait_over(task_of(err))
     assert snapshot["status"] == "cancelled"
+
+
+def test_signals_reach_it_while_the_server_keeps_silent(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    script = f"trap 'echo bye; exit 3' TERM; touch {started}; sleep 100 & wait"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with start(url, "--", "sh", "-c", script) as process:
+            while not started.exists():
+                time.sleep(0.01)  # Another process: there is nothing to await but what it does.
+                assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (3, "bye\n")
+    assert "nothing of it has arrived" in err
 
 
 def test_without_a_server_the_command_runs_all_the_same(tmp_path: Path) -> None:

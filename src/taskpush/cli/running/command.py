@@ -124,10 +124,14 @@ def run_command(
         on_begin=lambda: say(f"{server.rstrip('/')}/tasks/{task_id}"),
         on_trouble=say,
     )
-    # What is said of the server comes before what the command writes, unless that takes long.
-    answered.wait(ANSWERED_WITHIN_S)
     telling = Telling(report)
-    code = program.run(telling.take, lambda: report.cancelled, grace_s=grace_s)
+    code = program.run(
+        telling.take,
+        lambda: report.cancelled,
+        grace_s=grace_s,
+        # What is said of the server comes before what the command writes, unless it takes long.
+        first=lambda: answered.wait(ANSWERED_WITHIN_S),
+    )
     telling.end()
     _end(report, program, code)
     report.close()
