@@ -144,6 +144,7 @@ class TaskPush:
         params: Any = None,
         result: Any = Any,
         external: Literal[True],
+        created_by_producer: bool = False,
         description: str | None = None,
         timeout_s: float | None = None,
         max_attempts: int = 1,
@@ -158,7 +159,9 @@ class TaskPush:
 
         Such a task waits until a producer starts it; see `docs/how-to/producers.md`. `params` and
         `result` are types that they are validated against, Pydantic models or others; without
-        `params` the kind takes none. The rest is as for `task`; a task that takes longer than
+        `params` the kind takes none. With `created_by_producer` nobody waits for work of this
+        kind: its tasks are created by the programs that run them, as `Reporter.start` does, and a
+        create by anybody else is refused. The rest is as for `task`; a task that takes longer than
         `timeout_s` has failed, whatever its producer still says.
 
         Raises `ValueError` or `TypeError` for what cannot be a kind.
@@ -170,6 +173,7 @@ class TaskPush:
             params=params,
             result=result,
             description=description,
+            created_by_producer=created_by_producer,
             timeout_s=timeout_s,
             max_attempts=max_attempts,
             backoff=backoff,
@@ -194,6 +198,7 @@ class TaskPush:
                 params=CommandParams,
                 result=CommandResult,
                 external=True,
+                created_by_producer=True,
                 description="A program that taskpush run has started somewhere.",
             )
 

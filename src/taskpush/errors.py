@@ -48,6 +48,7 @@ CODES: Final[Mapping[str, CodeSpec]] = MappingProxyType(
         "illegal_transition": CodeSpec(409, "The task's state does not allow this"),
         "stale_attempt": CodeSpec(409, "This attempt is not the task's present one"),
         "not_external": CodeSpec(409, "Handlers of the server run tasks of this kind"),
+        "started_elsewhere": CodeSpec(409, "A program outside the server has to start this"),
         "producer_conflict": CodeSpec(409, "Another producer reports this attempt"),
         "producer_gap": CodeSpec(409, "Events before these are missing"),
         "position_gone": CodeSpec(410, "The log cannot be continued from this position"),
@@ -73,6 +74,13 @@ class FieldProblem:
 
     loc: str
     message: str
+
+
+def failure_said(error_type: str, error: str) -> str:
+    """Why a task failed, in one line: the exception's name, unless its message has it already."""
+    if not error_type or error == error_type or error.startswith(f"{error_type}: "):
+        return error
+    return f"{error_type}: {error}" if error else error_type
 
 
 class TaskPushError(Exception):
@@ -182,6 +190,12 @@ class IllegalTransition(TaskPushError):
             f"cannot {command} a task that is {status}; expected {' or '.join(expected)}",
             extra={"task_status": str(status)},
         )
+
+
+class StartedElsewhere(TaskPushError):
+    """Nobody would take the task up: those of its like are begun by the program that runs them."""
+
+    code = "started_elsewhere"
 
 
 class StaleAttempt(TaskPushError):

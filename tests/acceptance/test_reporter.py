@@ -185,8 +185,8 @@ def test_the_server_may_come_after_the_job_has_begun(tmp_path: Path) -> None:
         report.complete({"frames": 0})
         assert report.close(20)
         assert messages(server, report.task_id) == ["early"]
-    assert "not reported for the moment" in troubles[0]
-    assert "reported again" in troubles[-1]
+    assert "not reported yet" in troubles[0]
+    assert "reported now" in troubles[-1]
 
 
 def test_a_cancel_is_told_and_what_stops_for_it_is_cancelled(shared_server: ServerProcess) -> None:
@@ -221,6 +221,47 @@ def test_what_is_raised_in_the_block_is_why_it_failed(shared_server: ServerProce
         print(1 / 0)
     (error,) = of_type(shared_server.log_of(report.task_id), "error")
     assert (error["error"], error["error_type"]) == ("division by zero", "ZeroDivisionError")
+
+
+def test_what_a_reporter_began_is_tried_once_and_again_by_a_producer_alone(
+    shared_server: ServerProcess,
+) -> None:
+    """Though the kind says two attempts: nobody would take the second one up."""
+    with suppress(ZeroDivisionError), Reporter.start(shared_server.url, "render") as report:
+        _ = 1 / 0
+    snapshot = shared_server.wait_over(report.task_id)
+    assert (snapshot["status"], snapshot["max_attempts"]) == ("failed", 1)
+    path = f"/api/tasks/{report.task_id}/retry"
+    status, problem = shared_server.call("POST", path)
+    assert (status, problem["code"]) == (409, "started_elsewhere")
+    status, snapshot = shared_server.call("POST", path, {"producer_id": "host.1"})
+    assert (status, snapshot["status"], snapshot["attempt"]) == (202, "pending", 2)
+
+
+def test_a_kind_that_nobody_takes_is_told_and_the_job_goes_on(shared_server: ServerProcess) -> None:
+    troubles: list[str] = []
+    with Reporter.start(shared_server.url, "nothing", on_trouble=troubles.append) as report:
+        until(lambda: troubles)
+    (said,) = troubles
+    assert f"nothing of task {report.task_id} is reported: the server does not take it" in said
+    assert "no kind named nothing is registered (unknown_kind); the job goes on" in said
+    with pytest.raises(Undelivered, match="unknown_kind"):
+        report.check_delivered()
+
+
+def test_no_server_is_told_at_once_and_not_waited_for_at_the_end(tmp_path: Path) -> None:
+    nobody = ServerProcess(tmp_path / "data").url
+    troubles: list[str] = []
+    began = time.monotonic()
+    with Reporter.start(nobody, "render", on_trouble=troubles.append) as report:
+        until(lambda: troubles)
+        report.log("into the dark")
+    assert time.monotonic() - began < 4
+    early, late = troubles
+    assert f"not reported yet: no answer from {nobody}" in early
+    assert "nothing of it has arrived" in late
+    with pytest.raises(Undelivered, match="nothing of it has arrived"):
+        report.check_delivered()
 
 
 def test_a_result_that_the_kind_does_not_take_is_said_to_be_why(

@@ -6,6 +6,7 @@ import http.server
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -249,12 +250,48 @@ def test_signals_are_passed_on_to_it(shared_server: ServerProcess, number: int) 
     assert snapshot["status"] == "cancelled"
 
 
+def test_signals_reach_it_while_the_server_keeps_silent(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    script = f"trap 'echo bye; exit 3' TERM; touch {started}; sleep 100 & wait"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with start(url, "--", "sh", "-c", script) as process:
+            while not started.exists():
+                time.sleep(0.01)  # Another process: there is nothing to await but what it does.
+                assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (3, "bye\n")
+    assert "nothing of it has arrived" in err
+
+
 def test_without_a_server_the_command_runs_all_the_same(tmp_path: Path) -> None:
     nobody = ServerProcess(tmp_path / "data").url
+    began = time.monotonic()
     code, out, err = ran(nobody, "--", "sh", "-c", "echo done; exit 5")
     assert (code, out) == (5, "done\n")
-    assert "not reported for the moment" in err
-    assert "ended before everything had arrived" in err
+    early, late = err.splitlines()
+    assert f"not reported yet: no answer from {nobody}" in early
+    assert "the job goes on" in early
+    assert "nothing of it has arrived" in late
+    # There is no page to look at; and nobody waits as if there were a server that comes back.
+    assert "/tasks/" not in err
+    assert time.monotonic() - began < 4
+
+
+def test_what_ran_outside_is_started_again_outside(shared_server: ServerProcess) -> None:
+    _, _, err = ran(shared_server.url, "--", "false")
+    task_id = task_of(err)
+    assert shared_server.wait_over(task_id)["created_by_producer"]
+    status, problem = shared_server.call("POST", f"/api/tasks/{task_id}/retry")
+    assert (status, problem["code"]) == (409, "started_elsewhere")
+    assert "start it again with `taskpush run`" in problem["detail"]
+    body = {"kind": "command", "params": {"command": ["true"]}}
+    status, problem = shared_server.call("POST", "/api/tasks", body)
+    assert (status, problem["code"]) == (409, "started_elsewhere")
+    # Nobody waits there.
+    queues = shared_server.call("GET", "/api/queue")[1]["items"]
+    assert "command" not in {queue["kind"] for queue in queues}
 
 
 def test_a_program_that_there_is_not_makes_no_task(shared_server: ServerProcess) -> None:

@@ -52,6 +52,31 @@ def test_a_page_reloaded_in_mid_run_shows_all_of_it_again(
     server.call("POST", f"/api/tasks/{task_id}/cancel", {})
 
 
+def test_what_ran_outside_the_server_is_not_offered_to_be_started_here(
+    server: ServerProcess, visit: Visit
+) -> None:
+    body = {"kind": "command", "params": {"command": ["false"]}, "producer_id": "host.1"}
+    task_id = server.call("POST", "/api/tasks", body)[1]["task_id"]
+    said = [
+        ("status_change", {"status": "running"}),
+        ("log", {"message": "12 %", "fields": {"stream": "stderr"}}),
+        ("error", {"error": "The command ended with exit code 1", "error_type": "ExitCode"}),
+    ]
+    events = [
+        {"producer_seq": number, "event_type": event_type, "data": data}
+        for number, (event_type, data) in enumerate(said, 1)
+    ]
+    batch = {"attempt": 1, "producer_id": "host.1", "events": events}
+    assert server.call("POST", f"/api/tasks/{task_id}/events", batch)[0] == 200
+
+    page = visit.open(task_url(server, task_id))
+    expect(page.locator("#task-status")).to_have_text("Failed")
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    expect(page.get_by_role("link", name="Duplicate")).to_have_count(0)
+    wait_for_lines(page, 4)
+    assert ("stderr", "12") in rows(page)
+
+
 def test_a_running_task_can_be_cancelled_and_tried_again(
     server: ServerProcess, visit: Visit
 ) -> None:

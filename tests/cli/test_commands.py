@@ -73,6 +73,19 @@ def test_watch_ends_as_the_task_did(run: Run, fake: FakeServer, word: str, code:
     assert (again.code, again.out) == (code, "")
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_watch_says_how_to_go_on_with_what_was_interrupted_here(
+    run: Run, fake: FakeServer, elsewhere: bool
+) -> None:
+    fake.create(TASK)
+    fake.records[TASK]["created_by_producer"] = elsewhere
+    fake.run(TASK)
+    fake.end(TASK, "interrupted")
+    hint = f"\nInterrupted, to be gone on with:\n  taskpush retry {TASK} --watch"
+    assert run("watch", TASK).err.startswith(hint) is not elsewhere
+    assert run("watch", TASK, "--json-lines").err == ""
+
+
 def test_watch_prints_envelopes_and_nothing_else(run: Run, fake: FakeServer) -> None:
     fake.create(TASK)
     fake.iterate(TASK, 1, 3)

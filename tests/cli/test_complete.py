@@ -47,6 +47,8 @@ def test_commands_are_offered_without_a_server() -> None:
 def test_kinds_and_their_params_are_offered_for_submit(server: ServerProcess) -> None:
     assert {"iterate", "render"} <= set(offered(server.url, "taskpush submit "))
     assert offered(server.url, "taskpush submit iter") == ["iterate"]
+    # Whoever runs a command creates its task.
+    assert offered(server.url, "taskpush submit comm") == []
     assert offered(server.url, "taskpush submit iterate ") == [
         *("iterations=", "pause_s=", "log_every=")
     ]

@@ -86,9 +86,19 @@ def test_a_task_is_shown_with_what_is_known_of_it(server: ServerProcess, logged:
     assert facts["kind"] == "iterate"
     assert facts["status"] == "completed: Task completed"
     assert facts["progress"].startswith("100 % iteration 300/300")
+    assert "left" not in facts["progress"]
     assert json.loads(facts["params"]) == {"iterations": 300, "pause_s": 0, "log_every": 3}
     (line,) = Ran(("show", logged, "--json-lines"), server.url).lines
     assert json.loads(line) == server.call("GET", f"/api/tasks/{logged}")[1]
+
+
+def test_an_attempt_that_was_asked_for_by_hand_is_of_no_number(server: ServerProcess) -> None:
+    task_id = server.create("fail")
+    server.wait_over(task_id)
+    assert "\tattempt 1 of 1" in Ran(("show", task_id), server.url).lines
+    assert server.call("POST", f"/api/tasks/{task_id}/retry")[0] == 202
+    server.wait_over(task_id)
+    assert "\tattempt 2" in Ran(("show", task_id), server.url).lines
 
 
 def test_what_a_task_is_called_cannot_drive_the_terminal(server: ServerProcess) -> None:

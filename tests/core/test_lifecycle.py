@@ -11,7 +11,13 @@ import pytest
 from taskpush.core import lifecycle
 from taskpush.core.lifecycle import Decide
 from taskpush.core.transitions import TRANSITIONS, Command
-from taskpush.errors import IllegalTransition, NotFound, StaleAttempt, TaskPushError
+from taskpush.errors import (
+    IllegalTransition,
+    NotFound,
+    StaleAttempt,
+    StartedElsewhere,
+    TaskPushError,
+)
 from taskpush.models.events import EventType, Status
 from taskpush.models.task import CheckpointRef, NewEvent, TaskError, TaskRecord
 
@@ -156,6 +162,17 @@ def test_a_retry_goes_on_from_the_checkpoint_unless_it_is_from_the_start() -> No
     assert lifecycle.retry(3)(interrupted).record.checkpoint == content
     assert lifecycle.retry(3, from_start=True)(interrupted).record.checkpoint is None
     assert lifecycle.retry(3)(interrupted).record.attempt == 4
+
+
+@pytest.mark.parametrize(("kind", "how"), [("command", "taskpush run"), ("k", "where it was")])
+def test_what_a_program_outside_began_is_begun_again_by_a_program_alone(
+    kind: str, how: str
+) -> None:
+    record = replace(RECORD, status=Status.FAILED, kind=kind, created_by_producer=True)
+    with pytest.raises(StartedElsewhere, match=f"start it again .*{how}"):
+        lifecycle.retry(3)(record)
+    again = lifecycle.retry(3, by_producer=True)(record).record
+    assert (again.status, again.attempt) == (Status.PENDING, 4)
 
 
 def test_a_cancel_that_keeps_ends_interrupted_and_a_plain_one_has_the_last_word() -> None:

@@ -31,7 +31,10 @@ def test_the_first_task_is_baked_broken_and_asked_for_in_vain(tmp_path: Path) ->
     with shell.serving(SERVE):
         said, _ = watching.communicate(timeout=30)
         assert watching.returncode == 4
-        assert "interrupted" in said.splitlines()[-1]
+        *_, ended, _, hint, command = said.splitlines()
+        assert "interrupted" in ended
+        assert hint == "Interrupted, to be gone on with:"
+        assert "completed" in shell.type(command.strip()).splitlines()[-1]
         printed = shell.python(PAGE.block("python", "Client(").text).splitlines()
         assert [line.split()[0] for line in printed].count("iteration_complete") == 5
         assert printed[-1] == "{'loaves': 5, 'crust': 'golden'}"

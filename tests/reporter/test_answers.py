@@ -25,8 +25,8 @@ CASES: list[tuple[int, dict[str, Any], Verdict]] = [
     (404, {"code": "not_found", "title": "No such task"}, Over("not_found", "No such task")),
     (403, {"code": "forbidden", "title": "no"}, Over("forbidden", "no")),
     # From something between here and the server.
-    (404, {}, Later("HTTP 404", 7.0)),
-    (502, {}, Later("HTTP 502", 7.0)),
+    (404, {}, Later("HTTP 404, which is no answer of taskpush", 7.0)),
+    (502, {}, Later("HTTP 502, which is no answer of taskpush", 7.0)),
     (503, {"code": "shutting_down", "title": "soon"}, Later("soon", 7.0)),
     (429, {"code": "rate_limited", "title": "slow"}, Later("slow", 7.0)),
     (401, {"code": "access_ended", "title": "expired"}, Later("expired", 7.0, needs_help=True)),

@@ -83,6 +83,16 @@ def fail(ctx: TaskContext) -> None:
     raise OddError("the oven is cold")
 
 
+async def a_miss(ctx: TaskContext) -> None:
+    """Looks for what is not there."""
+    raise KeyError("to")
+
+
+def miss(ctx: TaskContext) -> None:
+    """Looks for what is not there."""
+    raise KeyError("to")
+
+
 async def a_leave(ctx: TaskContext) -> None:
     """Calls sys.exit()."""
     sys.exit("bye")

@@ -88,6 +88,16 @@ async def test_an_exception_fails_the_task_and_only_operators_see_the_traceback(
 
 
 @every_style
+async def test_an_exception_whose_text_says_nothing_is_named(
+    bench: Workbench, style: Style
+) -> None:
+    record = await bench.over(await bench.submit(register(bench, "miss", style)))
+    assert record.error is not None
+    assert (record.error.error, record.error.error_type) == ("KeyError: 'to'", "KeyError")
+    assert record.message == "KeyError: 'to'"
+
+
+@every_style
 async def test_sys_exit_in_a_handler_fails_its_task_and_nothing_else(
     bench: Workbench, style: Style
 ) -> None:

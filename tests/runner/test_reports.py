@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from typing_extensions import override
 
 from taskpush.core.progress import BadReport
 from taskpush.models.events import MAX_EVENT_BYTES
@@ -214,3 +215,27 @@ def test_artifact_content_is_a_path_bytes_or_text() -> None:
     for bad in (7, None, "\ud800"):
         with pytest.raises(BadReport):
             reports.new_artifact("a", bad, None)
+
+
+class _Explained(KeyError):
+    """Says more than its key."""
+
+    @override
+    def __str__(self) -> str:
+        return "no such oven"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError("to"), "KeyError: 'to'"),
+        (_Explained("to"), "no such oven"),
+        (SystemExit(3), "SystemExit: 3"),
+        (ValueError(), "ValueError"),
+        (ValueError(" "), "ValueError"),
+        (ValueError("boom"), "boom"),
+        (IndexError("list index out of range"), "list index out of range"),
+    ],
+)
+def test_an_exception_is_named_where_its_text_says_nothing(error: BaseException, said: str) -> None:
+    assert reports.reason(error) == said

@@ -24,6 +24,7 @@ async def list_kinds(services: ServicesDep, _: PrincipalDep) -> Page[Kind]:
             result_schema=spec.result_schema,
             concurrency=spec.concurrency,
             external=spec.is_external,
+            created_by_producer=spec.created_by_producer,
             queue_limit=spec.queue_limit,
         )
         for spec in services.registry.kinds()

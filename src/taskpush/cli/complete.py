@@ -36,8 +36,8 @@ Offers = list[tuple[str, str]]
 
 
 def kinds(context: Context, incomplete: str) -> Offers:
-    """Kinds that the server runs."""
-    return _starting(incomplete, _kinds(context))
+    """Kinds of which tasks may be submitted."""
+    return _starting(incomplete, _kinds(context, submitted=True))
 
 
 def params(context: Context, incomplete: str) -> Offers:
@@ -86,8 +86,10 @@ def feeds(context: Context, incomplete: str) -> Offers:
     return _starting(incomplete, (*_FEEDS, *kinds))
 
 
-def _kinds(context: Context) -> Iterator[tuple[str, str]]:
+def _kinds(context: Context, *, submitted: bool = False) -> Iterator[tuple[str, str]]:
     for kind in _items(context, "/kinds"):
+        if submitted and kind.get("created_by_producer"):
+            continue
         name = str(kind.get("name"))
         if _NAME.fullmatch(name):
             yield name, _meaning(kind.get("description") or "")

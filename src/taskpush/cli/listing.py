@@ -16,7 +16,8 @@ from rich.text import Text
 from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.schema import Param, params_in, type_of
 from taskpush.cli.text import duration, number, one_line, size
-from taskpush.cli.watching.said import joined, mapping, percent_said, progress_said
+from taskpush.cli.watching.said import mapping, percent_said, progress_said, status_said
+from taskpush.errors import failure_said
 
 
 def show_tasks(tasks: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
@@ -49,7 +50,10 @@ def show_kind(kind: Mapping[str, Any], *, json_lines: bool) -> None:
     if json_lines:
         _show_json([kind])
         return
-    runs = "by producers outside" if kind.get("external") else f"{kind.get('concurrency')} at once"
+    runs = f"{kind.get('concurrency')} at once"
+    if kind.get("external"):
+        creating = ", which create its tasks, too" if kind.get("created_by_producer") else ""
+        runs = f"by producers outside{creating}"
     limit = kind.get("queue_limit")
     _show_facts(
         [
@@ -86,10 +90,11 @@ def show_queues(queues: Sequence[Mapping[str, Any]], *, json_lines: bool) -> Non
 
 def _queue_cells(queue: Mapping[str, Any]) -> list[str]:
     following, limit = mapping(queue.get("next_submission")), queue.get("queue_limit")
-    run_s = number(following.get("run_seconds"))
+    run_s, slots = number(following.get("run_seconds")), queue.get("slots")
     return [
         str(queue["kind"]),
-        f"{queue.get('running')}/{queue.get('slots')}",
+        # Programs outside the server run as many as they like.
+        f"{queue.get('running')}/{slots}" if slots else str(queue.get("running")),
         str(queue.get("waiting")) + ("" if limit is None else f"/{limit}"),
         _starts_in(following),
         "" if run_s is None else duration(run_s),
@@ -236,15 +241,17 @@ def _task_facts(task: Mapping[str, Any]) -> list[tuple[str, str]]:
     queue = mapping(mapping(task.get("latest")).get("queue"))
     error, position = mapping(task.get("error")), mapping(task.get("position"))
     pending, running = (task.get("status") == word for word in ("pending", "running"))
-    attempts = f"attempt {task.get('attempt')} of {task.get('max_attempts', 1)}"
-    failed = joined(str(error.get("error_type") or "error"), error.get("error")) if error else ""
+    if progress and not running:
+        # What is over has no time left, and what waits will count anew.
+        progress = {**progress, "eta_seconds": None}
+    failed = failure_said(str(error.get("error_type") or ""), str(error.get("error") or ""))
     timeout_s = number(task.get("timeout_s"))
     return [
         ("task", str(task["task_id"])),
         ("title", str(task.get("title") or "")),
         ("kind", str(task.get("kind") or "")),
-        ("status", joined(str(task.get("status")), task.get("message"), task.get("reason"))),
-        ("", f"{attempts}{', resumable' if task.get('resumable') else ''}"),
+        ("status", status_said(task)),
+        ("", f"{_attempt_said(task)}{', resumable' if task.get('resumable') else ''}"),
         ("error", failed),
         ("queue", f"position {queue['position']}, {_start_said(queue)}")
         if pending and queue
@@ -262,6 +269,12 @@ def _task_facts(task: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("params", _json(task.get("params"))),
         ("position", f"{position['epoch']}:{position['seq']}" if position.get("seq") else ""),
     ]
+
+
+def _attempt_said(task: Mapping[str, Any]) -> str:
+    """Which attempt it is; of how many only while it is tried again by itself, not by hand."""
+    attempt, most = int(task.get("attempt") or 1), int(task.get("max_attempts") or 1)
+    return f"attempt {attempt} of {most}" if attempt <= most else f"attempt {attempt}"
 
 
 def _moment(text: object) -> str:

@@ -18,7 +18,7 @@ from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.options import async_client_for
 from taskpush.cli.text import clean, clock_time
 from taskpush.cli.watching.render import ConnectionNotices
-from taskpush.cli.watching.said import mapping, said, style_of_word
+from taskpush.cli.watching.said import mapping, mark_of, said, style_of_word
 from taskpush.client import AsyncClient, RequestRefused, Resync, WatchEvent
 from taskpush.models.position import Position
 
@@ -124,18 +124,19 @@ class Logbook:
             print_json_line(sys.stdout, event.raw)
             return
         level = level_of(event) or ""
+        mark = level if event.event_type == "error" else mark_of(event.data)
         if event.event_type == "error":
             text = (said(event) or "").removeprefix("error: ")
         else:
             text = clean(str(event.data.get("message", "")))
         if not self._console.is_terminal:
             when = event.timestamp.astimezone().isoformat(sep=" ", timespec="milliseconds")
-            words = (when, clean(level).ljust(7), text, _fields(event))
+            words = (when, clean(mark).ljust(7), text, _fields(event))
             typer.echo(" ".join(filter(None, words)))
             return
         line = Text.assemble(
             (f"{self._when(event.timestamp)} ", "dim"),
-            (f"{clean(level):<7} {text}", style_of_word(level)),
+            (f"{clean(mark):<7} {text}", style_of_word(level)),
         )
         if fields := _fields(event):
             line.append(f"  {fields}", "dim")
@@ -148,7 +149,10 @@ class Logbook:
 
 
 def _fields(event: WatchEvent) -> str:
-    fields: dict[str, Any] = event.data.get("fields") or {}
+    fields: dict[str, Any] = dict(event.data.get("fields") or {})
+    if mark_of(event.data) == "stderr":
+        # The line says so already.
+        del fields["stream"]
     return clean(
         " ".join(
             f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"

@@ -59,7 +59,9 @@ def _from_file(name: str) -> dict[str, Any]:
         else:
             with open(name, encoding="utf-8") as file:
                 value = json.load(file)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise typer.BadParameter(f"{name}: {error.strerror or error}") from None
+    except ValueError as error:
         raise typer.BadParameter(f"{name} cannot be read as JSON: {error}") from None
     if not isinstance(value, dict):
         raise typer.BadParameter(f"{name} holds no JSON object")

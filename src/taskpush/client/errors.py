@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
-from taskpush.errors import CODES, FieldProblem
+from taskpush.errors import CODES, FieldProblem, failure_said
 
 
 class ClientError(Exception):
@@ -81,7 +81,7 @@ class TaskFailed(TaskNotCompleted):
         self.error = error
         self.error_type = error_type
         self.code = code
-        super().__init__(task_id, f"{error_type}: {error}" if error_type else error)
+        super().__init__(task_id, failure_said(error_type, error))
 
 
 class TaskCancelled(TaskNotCompleted):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from taskpush.client.doors import Door
 from taskpush.client.errors import BadAnswer, ClientError, RequestRefused
 from taskpush.client.later import retry_after_s
 from taskpush.client.proxies import proxy_for
+from taskpush.client.unanswered import why_unanswered
 
 PENDING_FOR_S: Final = 60.0
 """How long a task that does not exist is waited for. Source: protocol section 2."""
@@ -76,7 +78,7 @@ class Reply:
         )
 
 
-class HttpLink:
+class HttpLink(ABC):
     """A door whose subscriptions are requests of their own, each in an asyncio task."""
 
     door: ClassVar[Door]
@@ -159,10 +161,8 @@ class HttpLink:
                 url, timeout=limits, headers=self._credential.headers, proxy=self._proxy
             ) as response:
                 yield response
-        except TimeoutError as error:
-            raise Cut("no answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Cut(str(error) or type(error).__name__) from error
+            raise Cut(why_unanswered(error)) from error
 
     async def snapshot(self, task_id: str) -> dict[str, Any]:
         """The task, which is waited for when it does not exist; raises `Refused` and `Cut`."""
@@ -176,9 +176,9 @@ class HttpLink:
                 raise refused(reply)
             await asyncio.sleep(PENDING_PAUSE_S)
 
+    @abstractmethod
     async def follow(self, subscription: Subscription) -> None:
         """Answer the subscription, and pass on what comes, until it is over."""
-        raise NotImplementedError
 
     async def _run(self, subscription: Subscription) -> None:
         try:

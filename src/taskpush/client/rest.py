@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import os
 import random
-import socket
-import ssl
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +19,7 @@ from taskpush.client.errors import BadAnswer, QueueFull, RequestRefused, ServerU
 from taskpush.client.later import retry_after_s
 from taskpush.client.patience import Contact, Patience
 from taskpush.client.proxies import proxy_for
+from taskpush.client.unanswered import why_unanswered
 from taskpush.core.backoff import full_jitter_s
 from taskpush.errors import FieldProblem
 
@@ -183,26 +181,15 @@ class Rest:
             ) as response:
                 raw = await response.read()
         except aiohttp.ClientConnectorError as error:
-            return _NoAnswer(_unconnected(error), maybe_done=False)
+            return _NoAnswer(why_unanswered(error), maybe_done=False)
         except TimeoutError:
             silence_s = self._patience.request_timeout_s
             return _NoAnswer(f"none within {silence_s:g} s", maybe_done=True)
         except aiohttp.ClientError as error:
-            return _NoAnswer(str(error) or type(error).__name__, maybe_done=True)
+            return _NoAnswer(why_unanswered(error), maybe_done=True)
         self._contact.made = True
         later_s = retry_after_s(response.headers)
         return Answer(response.status, _parsed(raw, response), repeated, later_s)
-
-
-def _unconnected(error: aiohttp.ClientConnectorError) -> str:
-    """aiohttp's own words name its settings (`ssl:default`), and a refused connection is a call."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        why = str(error.certificate_error)
-    elif isinstance(error.os_error, ssl.SSLError | socket.gaierror) or not error.os_error.errno:
-        why = error.os_error.strerror or str(error.os_error)
-    else:
-        why = os.strerror(error.os_error.errno)
-    return f"Cannot connect to {error.host}:{error.port} ({why})"
 
 
 def _seconds(value: object) -> float:

@@ -14,9 +14,16 @@ from typing import Any, Final, NamedTuple
 from pydantic import JsonValue
 
 from taskpush.core.transitions import Command, next_status
-from taskpush.errors import IllegalTransition, NotFound, StaleAttempt, TaskPushError
+from taskpush.errors import (
+    IllegalTransition,
+    NotFound,
+    StaleAttempt,
+    StartedElsewhere,
+    TaskPushError,
+)
 from taskpush.models.audit import AuditEntry
 from taskpush.models.events import Checkpoint, ErrorReport, EventType, Status, StatusChange
+from taskpush.models.program import COMMAND
 from taskpush.models.task import CheckpointRef, NewEvent, TaskError, TaskRecord
 
 MAX_INTERRUPTIONS: Final = 3
@@ -242,16 +249,21 @@ def retry(
     *,
     from_start: bool = False,
     by_hand: bool = True,
+    by_producer: bool = False,
     message: str = "Retry requested",
 ) -> Decide:
     """Give the task another attempt, from its newest checkpoint unless `from_start`.
 
-    By hand, failures and interruptions are counted anew.
+    By hand, failures and interruptions are counted anew. A task that its producer has created is
+    given one only when a producer asks for it (`by_producer`), who takes it up: raises
+    `StartedElsewhere`, since it would wait for ever.
     """
 
     def decide(record: TaskRecord | None) -> Decision:
         present = _existing(record) if attempt is None else _fenced(record, attempt)
         status = next_status(present.status, Command.RETRY)
+        if present.created_by_producer and not by_producer:
+            raise StartedElsewhere(_started_by(present))
         again = replace(
             present,
             status=status,
@@ -294,6 +306,11 @@ def _said_to_be_cancelling(asked: TaskRecord) -> Decision:
     message = "Cancelling: its producer is asked to stop"
     event = StatusChange(status=asked.status, message=message, reason="cancelling")
     return Decision(replace(asked, message=message), (_status_event(event),))
+
+
+def _started_by(present: TaskRecord) -> str:
+    again = "with `taskpush run`" if present.kind == COMMAND else "where it was started"
+    return f"this task ran outside the server: start it again {again}"
 
 
 def _existing(record: TaskRecord | None) -> TaskRecord:

@@ -114,6 +114,7 @@ def _shared(record: TaskRecord) -> dict[str, Any]:
         "run_at": record.run_at,
         "timeout_s": record.timeout_s,
         "max_attempts": record.max_attempts,
+        "created_by_producer": record.created_by_producer,
         "tags": list(record.tags),
         "owner": record.owner,
         "message": record.message,

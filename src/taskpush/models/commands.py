@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from taskpush.models.position import WirePosition
+from taskpush.models.producing import ProducerId
 from taskpush.models.values import Moment, SafeInt, Text
 from taskpush.models.webhooks import MAX_WEBHOOKS, LoggedType, Webhook
 
@@ -73,6 +74,10 @@ class CreateTask(Command):
     webhooks: Annotated[list[NewWebhook], Field(max_length=MAX_WEBHOOKS)] = Field(
         default_factory=list, description="Where its events are sent."
     )
+    producer_id: ProducerId | None = Field(
+        default=None,
+        description="The producer that creates it and runs it itself: nobody else takes it up.",
+    )
 
 
 class CreateBatch(Command):
@@ -93,6 +98,9 @@ class RetryTask(Command):
 
     attempt: Annotated[SafeInt, Field(ge=1)] | None = None
     from_start: bool = False
+    producer_id: ProducerId | None = Field(
+        default=None, description="The producer that takes the next attempt up itself."
+    )
 
 
 class Redeliver(Command):

@@ -53,6 +53,9 @@ class Kind(BaseModel):
     result_schema: dict[str, Any]
     concurrency: int = Field(description="How many handlers run at once; 0 where producers do.")
     external: bool = Field(description="Whether producers outside the server run its tasks.")
+    created_by_producer: bool = Field(
+        description="Whether only the programs that run its tasks create them."
+    )
     queue_limit: int | None = Field(
         default=None, description="How many tasks may be pending; null means as many as come."
     )

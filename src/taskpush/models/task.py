@@ -160,6 +160,8 @@ class TaskRecord:
     webhooks: tuple[Webhook, ...] = ()
     # None until a producer outside the server reports; then the newest one.
     producer: ProducerRef | None = None
+    # Whether the program that runs it has created it, so that nobody else takes it up.
+    created_by_producer: bool = False
     head: Position = START
     # Timestamp of the last logged event; None before the first.
     last_event_at: datetime | None = None
@@ -252,6 +254,10 @@ class Summary(BaseModel):
     run_at: AwareDatetime | None = None
     timeout_s: float | None = None
     max_attempts: int = 1
+    created_by_producer: bool = Field(
+        default=False,
+        description="Whether the program that runs it created it: nobody else retries it.",
+    )
     tags: list[str]
     owner: str
     message: str | None = None

@@ -89,7 +89,8 @@ def verdict(status: int, body: Mapping[str, Any], retry_after_s: float | None) -
     if status == 401 or code in _MISLED:
         return Later(detail, retry_after_s or 0.0, needs_help=True)
     if not isinstance(code, str):
-        return TooLarge() if status == 413 else Later(f"HTTP {status}", retry_after_s or 0.0)
+        strange = f"HTTP {status}, which is no answer of taskpush"
+        return TooLarge() if status == 413 else Later(strange, retry_after_s or 0.0)
     if code == "producer_gap" and isinstance(body.get("expected"), int):
         return Gap(body["expected"])
     if status >= 500 or status == 429:

@@ -167,6 +167,14 @@ class Backlog:
         """How much there is to send."""
         return len(self._waiting) + len(self._states) + (self._end is not None)
 
+    @property
+    def logged(self) -> int:
+        """How many logged events and files the server has not taken."""
+        flight = self._flight.events if self._flight is not None else ()
+        under_way = [said for said in flight if said.event_type not in VOLATILE]
+        ending = self._end is not None and self._end not in under_way
+        return len(under_way) + len(self._waiting) + ending
+
     def next(self) -> Batch | File | None:
         """What is to be sent now, the same until it is answered; None when nothing is."""
         if self._flight is None and self._waiting and isinstance(self._waiting[0], File):

@@ -27,7 +27,9 @@ from taskpush.runner.context import DONE
 logger: Final = logging.getLogger("taskpush.reporter")
 
 LAST_S: Final = 5.0
-"""So long the end of a program waits for what has not arrived."""
+"""So long the end of a program waits for what has not arrived; ..."""
+LAST_UNREACHED_S: Final = 1.0
+"""... and so long for a server that has never answered: it has tried all the time."""
 _PROGRESS: Final = ("progress_percent", "completed", "total", "current_iteration", "max_iterations")
 _WORDS: Final = ("unit", "message", "stage", "stage_description")
 _UNKNOWN_S: Final = -1.0
@@ -41,6 +43,7 @@ class Courier(Events):
         self,
         mailbox: Mailbox,
         *,
+        on_begin: Callable[[], object] | None,
         on_cancel: Callable[[], object] | None,
         on_trouble: Callable[[str], object] | None,
     ) -> None:
@@ -50,6 +53,7 @@ class Courier(Events):
         self.attempt: int | None = None
         # Offers the newest states again, for another attempt. None until it is set.
         self.on_attempt: Callable[[], object] | None = None
+        self._on_begin = on_begin
         self._on_cancel = on_cancel
         self._on_trouble = on_trouble or logger.warning
         # Both None until `start`.
@@ -81,19 +85,21 @@ class Courier(Events):
 
     def at_exit(self) -> None:
         """The program ends: wait a little for what has not arrived."""
-        self.close(LAST_S)
+        self.close()
 
     @property
     def is_current(self) -> bool:
         """Whether the caller runs on the delivering thread."""
         return threading.current_thread() is self._thread
 
-    def close(self, within_s: float) -> bool:
+    def close(self, within_s: float | None = None) -> bool:
         """End the thread; what has not arrived in time is given up. Whether all has."""
         mailbox = self.mailbox
         if mailbox.foreign or self.is_current:
             return True
         mailbox.close()
+        if within_s is None:
+            within_s = LAST_UNREACHED_S if self.attempt is None else LAST_S
         if not mailbox.wait_over(within_s) and self._stop is not None:
             with suppress(RuntimeError):
                 self._stop()
@@ -105,16 +111,14 @@ class Courier(Events):
     def attempt_began(self, attempt: int) -> None:
         again = self.attempt is not None
         self.attempt = attempt
-        if again and self.on_attempt is not None:
+        if not again:
+            _call(self._on_begin, "reporter.on_begin_failed")
+        elif self.on_attempt is not None:
             self.on_attempt()
 
     def cancel_wanted(self) -> None:
         self.cancelled.set()
-        if self._on_cancel is not None:
-            try:
-                self._on_cancel()
-            except Exception:
-                logger.exception("reporter.on_cancel_failed")
+        _call(self._on_cancel, "reporter.on_cancel_failed")
 
     def trouble(self, message: str) -> None:
         self._on_trouble(message)
@@ -160,6 +164,15 @@ class _OwnLoop(asyncio.SelectorEventLoop):
     @override
     async def getaddrinfo(self, *args: Any, **options: Any) -> Any:
         return socket.getaddrinfo(*args, **options)
+
+
+def _call(callback: Callable[[], object] | None, failed: str) -> None:
+    """Tell the job, whose mistakes must not end the delivery."""
+    if callback is not None:
+        try:
+            callback()
+        except Exception:
+            logger.exception(failed)
 
 
 def _opened(source: Path | bytes) -> int | bytes:

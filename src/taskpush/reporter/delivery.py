@@ -86,25 +86,41 @@ class Delivery:
         self._failures = 0
         # What the job was told of last; None when all is well.
         self._trouble: str | None = None
+        # Why the last try came to nothing; None when it did not.
+        self._failure: str | None = None
+        # Whether the server has the task.
+        self._begun = False
         # The numbers of events that were put in the place of refused ones.
         self._replaced: set[int] = set()
 
     async def run(self) -> None:
         """Deliver everything."""
-        lost: str | None = "the program ended before everything had arrived"
+        lost: str | None = None
         try:
             await self._begin(await self._open())
             await self._deliver()
-            lost = None
         except _Stopped as stopped:
             lost = str(stopped)
-            self._tell(f"nothing more of task {self._errand.task_id} is reported: {lost}")
+            more = "nothing more" if self._begun else "nothing"
+            self._tell(f"{more} of task {self._errand.task_id} is reported: {lost}")
         except asyncio.CancelledError:
+            lost = self._undelivered()
             self._tell(f"task {self._errand.task_id}: {lost}")
             raise
         finally:
             self._mailbox.finish(lost)
             await self._rest.close()
+
+    def _undelivered(self) -> str:
+        """What has not arrived when the program ends, and why."""
+        because = f": {self._failure}" if self._failure else ""
+        if not self._begun:
+            return f"nothing of it has arrived{because}"
+        with self._mailbox.changing() as backlog:
+            return (
+                f"the program ended before everything had arrived ({backlog.logged} events and"
+                f" files are missing){because}"
+            )
 
     # ------------------------------------------------------------ the task
 
@@ -116,13 +132,14 @@ class Delivery:
                 "kind": errand.kind,
                 "params": dict(errand.params),
                 "task_id": errand.task_id,
+                "producer_id": errand.producer_id,
                 **errand.options,
             }
             answer = await self._insist(lambda: self._call("POST", "/tasks", body))
             if answer.status < 400:
                 return int(answer.problem.get("attempt") or 1)
             if answer.problem.get("code") != "task_id_taken":
-                raise _Stopped(_told(answer))
+                raise _Stopped(f"the server does not take it: {_told(answer)}; the job goes on")
         return errand.attempt or await self._present_attempt()
 
     async def _present_attempt(self) -> int:
@@ -142,14 +159,14 @@ class Delivery:
         return await self._next_attempt(attempt)
 
     async def _next_attempt(self, attempt: int) -> int:
-        answer = await self._insist(
-            lambda: self._call("POST", f"{self._path}/retry", {"attempt": attempt})
-        )
+        body = {"attempt": attempt, "producer_id": self._errand.producer_id}
+        answer = await self._insist(lambda: self._call("POST", f"{self._path}/retry", body))
         if answer.status >= 400:
             raise _Stopped(_told(answer))
         return int(answer.problem.get("attempt") or attempt + 1)
 
     async def _begin(self, attempt: int) -> None:
+        self._begun = True
         self._attempt = attempt
         self._replaced.clear()
         self._mailbox.begin(START)
@@ -266,7 +283,8 @@ class Delivery:
                 continue
             found = verdict(answer.status, answer.problem, answer.retry_after_s)
             if not isinstance(found, Later):
-                self._well()
+                if answer.status < 400:
+                    self._well()
                 return answer
             await self._wait(found)
 
@@ -285,18 +303,25 @@ class Delivery:
         if later.needs_help and self._mailbox.closing:
             raise _Stopped(later.why)
         self._failures += 1
+        self._failure = later.why
         if self._trouble != later.why and (self._trouble is None or later.needs_help):
-            self._tell(f"task {self._errand.task_id} is not reported for the moment: {later.why}")
+            when = "for the moment" if self._begun else "yet"
+            self._tell(
+                f"task {self._errand.task_id} is not reported {when}: {later.why};"
+                " the job goes on, and what it says is kept"
+            )
             self._trouble = later.why
         longest_s = min(LONGEST_PAUSE_S, self._lease_s / 5)
         pause_s = later.after_s + full_jitter_s(self._failures, random.random, cap_s=longest_s)
-        await asyncio.sleep(pause_s)
+        await self._mailbox.pause(time.monotonic() + pause_s)
 
     def _well(self) -> None:
         self._failures = 0
+        self._failure = None
         if self._trouble is not None:
             self._trouble = None
-            self._tell(f"task {self._errand.task_id} is reported again")
+            again = "reported again" if self._begun else "reported now"
+            self._tell(f"task {self._errand.task_id} is {again}")
 
     def _tell(self, message: str) -> None:
         self._events.trouble(message)

@@ -15,6 +15,9 @@ from taskpush.reporter.backlog import Backlog, Batch, File, Read, Said
 MANY: Final = 200
 """When so many wait, they are not kept waiting for more."""
 LOOK_S: Final = 0.02
+"""So often who delivers looks. Why it is not woken: see `Mailbox.news`."""
+
+PAUSE_LOOK_S: Final = 0.1
 
 
 class Mailbox:
@@ -140,11 +143,23 @@ class Mailbox:
         for file in files:
             dispose(file)
 
+    async def pause(self, until_s: float) -> None:
+        """Wait, to `until_s` of the monotonic clock; when the program ends meanwhile, no longer.
+
+        So whoever delivers tries once more before the program is gone.
+        """
+        waited_for_the_end = self.closing
+        while (now_s := time.monotonic()) < until_s:
+            if self.closing is not waited_for_the_end:
+                return
+            await asyncio.sleep(min(PAUSE_LOOK_S, until_s - now_s))
+
     async def news(self, until_s: float, merge_until_s: float) -> None:
         """Wait for something to send, to `until_s` at most; what may wait is merged a while.
 
-        Both are of the monotonic clock. It is looked for, and not waited for: waking another
-        thread would take longer than the call that had something to say.
+        Both are of the monotonic clock. It is looked for, and not waited for: to be woken, this
+        thread would have to be told by each call of the job, which takes longer than the call
+        itself does. A look takes microseconds, fifty times a second.
         """
         while (now_s := time.monotonic()) < until_s:
             with self._lock:

@@ -67,6 +67,7 @@ class Reporter(Reporting):
         errand: Errand,
         *,
         token: Token = None,
+        on_begin: Callable[[], object] | None = None,
         on_cancel: Callable[[], object] | None = None,
         on_trouble: Callable[[str], object] | None = None,
         max_events: int = MAX_EVENTS,
@@ -78,7 +79,7 @@ class Reporter(Reporting):
             raise ValueError(f"a server is named as http://host:port, not {server_url!r}")
         self.server_url = server_url.rstrip("/")
         mailbox = Mailbox(Backlog(max_events=max_events, max_bytes=max_bytes))
-        courier = Courier(mailbox, on_cancel=on_cancel, on_trouble=on_trouble)
+        courier = Courier(mailbox, on_begin=on_begin, on_cancel=on_cancel, on_trouble=on_trouble)
         super().__init__(errand.task_id, courier)
         self._courier = courier
         self._mailbox = mailbox
@@ -107,6 +108,7 @@ class Reporter(Reporting):
         metadata: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
         token: Token = None,
+        on_begin: Callable[[], object] | None = None,
         on_cancel: Callable[[], object] | None = None,
         on_trouble: Callable[[str], object] | None = None,
         max_events: int = MAX_EVENTS,
@@ -115,10 +117,10 @@ class Reporter(Reporting):
         """Create a task of an external kind and report that it runs.
 
         `task_id` is a UUID of your choice; if there is such a task already, it is taken up. The
-        server need not be there yet. `on_cancel` is called, once and on another thread, when
-        somebody cancels the task; `on_trouble` with a sentence when reports do not arrive, and
-        when they do again (otherwise the logger `taskpush.reporter` says it). `max_events` and
-        `max_bytes` bound what waits.
+        server need not be there yet. `on_begin` is called, once and on another thread, when the
+        server has the task, `on_cancel` when somebody cancels it; `on_trouble` with a sentence when
+        reports do not arrive, and when they do again (otherwise the logger `taskpush.reporter`
+        says it). `max_events` and `max_bytes` bound what waits.
         """
         chosen = _canonical(task_id) if task_id is not None else new_task_id()
         named = {"title": title, "tags": tags, "metadata": metadata, "timeout_s": timeout_s}
@@ -128,6 +130,7 @@ class Reporter(Reporting):
             server_url,
             errand,
             token=token,
+            on_begin=on_begin,
             on_cancel=on_cancel,
             on_trouble=on_trouble,
             max_events=max_events,
@@ -142,6 +145,7 @@ class Reporter(Reporting):
         *,
         attempt: int | None = None,
         token: Token = None,
+        on_begin: Callable[[], object] | None = None,
         on_cancel: Callable[[], object] | None = None,
         on_trouble: Callable[[str], object] | None = None,
         max_events: int = MAX_EVENTS,
@@ -156,6 +160,7 @@ class Reporter(Reporting):
             server_url,
             errand,
             token=token,
+            on_begin=on_begin,
             on_cancel=on_cancel,
             on_trouble=on_trouble,
             max_events=max_events,
@@ -256,7 +261,7 @@ class Reporter(Reporting):
         """
         if isinstance(error, BaseException):
             error_type = error_type or type(error).__name__
-            error = reports.shown(error) or type(error).__name__
+            error = reports.reason(error)
         known = code if code is not None and _CODE.fullmatch(code) else "producer_error"
         self._fail(error, error_type or "Error", known)
 
@@ -272,15 +277,16 @@ class Reporter(Reporting):
         self._mailbox.hurry()
         return self._mailbox.wait_empty(within_s)
 
-    def close(self, within_s: float = LAST_S) -> bool:
+    def close(self, within_s: float | None = None) -> bool:
         """Deliver what was said and report no more; whether everything has arrived, in time.
 
+        Unless `within_s` is given, that takes up to 5 s, and 1 s where no server has ever answered.
         Closing twice is the same as once. A job that has not said how it ended is taken for lost
         by the server after the lease.
         """
         return self._courier.close(within_s)
 
-    async def aclose(self, within_s: float = LAST_S) -> bool:
+    async def aclose(self, within_s: float | None = None) -> bool:
         """As `close`, without holding up the event loop."""
         return await asyncio.to_thread(self.close, within_s)
 

@@ -15,7 +15,7 @@ from taskpush.models.task import TaskError
 from taskpush.models.values import joined
 from taskpush.runner.context import TaskCancelled, TaskContext
 from taskpush.runner.kind import InvalidResult, KindSpec
-from taskpush.runner.reports import cut, shown, without_surrogates
+from taskpush.runner.reports import cut, reason, without_surrogates
 
 MAX_ERROR_BYTES: Final = 4 * 1024
 
@@ -99,7 +99,7 @@ def refused(error: TaskPushError) -> Raised:
 
 def _task_error(error: BaseException, code: str) -> TaskError:
     name = type(error).__name__
-    return _error(shown(error) or name, name, code)
+    return _error(reason(error), name, code)
 
 
 def _error(message: str, error_type: str, code: str) -> TaskError:

@@ -27,6 +27,7 @@ def external_kind(
     params: Any,
     result: Any,
     description: str | None,
+    created_by_producer: bool = False,
     **policy: Unpack[PolicyOptions],
 ) -> KindSpec:
     """A kind that producers outside the server run; raises as `Registry.declare` does."""
@@ -40,6 +41,7 @@ def external_kind(
         params=None if params is None else _declared(name, "params", params),
         result=_declared(name, "result", result),
         importable=None,
+        created_by_producer=created_by_producer,
         **policy,
     )
 

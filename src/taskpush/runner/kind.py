@@ -70,6 +70,8 @@ class KindSpec(Policy):
     result: TypeAdapter[Any]
     # None unless the style is PROCESS.
     importable: Importable | None
+    # Whether only the programs that run its tasks create them: nobody takes up one that waits.
+    created_by_producer: bool = False
 
     @property
     def is_external(self) -> bool:

@@ -19,6 +19,7 @@ from taskpush.clock import Clock
 from taskpush.core import lifecycle
 from taskpush.core.conflation import DEFAULT_RATE_PER_S, Throttle
 from taskpush.core.lifecycle import Decide
+from taskpush.core.pace import Pace
 from taskpush.core.progress import BadReport
 from taskpush.core.remaining import remaining_s
 from taskpush.errors import StoreUnavailable, TaskPushError
@@ -91,6 +92,7 @@ class Recorder:
         self._strict = strict_reporting
         self._run_times = run_times
         self._resumed = resumed
+        self._pace = Pace()
         self._loop = asyncio.get_running_loop()
         self._started = clock.monotonic() - elapsed_s
         self._closed = False
@@ -342,13 +344,20 @@ class Recorder:
     def _with_remaining(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """The progress with what is left by its own rate and by earlier runs together."""
         percent, own_s = data.get("progress_percent"), data.get("eta_seconds")
-        if not self._resumed:
-            left_s = remaining_s(self.elapsed_s, own_s, self._run_times())
-        elif percent is not None:
-            undone = 1 - percent / 100
-            left_s = remaining_s(self.elapsed_s, own_s, self._run_times(), undone=undone)
-        else:
-            left_s = None
+        elapsed_s = self.elapsed_s
+        if own_s is not None and elapsed_s > 0:
+            # What it has done of its own part: an attempt that goes on has less of one.
+            self._pace.saw(elapsed_s, elapsed_s / (elapsed_s + own_s))
+        if self._resumed and percent is None:
+            return data
+        undone = 1 - percent / 100 if self._resumed and percent is not None else None
+        left_s = remaining_s(
+            elapsed_s,
+            own_s,
+            self._run_times(),
+            undone=undone,
+            unsteadiness=self._pace.unsteadiness,
+        )
         return data if left_s is None else {**data, "eta_seconds": round(left_s, 1)}
 
     # -- artifacts and checkpoints --------------------------------------------

@@ -64,16 +64,25 @@ class Registry:
         params: Any = None,
         result: Any = Any,
         description: str | None = None,
+        created_by_producer: bool = False,
         **policy: Unpack[PolicyOptions],
     ) -> KindSpec:
         """Have producers outside the server run tasks of kind `name`.
 
         `params` and `result` are types that Pydantic validates; None: the kind takes no params.
-        Raises as `register`.
+        With `created_by_producer` only the programs that run its tasks create them. Raises as
+        `register`.
         """
         self._check_name(name)
         return self._add(
-            external_kind(name, params=params, result=result, description=description, **policy)
+            external_kind(
+                name,
+                params=params,
+                result=result,
+                description=description,
+                created_by_producer=created_by_producer,
+                **policy,
+            )
         )
 
     def _check_name(self, name: str) -> None:

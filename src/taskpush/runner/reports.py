@@ -317,6 +317,18 @@ def shown(value: object) -> str:
         return f"<{type(value).__name__} that has no text>"
 
 
+def reason(error: BaseException) -> str:
+    """An exception's text; with its name where the text alone tells nobody what went wrong.
+
+    `KeyError("to")` says `'to'`, `SystemExit(3)` says 3, and many say nothing.
+    """
+    text, name = shown(error), type(error).__name__
+    if not text.strip():
+        return name
+    bare = type(error).__str__ is KeyError.__str__ or not any(map(str.isalpha, text))
+    return f"{name}: {text}" if bare else text
+
+
 def glimpse(value: object) -> str:
     """A few characters of `repr(value)`, also where that raises."""
     try:

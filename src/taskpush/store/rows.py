@@ -72,6 +72,7 @@ def encode_record(record: TaskRecord) -> bytes:
             "checkpoint": record.checkpoint and _checkpoint_document(record.checkpoint),
             "runner": record.runner,
             "producer": record.producer and _producer_document(record.producer),
+            "created_by_producer": record.created_by_producer,
             "webhooks": [[webhook.url, webhook.events] for webhook in record.webhooks],
         }
     )
@@ -114,6 +115,7 @@ def decode_record(
         checkpoint=CheckpointRef(**doc["checkpoint"]) if doc["checkpoint"] else None,
         runner=doc["runner"],
         producer=_producer(doc["producer"]) if doc["producer"] else None,
+        created_by_producer=doc["created_by_producer"],
         webhooks=webhooks_of(doc["webhooks"]),
         head=head,
         last_event_at=last_event_at,

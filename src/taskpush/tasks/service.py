@@ -33,6 +33,7 @@ from taskpush.errors import (
     InvalidRequest,
     NotFound,
     QueueFull,
+    StartedElsewhere,
     TaskPushError,
 )
 from taskpush.ids import new_task_id
@@ -148,7 +149,8 @@ class TaskService:
 
         With a key that was used for the same body, the task of that time is returned. Raises
         `forbidden`, `unknown_kind`, `invalid_params`, `invalid_request`, `task_id_taken`,
-        `rate_limited`, `queue_full` or `idempotency_conflict`; nothing is stored then.
+        `started_elsewhere`, `not_external`, `rate_limited`, `queue_full` or
+        `idempotency_conflict`; nothing is stored then.
         """
         demand(principal, Role.CREATE)
         return await self._see_through(
@@ -241,9 +243,14 @@ class TaskService:
     ) -> TaskRecord:
         """Give a task that failed, was cancelled or interrupted another attempt.
 
-        Raises `NotFound`, `IllegalTransition` or `StaleAttempt`.
+        Raises `NotFound`, `IllegalTransition`, `StaleAttempt`, or `StartedElsewhere` for a task
+        that only its producer can take up.
         """
-        decide = lifecycle.retry(command.attempt, from_start=command.from_start)
+        decide = lifecycle.retry(
+            command.attempt,
+            from_start=command.from_start,
+            by_producer=command.producer_id is not None,
+        )
         detail = "from the start" if command.from_start else None
         entry = self._audit.entry(Action.RETRY, principal, via, detail)
         return await self._see_through(self._control(principal, task_id, decide, entry))
@@ -295,6 +302,7 @@ class TaskService:
 
     def _new(self, principal: Principal, command: CreateTask) -> TaskRecord:
         spec = self._kind(command.kind)
+        _check_who_runs_it(spec, command)
         params = spec.validate_params(command.params)
         _check_travels(params, "params")
         _check_travels(command.metadata, "metadata")
@@ -311,9 +319,10 @@ class TaskService:
             priority=command.priority,
             run_at=command.run_at,
             timeout_s=command.timeout_s if command.timeout_s is not None else spec.timeout_s,
-            max_attempts=command.max_attempts or spec.max_attempts,
+            max_attempts=command.max_attempts or _tries(spec, command),
             tags=tuple(dict.fromkeys(command.tags)),
             metadata=command.metadata,
+            created_by_producer=command.producer_id is not None,
             webhooks=(*spec.webhooks, *self._webhooks(command)),
             message="Task created",
         )
@@ -361,6 +370,19 @@ def problems_of(error: ValidationError) -> list[FieldProblem]:
         FieldProblem(".".join(str(part) for part in found["loc"]) or "body", found["msg"])
         for found in error.errors(include_url=False, include_input=False, include_context=False)
     ]
+
+
+def _check_who_runs_it(spec: KindSpec, command: CreateTask) -> None:
+    """Raise unless somebody will: a handler, or the producer that is named or will come."""
+    if command.producer_id is not None and not spec.is_external:
+        raise TaskPushError(code="not_external")
+    if spec.created_by_producer and command.producer_id is None:
+        raise StartedElsewhere(f"the programs that run tasks of kind {spec.name} create them")
+
+
+def _tries(spec: KindSpec, command: CreateTask) -> int:
+    """How often it is tried by itself: once where nobody takes it up but who has created it."""
+    return spec.max_attempts if command.producer_id is None else 1
 
 
 def _check_travels(value: Any, loc: str) -> None:

@@ -153,6 +153,7 @@ def test_what_does_not_speak_http_is_told() -> None:
         code, found = examined(f"http://127.0.0.1:{listener.getsockname()[1]}")
         greeting.join()
     assert (code, found["rest"]["state"]) == (ExitCode.FAILED, "failed")
+    assert found["rest"]["said"] == "no answer over HTTP: what answers does not speak HTTP"
 
 
 def test_without_a_token_a_server_that_asks_for_one_is_not_usable(locked: ServerProcess) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -97,7 +98,9 @@ def test_what_only_moves_the_bar_is_no_line() -> None:
 
 def bars(height: int = 24) -> tuple[Bars, io.StringIO]:
     stream = io.StringIO()
-    return Bars(Console(file=stream, force_terminal=True, width=80, height=height)), stream
+    console = Console(file=stream, force_terminal=True, width=80, height=height)
+    # The events are of a fixed moment, and so is what is left of them.
+    return Bars(console, lambda: datetime.fromisoformat(wire.TIMESTAMP)), stream
 
 
 def seen(stream: io.StringIO) -> str:
@@ -251,3 +254,21 @@ def test_counts_are_said_in_full_and_bytes_as_sizes(
     progress: dict[str, object], shown: str
 ) -> None:
     assert count_said(progress) == shown
+
+
+def test_an_exception_is_named_once_in_a_line() -> None:
+    def told(error: str, error_type: str) -> str | None:
+        return said(event(1, "error", error=error, error_type=error_type, code="c"))
+
+    assert told("KeyError: 'to'", "KeyError") == "error: KeyError: 'to'"
+    assert told("too hot", "OddError") == "error: OddError: too hot"
+    assert told("ValueError", "ValueError") == "error: ValueError"
+
+
+def test_what_a_command_writes_to_standard_error_is_told_apart() -> None:
+    def told(level: str, stream: str) -> str | None:
+        return said(event(1, "log", level=level, message="12 %", fields={"stream": stream}))
+
+    assert told("info", "stderr") == "stderr: 12 %"
+    assert told("info", "stdout") == "info: 12 %"
+    assert told("error", "stderr") == "error: 12 %"

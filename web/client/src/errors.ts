@@ -82,7 +82,8 @@ export class TaskFailed extends TaskNotCompleted {
   readonly errorType: string;
 
   constructor(taskId: string, error: string, errorType: string, code: string) {
-    super(taskId, errorType ? `${errorType}: ${error}` : error, code);
+    const isNamed = error === errorType || error.startsWith(`${errorType}: `);
+    super(taskId, errorType && !isNamed ? `${errorType}: ${error}` : error, code);
     this.error = error;
     this.errorType = errorType;
   }

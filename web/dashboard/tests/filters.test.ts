@@ -12,6 +12,7 @@ function task(id: string, status: Status, more: Partial<Summary> = {}): Summary 
     status,
     final: false,
     resumable: false,
+    created_by_producer: false,
     attempt: 1,
     created_at: `2026-11-22T14:30:0${id.at(-1)}Z`,
     title: null,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type LogLine, logText, wantedLines } from "../src/data/log_lines.ts";
+import type { TaskEvent } from "taskpush-client";
+import { type LogLine, lineOf, logText, wantedLines } from "../src/data/log_lines.ts";
 
 const line = (key: string, level: LogLine["level"], text: string): LogLine => ({
   key,
@@ -30,4 +31,28 @@ test("who wants all lines gets the very array, however long it is", () => {
 
 test("as a text the log has a line for each", () => {
   assert.equal(logText(lines.slice(0, 1)), "2026-11-22T14:30:00Z\tdebug\tAlpha\n");
+});
+
+const logged = (event_type: string, data: object): TaskEvent =>
+  ({
+    task_id: "t",
+    event_type,
+    data,
+    timestamp: "2026-11-22T14:30:00Z",
+    attempt: 1,
+    seq: 1,
+    epoch: "e",
+  }) as TaskEvent;
+
+test("what a command writes to standard error is told, and is no level", () => {
+  const event = logged("log", { level: "info", message: "12 %", fields: { stream: "stderr" } });
+  const { tag, level, text } = lineOf(event) ?? line("0", "debug", "");
+  assert.deepEqual([tag, level, text], ["stderr", "info", "12 %"]);
+});
+
+test("an exception is named once", () => {
+  const texts = ["KeyError: 'to'", "no such file"].map(
+    (error) => lineOf(logged("error", { error, error_type: "KeyError" }))?.text,
+  );
+  assert.deepEqual(texts, ["KeyError: 'to'", "KeyError: no such file"]);
 });

@@ -16,6 +16,7 @@ function snapshot(more: Partial<Snapshot> = {}): Snapshot {
     status: "running",
     final: false,
     resumable: false,
+    created_by_producer: false,
     attempt: 1,
     created_at: "2026-11-22T14:30:00Z",
     started_at: "2026-11-22T14:30:01Z",

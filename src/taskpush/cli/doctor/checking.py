@@ -25,6 +25,7 @@ from taskpush.cli.doctor.finding import Finding, failed, ok, warning
 from taskpush.cli.text import duration
 from taskpush.cli.watching.said import mapping
 from taskpush.client.proxies import proxy_for
+from taskpush.client.unanswered import why_unanswered
 from taskpush.errors import CODES
 
 PROTOCOL: Final = 1
@@ -90,7 +91,7 @@ class Site:
         except TimeoutError:
             return Answer(None, why=f"no answer within {ANSWER_WITHIN_S:g} s")
         except (aiohttp.ClientError, ValueError) as error:
-            return Answer(None, why=str(error) or type(error).__name__)
+            return Answer(None, why=why_unanswered(error))
         took_s = time.monotonic() - began
         try:
             body = json.loads(raw)

@@ -16,6 +16,7 @@ import aiohttp
 
 from taskpush.cli.doctor.finding import Finding, failed, ok, warning
 from taskpush.cli.watching.said import mapping
+from taskpush.client.unanswered import why_unanswered
 
 WITHIN_S: Final = 5.0
 """So long each step of a door may take."""
@@ -101,7 +102,7 @@ async def _tried(name: str, opening: Awaitable[tuple[str, Any]], advice: str) ->
     except TimeoutError:
         return Door(failed(name, f"no answer within {WITHIN_S:g} s", advice))
     except (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError) as error:
-        return Door(failed(name, f"broken: {str(error) or type(error).__name__}", advice))
+        return Door(failed(name, f"broken: {why_unanswered(error)}", advice))
     return Door(ok(name, said), mapping(welcome))
 
 

@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ import typer
 
 from taskpush.cli.running.program import Program, Stream
 from taskpush.cli.text import clean
+from taskpush.ids import new_task_id
 from taskpush.models.program import COMMAND, CommandParams
 from taskpush.reporter import Reporter
 from taskpush.reporter.output import (
@@ -33,7 +35,8 @@ from taskpush.reporter.output import (
 NOT_EXECUTABLE: Final = 126
 NOT_FOUND: Final = 127
 """As shells have it. Source: POSIX.1-2017, Shell Command Language, section 2.8.2."""
-DELIVERED_WITHIN_S: Final = 5.0
+ANSWERED_WITHIN_S: Final = 0.5
+"""So long the command's output may have to wait for the server's first answer, or for none."""
 _WORDS_OF_TITLE: Final = 3
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./][\w./+:@-]*")
 
@@ -102,6 +105,12 @@ def run_command(
     except OSError as error:
         _say(f"{command[0]}: {error.strerror}")
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+    task_id, answered = new_task_id(), threading.Event()
+
+    def say(message: str) -> None:
+        _say(message)
+        answered.set()
+
     report = Reporter.start(
         server,
         COMMAND,
@@ -111,14 +120,21 @@ def run_command(
         title=title or title_of(command),
         tags=list(tags) or None,
         token=token,
-        on_trouble=_say,
+        task_id=task_id,
+        on_begin=lambda: say(f"{server.rstrip('/')}/tasks/{task_id}"),
+        on_trouble=say,
     )
-    _say(f"{report.server_url}/tasks/{report.task_id}")
     telling = Telling(report)
-    code = program.run(telling.take, lambda: report.cancelled, grace_s=grace_s)
+    code = program.run(
+        telling.take,
+        lambda: report.cancelled,
+        grace_s=grace_s,
+        # What is said of the server comes before what the command writes, unless it takes long.
+        first=lambda: answered.wait(ANSWERED_WITHIN_S),
+    )
     telling.end()
     _end(report, program, code)
-    report.close(DELIVERED_WITHIN_S)
+    report.close()
     return code
 
 

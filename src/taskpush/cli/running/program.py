@@ -65,13 +65,16 @@ class Program:
         wanted_to_stop: Callable[[], bool],
         *,
         grace_s: float,
+        first: Callable[[], object] = lambda: None,
     ) -> int:
         """To its end; gives its exit code as shells have it: 128 and more for a signal.
 
+        Its output is passed on when `first` has returned; signals reach it meanwhile, too.
         It is asked to stop by SIGTERM when somebody wants that, and killed when it has not stopped
         after `grace_s` seconds.
         """
         with self._signals(), self._terminal_lent(), selectors.DefaultSelector() as selector:
+            first()
             for each in self._ours:
                 selector.register(each, selectors.EVENT_READ)
             self._follow(selector, on_output, _Stopping(self, wanted_to_stop, grace_s))
@@ -101,6 +104,8 @@ class Program:
                 self._pass_on(key.fd, selector, on_output)
             if until_s == float("inf") and self._ended(stopping):
                 until_s = time.monotonic() + AFTERWARDS_S
+        # It has closed its output, and there is nothing left to select on. Not a `waitpid` that
+        # waits: meanwhile somebody may want it to stop, which is looked for as well.
         while not self._ended(stopping):
             time.sleep(LOOK_S)
 

@@ -25,6 +25,15 @@ class Followed:
     # With which status those tasks ended that are over, or why they can't be watched any more.
     ends: dict[str, str | ClientError] = field(default_factory=dict)
 
+    # Those that only the program can start again that runs them.
+    elsewhere: set[str] = field(default_factory=set)
+
+    @property
+    def resumable(self) -> Sequence[str]:
+        """Tasks that were interrupted, and that anybody may have gone on with."""
+        ended = (task_id for task_id, end in self.ends.items() if end == "interrupted")
+        return [task_id for task_id in ended if task_id not in self.elsewhere]
+
     @property
     def left(self) -> Sequence[str]:
         """Tasks that are not over."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TextIO
@@ -209,11 +209,12 @@ class Lines(ConnectionNotices, _Plain):
 class Bars:
     """Bars that stay at the bottom, with everything that is logged above them.
 
-    Bars of a feed come and go with its tasks.
+    Bars of a feed come and go with its tasks. `now` is the clock by which times are told.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, now: Callable[[], datetime] | None = None) -> None:
         self._console = console
+        self._now = now or _now
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
         self._views: dict[str, TaskView] = {}
         self._names = _Names()
@@ -240,16 +241,16 @@ class Bars:
     def expect(self, task: Task) -> None:
         self._names.add(task)
         view = self._views[task.task_id] = TaskView(task.task_id, name_of(task))
-        view.note_summary(task, _now())
+        view.note_summary(task, self._now())
 
     def show(self, item: WatchItem) -> None:
         view = self._views.get(item.task_id)
         if view is not None:
-            view.note(item, _now())
+            view.note(item, self._now())
         line = said(item)
         # Iterations pass by on the bar.
         if line is not None and item.event_type != "iteration_complete":
-            at = item.timestamp if isinstance(item, WatchEvent) else _now()
+            at = item.timestamp if isinstance(item, WatchEvent) else self._now()
             self._say(at, item.task_id, Text(line, style=style_of(item)))
 
     def change(self, item: FeedItem) -> None:
@@ -262,7 +263,7 @@ class Bars:
             return
         self._names.add(item.task)
         view = self._views.get(item.task_id) or TaskView(item.task_id, name_of(item.task))
-        view.note_summary(item.task, _now())
+        view.note_summary(item.task, self._now())
         if not view.is_over:
             self._views[item.task_id] = view
             return
@@ -270,11 +271,11 @@ class Bars:
         ended = (item.task_id, item.task.get("attempt"))
         if ended not in self._told_ends:
             self._told_ends.append(ended)
-            self._say(_now(), item.task_id, Text(view.doing, style=style_of_word(view.status)))
+            self._say(self._now(), item.task_id, Text(view.doing, style=style_of_word(view.status)))
         self._views.pop(item.task_id, None)
 
     def connection(self, connected: bool) -> None:
-        self._lost_at = None if connected else self._lost_at or _now()
+        self._lost_at = None if connected else self._lost_at or self._now()
 
     def tick(self) -> None:
         if self._above:
@@ -283,7 +284,7 @@ class Bars:
         self._live.update(self._shown(), refresh=True)
 
     def _shown(self) -> Group:
-        now = _now()
+        now = self._now()
         width, height = self._console.size
         # A terminal writes ^C behind the last line, where it must not begin another.
         width = max(1, width - len("^C"))

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from taskpush.cli.text import clean, duration, metrics, number, one_line, size
+from taskpush.errors import failure_said
 
 if TYPE_CHECKING:
     from taskpush.client import WatchItem
 
+_TOLD: Final = frozenset({"cancelled_by", "cancelling", "retry", "server_stopped", "timeout"})
+"""Reasons whose messages tell them in words."""
 _STYLES: Final = {
     "completed": "bold green",
     "failed": "bold red",
@@ -30,21 +33,32 @@ def said(item: WatchItem) -> str | None:
             why = one_line(str(item.raw.get("reason") or ""))
             return f"history was cut ({why}); now {one_line(str(data.get('status')))}"
         case "status_change":
-            return joined(str(data.get("status")), data.get("message"), data.get("reason"))
+            return status_said(data)
         case "iteration_complete":
             figures = metrics(mapping(data.get("metrics")))
             return clean(f"iteration {data.get('iteration')}: {figures}")
         case "log":
-            return clean(f"{data.get('level', 'info')}: {data.get('message', '')}")
+            return clean(f"{mark_of(data)}: {data.get('message', '')}")
         case "error":
             again = " (will be tried again)" if data.get("will_retry") else ""
-            return clean(f"error: {data.get('error_type', '')}: {data.get('error', '')}{again}")
+            why = failure_said(str(data.get("error_type") or ""), str(data.get("error") or ""))
+            return clean(f"error: {why}{again}")
         case "artifact":
             bytes_ = size(number(data.get("size_bytes")) or 0)
             return clean(f"artifact {data.get('name')} ({bytes_}) {data.get('url', '')}".rstrip())
         case "checkpoint":
             return joined("checkpoint", data.get("label"))
     return None
+
+
+def mark_of(log: Mapping[str, Any]) -> str:
+    """What a line is marked with: its level, or the stream that a command has written it to.
+
+    Only standard error is told: it is no level, since many programs write their progress there.
+    """
+    level = str(log.get("level") or "info")
+    stream = mapping(log.get("fields")).get("stream")
+    return "stderr" if level == "info" and stream == "stderr" else level
 
 
 def progress_said(data: Mapping[str, Any]) -> str:
@@ -95,6 +109,13 @@ def rate_said(data: Mapping[str, Any]) -> str:
         if rate_per_s * factor >= 1:
             return f"{rate_per_s * factor:.3g}/{unit}"
     return f"{rate_per_s * 3600:.3g}/h"
+
+
+def status_said(data: Mapping[str, Any]) -> str:
+    """A status with what is said of it; its reason where the message does not tell that."""
+    reason = data.get("reason")
+    told = reason in _TOLD and data.get("message")
+    return joined(str(data.get("status")), data.get("message"), None if told else reason)
 
 
 def joined(head: str, *more: object) -> str:

@@ -35,7 +35,7 @@ class Watching:
             self._say_how_to_go_on(
                 f"No longer watching; the {goes_on}. Again:",
                 [
-                    f"{task_id}{_after(followed.positions.get(task_id))}"
+                    f"watch {task_id}{_after(followed.positions.get(task_id))}"
                     for task_id in followed.left
                 ],
             )
@@ -43,6 +43,9 @@ class Watching:
         for task_id in followed.after:
             if isinstance(end := followed.ends[task_id], ClientError):
                 say_error(end, of=task_id if len(followed.after) > 1 else None)
+        if (interrupted := followed.resumable) and not self.json_lines:
+            again = [f"retry {task_id} --watch" for task_id in interrupted]
+            self._say_how_to_go_on("Interrupted, to be gone on with:", again)
         return worst(
             exit_code_of(end) if isinstance(end, str) else code_of(end)
             for end in followed.ends.values()
@@ -53,7 +56,7 @@ class Watching:
         try:
             asyncio.run(self._feed(followed))
         except KeyboardInterrupt:
-            again = f"--feed {shlex.quote(followed.feed)}{_after(followed.cursor)}"
+            again = f"watch --feed {shlex.quote(followed.feed)}{_after(followed.cursor)}"
             self._say_how_to_go_on("No longer watching. Again:", [again])
         return ExitCode.STOPPED
 
@@ -62,6 +65,7 @@ class Watching:
         async with async_client_for(self.server, self.token, screen.connection) as client:
             # A watch waits for a task that does not exist yet; here that is a mistake.
             tasks = [await client.get_task(task_id) for task_id in followed.after]
+            followed.elsewhere = {task.task_id for task in tasks if task.get("created_by_producer")}
             await follow_tasks(client, tasks, screen, followed)
 
     async def _feed(self, followed: FollowedFeed) -> None:
@@ -74,7 +78,7 @@ class Watching:
         where = "" if self.server == known else f" --server {shlex.quote(self.server)}"
         typer.echo(f"\n{why}", err=True)
         for command in commands:
-            typer.echo(f"  taskpush watch {command}{where}", err=True)
+            typer.echo(f"  taskpush {command}{where}", err=True)
 
 
 def _after(position: str | None) -> str:

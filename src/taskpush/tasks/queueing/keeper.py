@@ -23,6 +23,7 @@ from taskpush.core.estimates import (
 )
 from taskpush.errors import StoreUnavailable
 from taskpush.models.events import EventType, Queue
+from taskpush.models.program import COMMAND
 from taskpush.models.queue import Accuracy, KindQueue
 from taskpush.models.task import NewEvent
 from taskpush.runner.kind import KindSpec
@@ -102,8 +103,12 @@ class QueueKeeper:
     async def queues(
         self, principal: Principal, kind: str | None, *, limit: int
     ) -> Sequence[KindQueue]:
-        """Each kind's queue, or that of one, as `kind_queue` shows it; raises `unknown_kind`."""
-        specs = self._registry.kinds() if kind is None else [self._registry.require(kind)]
+        """Each kind's queue, or that of one, as `kind_queue` shows it; raises `unknown_kind`.
+
+        Tasks that are created by those who run them wait for nobody: of their kinds there is none.
+        """
+        waited_for = [spec for spec in self._registry.kinds() if not spec.created_by_producer]
+        specs = waited_for if kind is None else [self._registry.require(kind)]
         await self._catch_up()
         now_s = self._clock.monotonic()
         return [
@@ -126,7 +131,12 @@ class QueueKeeper:
         return kind_queue(line, principal, limit=limit, now_s=now_s, next_size=size)
 
     def run_times(self, kind: str, params: Mapping[str, Any]) -> Callable[[], Sequence[float]]:
-        """What tasks of the kind, of the size that the params make, took; shortest first."""
+        """What tasks of the kind, of the size that the params make, took; shortest first.
+
+        Nothing of `command`: those are programs of all sorts, and say nothing of one another.
+        """
+        if kind == COMMAND:
+            return tuple
         line = self._roster.line(kind)
         size = self._sizes.of(line.spec, params)
         return lambda: line.history.like(size)

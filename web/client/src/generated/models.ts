@@ -157,6 +157,10 @@ export interface CreateTask {
    * @maxItems 5
    */
   webhooks?: NewWebhook[];
+  /**
+   * The producer that creates it and runs it itself: nobody else takes it up.
+   */
+  producer_id?: string | null;
 }
 /**
  * A webhook of a task that is created.
@@ -424,6 +428,10 @@ export interface Summary {
   run_at: string | null;
   timeout_s: number | null;
   max_attempts: number;
+  /**
+   * Whether the program that runs it created it: nobody else retries it.
+   */
+  created_by_producer: boolean;
   tags: string[];
   owner: string;
   message: string | null;
@@ -463,6 +471,10 @@ export interface Kind {
    * Whether producers outside the server run its tasks.
    */
   external: boolean;
+  /**
+   * Whether only the programs that run its tasks create them.
+   */
+  created_by_producer: boolean;
   /**
    * How many tasks may be pending; null means as many as come.
    */
@@ -640,6 +652,10 @@ export interface Snapshot {
   run_at: string | null;
   timeout_s: number | null;
   max_attempts: number;
+  /**
+   * Whether the program that runs it created it: nobody else retries it.
+   */
+  created_by_producer: boolean;
   tags: string[];
   owner: string;
   message: string | null;

@@ -39,7 +39,9 @@ export function TaskActions({ record, task }: Props): ReactNode {
   };
 
   const isActive = task.status === "pending" || task.status === "running";
-  const canRetry = !isActive && task.status !== "completed";
+  // What a program outside the server has begun is begun again there.
+  const isOurs = !task.created_by_producer;
+  const canRetry = isOurs && !isActive && task.status !== "completed";
   return (
     <div className="actions">
       {isActive && (
@@ -80,9 +82,11 @@ export function TaskActions({ record, task }: Props): ReactNode {
         </button>
       )}
       {isActive && <TellMe taskId={taskId} />}
-      <Link href={`/new?from=${taskId}`} className="button">
-        {t("task.duplicate")}
-      </Link>
+      {isOurs && (
+        <Link href={`/new?from=${taskId}`} className="button">
+          {t("task.duplicate")}
+        </Link>
+      )}
       <CopyLink />
       {task.final && (
         <Remove onRemove={() => act(() => client.delete(taskId).then(() => go("/")))} />

@@ -6,8 +6,11 @@ import { formatBytes, formatPairs } from "../format.ts";
 export const LEVELS = ["debug", "info", "warning", "error"] as const;
 export type Level = (typeof LEVELS)[number];
 
-/** What a line is about; the level itself for what the job logged. */
-export type Tag = Level | "status" | "iteration" | "artifact" | "checkpoint" | "page";
+/**
+ * What a line is about; the level itself for what the job logged. `stderr` is no level: many
+ * programs write their progress there.
+ */
+export type Tag = Level | "stderr" | "status" | "iteration" | "artifact" | "checkpoint" | "page";
 
 export interface LogLine {
   /** Unique within the log. */
@@ -38,12 +41,16 @@ export function lineOf(event: TaskEvent): LogLine | null {
     }
     case "log": {
       const level = event.data.level ?? "info";
-      const text = joined(event.data.message, formatPairs(event.data.fields ?? {}));
-      return { ...line, tag: level, level, text };
+      const { stream, ...others } = event.data.fields ?? {};
+      const isStderr = level === "info" && stream === "stderr";
+      const fields = isStderr ? others : (event.data.fields ?? {});
+      const text = joined(event.data.message, formatPairs(fields));
+      return { ...line, tag: isStderr ? "stderr" : level, level, text };
     }
     case "error": {
       const { error, error_type, traceback } = event.data;
-      const text = error_type ? `${error_type}: ${error}` : error;
+      const isNamed = error === error_type || error.startsWith(`${error_type}: `);
+      const text = error_type && !isNamed ? `${error_type}: ${error}` : error;
       return {
         ...line,
         tag: "error",

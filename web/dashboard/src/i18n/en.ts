@@ -198,6 +198,7 @@ export const en = {
     tag: {
       debug: "debug",
       info: "info",
+      stderr: "stderr",
       warning: "warning",
       error: "error",
       status: "status",

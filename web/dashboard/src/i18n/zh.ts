@@ -188,6 +188,7 @@ export const zh: Catalogue = {
     tag: {
       debug: "调试",
       info: "信息",
+      stderr: "stderr",
       warning: "警告",
       error: "错误",
       status: "状态",

@@ -29,7 +29,9 @@ export default function CreatePage(): ReactNode {
     let gone = false;
     const original = from === null ? null : client.getTask(from);
     Promise.all([client.kinds(), original]).then(
-      ([kinds, task]) => gone || setOffer({ kinds, original: task }),
+      ([kinds, task]) =>
+        gone ||
+        setOffer({ kinds: kinds.filter((one) => !one.created_by_producer), original: task }),
       (error: unknown) => gone || setProblem(error),
     );
     return () => {
