@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from taskpush.access.principal import Role
+from tests.cli.conftest import Ran
 from tests.support.keys import Keys
 from tests.support.knocking import knocking
 from tests.support.polling import polling_socket
@@ -194,6 +196,26 @@ async def test_another_tenants_connections_and_tasks_are_not_there(
         owners = {each["owner"] for each in (await Reader(server, admin).page())["items"]}
         assert "their-root" not in owners
         assert "ann" in owners
+
+
+async def test_the_command_line_tells_it_too(server: ServerProcess, ann: str, admin: str) -> None:
+    task_id = await asyncio.to_thread(server.create_as, ann, "sleep")
+    asked = ("connections", "--task", task_id, "--token")
+    async with asyncio.timeout(60), knocking(server, {"token": ann}) as (socket, _):
+        for number, payload in enumerate(({"task_id": task_id}, {"feed": "all"})):
+            await socket.emit("subscribe", payload, ack=number)
+            while (await socket.event())[0] != "subscribed":
+                pass
+        plain = await asyncio.to_thread(Ran, (*asked, admin), server.url)
+        _, owner, shown, address, way, watched, backlog = plain.lines[-1].split("\t")
+        assert (owner, address, way) == ("ann", "127.0.0.1", "socketio websocket")
+        assert shown.startswith("key:")
+        assert (watched, backlog) == (f"{task_id} +1", "")
+        (line,) = (await asyncio.to_thread(Ran, (*asked, admin, "--json-lines"), server.url)).lines
+        assert json.loads(line)["watches"][0]["task_id"] == task_id
+        refused = await asyncio.to_thread(Ran, (*asked, ann), server.url)
+    assert (refused.code, refused.out) == (6, "")
+    await asyncio.to_thread(server.call, "POST", f"/api/tasks/{task_id}/cancel", token=ann)
 
 
 def test_who_is_no_admin_is_told_so(server: ServerProcess, keys: Keys, ann: str) -> None:
