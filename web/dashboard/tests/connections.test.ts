@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ratesBetween, type ServerFigures, tasksOf } from "../src/data/connections.ts";
+import {
+  comparedWith,
+  ratesBetween,
+  type ServerFigures,
+  tasksOf,
+} from "../src/data/connections.ts";
 
 const reading = (changes: Partial<ServerFigures> = {}): ServerFigures => ({
   started_at: "2026-11-22T10:00:00Z",
@@ -34,4 +39,14 @@ test("there are no rates without a reading before, or across a restart", () => {
 
 test("those that wait for their time wait too", () => {
   assert.deepEqual(tasksOf(reading()), { running: 3, waiting: 7 });
+});
+
+test("a reading is compared with the last one that is not too near", () => {
+  const [first, second] = [reading(), reading({ uptime_seconds: 105 })];
+  assert.equal(comparedWith(null, first), null);
+  assert.equal(comparedWith({ figures: first, before: null }, second), first);
+  const soon = reading({ uptime_seconds: 105.2 });
+  assert.equal(comparedWith({ figures: second, before: first }, soon), first);
+  const restarted = reading({ uptime_seconds: 1 });
+  assert.equal(comparedWith({ figures: second, before: first }, restarted), second);
 });

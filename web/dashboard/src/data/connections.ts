@@ -46,6 +46,19 @@ export interface Me {
   sees_server: boolean;
 }
 
+/** Two readings closer to one another say little of a rate. */
+const APART_S = 1;
+
+/** The reading that the newest one is compared with: the last one, unless it is too near. */
+export function comparedWith(
+  last: { figures: ServerFigures | null; before: ServerFigures | null } | null,
+  now: ServerFigures | null,
+): ServerFigures | null {
+  if (!last?.figures || !now) return null;
+  const apart = now.uptime_seconds - last.figures.uptime_seconds;
+  return apart >= 0 && apart < APART_S ? last.before : last.figures;
+}
+
 /** What happened per second between two readings; null unless both are of one run of the server. */
 export function ratesBetween(
   before: ServerFigures | null,

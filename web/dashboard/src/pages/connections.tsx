@@ -7,6 +7,7 @@ import { Blank } from "../components/blank.tsx";
 import { reasonOf, useStale } from "../components/connection.tsx";
 import { Values } from "../components/values.tsx";
 import {
+  comparedWith,
   ratesBetween,
   type ServerFigures,
   tasksOf,
@@ -100,7 +101,7 @@ function useReadings(
           readConnections(owner, stop.signal),
           seesServer ? readJson<ServerFigures>("/api/server", stop.signal) : null,
         ]);
-        setReading((last) => ({ ...found, figures, before: last?.figures ?? null }));
+        setReading((last) => ({ ...found, figures, before: comparedWith(last, figures) }));
         setProblem(null);
         readings.current += 1;
       } catch (error) {
@@ -209,7 +210,10 @@ function ConnectionTable({ connections }: { connections: WatchingConnection[] })
         {connections.map((connection) => (
           <tr key={connection.connection_id} data-connection={connection.connection_id}>
             <td>
-              {connection.owner} <span className="hint">{connection.credential}</span>
+              {connection.owner}{" "}
+              {connection.credential !== "none" && (
+                <span className="hint">{connection.credential}</span>
+              )}
             </td>
             <td>
               <Watches connection={connection} />
