@@ -185,7 +185,7 @@ function Figures({ figures, before }: FiguresProps): ReactNode {
     }),
     [t("connections.memory")]: formatBytes(figures.rss_bytes),
     ...(store && { [t("connections.store")]: formatBytes(store.bytes) }),
-    [t("connections.uptime")]: formatDuration(figures.uptime_seconds),
+    [t("connections.uptime")]: formatDuration(Math.round(figures.uptime_seconds)),
   };
   return <Values title={t("connections.figures")} values={values} tiles id="server-figures" />;
 }
