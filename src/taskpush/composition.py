@@ -39,6 +39,7 @@ from taskpush.clock import SystemClock
 from taskpush.errors import TaskPushError
 from taskpush.push.dispatch import Dispatcher
 from taskpush.push.plane import PushPlane
+from taskpush.push.roll import Roll
 from taskpush.runner.base import Runner
 from taskpush.runner.inprocess import InProcessRunner
 from taskpush.runner.recorder import LogBudget
@@ -54,7 +55,9 @@ from taskpush.store.blobs import Blobs
 from taskpush.store.memory import MemoryStore
 from taskpush.store.sqlite import SqliteStore
 from taskpush.tasks.audit import AuditTrail
+from taskpush.tasks.connections import Connections
 from taskpush.tasks.feeds import Feeds
+from taskpush.tasks.figures import Figures
 from taskpush.tasks.history import History
 from taskpush.tasks.producing import Producers
 from taskpush.tasks.queries import TaskQueries
@@ -75,7 +78,9 @@ from taskpush.tasks.webhooks.delivering import Deliverer
 from taskpush.tasks.webhooks.sending import Sender
 from taskpush.tasks.webhooks.showing import TaskWebhooks
 from taskpush.telemetry.bus import Telemetry, log_to
+from taskpush.telemetry.counters import EventCounters
 from taskpush.telemetry.events import DataExposed, ServerStarted, ServerStopped
+from taskpush.telemetry.lag import LoopLag
 from taskpush.telemetry.refusals import FewRefusals
 
 VERSION: Final = version("taskpush")
@@ -141,7 +146,8 @@ async def start(
 ) -> Started:
     """Wire everything, and start it in order; `stack` stops it in the reverse order."""
     clock = SystemClock()
-    telemetry = _telemetry(settings, clock, stack)
+    counters, lag = EventCounters(), LoopLag()
+    telemetry = _telemetry(settings, clock, counters, stack)
     secret = passing_secret() if settings.store == "memory" else secret_in(settings.data)
     revocations, mint = _tokens(settings, secret)
     authenticator = _authenticator(settings, telemetry, mint, authenticate, stack)
@@ -155,8 +161,13 @@ async def start(
         outbox_bytes=settings.outbox_bytes,
         seal=Seal(secret, "feeds"),
     )
+    roll = Roll(plane.dispatcher, clock.now)
     keeper = QueueKeeper(store, registry, clock, telemetry)
     store.listen(keeper.on_commit)
+    figures = Figures(
+        store, plane, roll, keeper, turnstile, lag, clock, limits=limits, version=VERSION
+    )
+    store.listen(figures.on_commit)
     destinations = Destinations(settings.webhook_allow)
     _check_webhooks(registry, destinations)
     sender = Sender(
@@ -171,11 +182,12 @@ async def start(
     store.follow(deliverer.on_change)
     await store.open()
     stack.push_async_callback(store.close)
+    stack.push_async_callback(figures.close)
 
     # The framework loads its event loop backend when it is first asked for something: now, and not
     # in the middle of somebody's first request.
     await anyio.lowlevel.checkpoint()
-    watchdog = Watchdog(telemetry)
+    watchdog = Watchdog(telemetry, lag)
     runner = InProcessRunner(
         store,
         registry,
@@ -224,10 +236,11 @@ async def start(
         admit=authenticator.admit,
         doorkeeper=doorkeeper,
         turnstile=turnstile,
+        roll=roll,
         limits=limits,
         compress_above=settings.compress_above,
     )
-    streams = Streams(plane)
+    streams = Streams(plane, roll)
     hang_up = HangUp(plane.dispatcher, polls, streams, socket)
     stack.callback(hang_up)
 
@@ -261,11 +274,16 @@ async def start(
         queries=queries,
         watching=watching,
         feeds=feeds,
+        roll=roll,
         streams=streams,
         readiness=readiness,
         queue=keeper,
         history=History(store, registry, keeper),
         audit=audit,
+        connections=Connections(roll, seal=Seal(secret, "connections")),
+        figures=figures,
+        counters=counters,
+        lag=lag,
         registry=registry,
         blobs=blobs,
         webhooks=TaskWebhooks(store, deliverer),
@@ -290,13 +308,15 @@ async def start(
     return Started(application, drain, hang_up)
 
 
-def _telemetry(settings: Settings, clock: SystemClock, stack: AsyncExitStack) -> Telemetry:
+def _telemetry(
+    settings: Settings, clock: SystemClock, counters: EventCounters, stack: AsyncExitStack
+) -> Telemetry:
     log = log_to(logging.getLogger("taskpush"))
     if not settings.log_refusals_per_min:
-        return Telemetry(log)
+        return Telemetry(counters, log)
     few = FewRefusals(log, clock.monotonic, each=settings.log_refusals_per_min)
     stack.callback(few.close)
-    return Telemetry(few)
+    return Telemetry(counters, few)
 
 
 def _authenticator(

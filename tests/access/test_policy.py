@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 
+from taskpush.access.admission import NO_ACCESS_CONFIGURED, Admission
 from taskpush.access.policy import (
     demand,
+    demand_admin,
+    demand_server,
+    is_admin,
     may,
     may_await,
     may_create,
     may_see_all,
+    may_see_server,
     narrowed,
     reaches,
     readable,
@@ -168,3 +173,41 @@ def test_a_list_beside_what_a_token_is_for_is_forbidden(
 ) -> None:
     with pytest.raises(Forbidden):
         readable(who, **wanted)
+
+
+OPERATOR = principal(frozenset({Role.METRICS}), tenant="local")
+
+
+@pytest.mark.parametrize(
+    ("who", "allowed"),
+    [
+        (LOCAL, True),
+        (OPERATOR, True),
+        (principal(frozenset({A}), tenant="local"), True),
+        (ADMIN, False),
+        (principal(frozenset({Role.METRICS})), False),
+        (principal(tenant="local"), False),
+        (Principal("local", "local"), False),
+    ],
+)
+def test_how_the_server_is_concerns_those_who_look_after_it(who: Principal, allowed: bool) -> None:
+    assert may_see_server(who) is allowed
+    if allowed:
+        demand_server(who)
+    else:
+        with pytest.raises(Forbidden):
+            demand_server(who)
+
+
+def test_who_reads_metrics_may_do_nothing_else() -> None:
+    assert not any(may(OPERATOR, role, task("ann", "local")) for role in (C, R, W, P))
+    assert not may_see_all(OPERATOR)
+    assert not is_admin(Admission(OPERATOR))
+
+
+def test_an_admin_is_who_has_the_role_or_anybody_while_nobody_is_asked() -> None:
+    demand_admin(Admission(ADMIN, "key:1"))
+    demand_admin(NO_ACCESS_CONFIGURED)
+    for who in (ANN, FOR_ONE, FOR_ALL_RED, LOCAL):
+        with pytest.raises(Forbidden):
+            demand_admin(Admission(who, "hook"))

@@ -24,6 +24,7 @@ from taskpush.models.position import Position
 from taskpush.models.task import NewEvent, TaskRecord
 from taskpush.push.dispatch import Dispatcher
 from taskpush.push.plane import PushPlane
+from taskpush.push.roll import Roll
 from taskpush.runner.registry import Registry
 from taskpush.serving.connection import HttpConnection
 from taskpush.store.memory import MemoryStore
@@ -49,7 +50,7 @@ class Scene:
         self.store = MemoryStore(clock=SystemClock(), telemetry=Telemetry())
         self.dispatcher = Dispatcher(stalled_after_s=stalled_after_s, look_every_s=0.01)
         self.plane = PushPlane(self.store, self.dispatcher)
-        self.streams = Streams(self.plane, comment_every_s=comment_every_s)
+        self.streams = Streams(self.plane, Roll(self.dispatcher), comment_every_s=comment_every_s)
         self.turnstile = Turnstile(Limits(), Telemetry(), monotonic)
         self.port = 0
         self.middleware: Middleware = _nothing

@@ -56,7 +56,7 @@ def test_no_page_has_a_serious_violation(
         page = visit.open(task_url(server, task_id))
         expect(page.locator("#task-status")).to_be_visible()
         assert _violations(page) == [], name
-    for path in ("", "new?kind=iterate", "queue", "history"):
+    for path in ("", "new?kind=iterate", "queue", "history", "connections"):
         page = visit.open(f"{server.url}/{path}")
         expect(page.locator("main h1")).to_be_visible()
         assert _violations(page) == [], path

@@ -64,7 +64,7 @@ def test_a_phone_needs_no_sideways_scrolling(
     page = new_visit(360).open(server.url)
     server.create("iterate")
     expect(page.locator(".rows .row").first).to_be_visible()
-    for path in ("", "new", "queue", "history"):
+    for path in ("", "new", "queue", "history", "connections"):
         page.goto(f"{server.url}/{path}")
         expect(page.locator("main h1, main .blank").first).to_be_visible()
         assert overflow_px(page) == 0, path

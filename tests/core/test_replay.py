@@ -152,3 +152,16 @@ def test_the_newest_of_held_and_stored_volatile_events_is_sent_once() -> None:
     sent = splice.replayed([], end=True, final=False, latest=latest)
     assert sent == [_volatile(5), _volatile(1, EventType.STATS)]
     assert splice.offer_volatile(_volatile(6)) == _volatile(6)
+
+
+def test_the_lag_is_what_was_committed_while_it_was_not_live() -> None:
+    splice = Splice(0)
+    assert splice.replayed([], end=True, final=False, latest={}) == []
+    assert splice.lag == 0
+    for seq in (1, 2, 3):
+        splice.offer(_event(seq), room=False)
+    assert splice.lag == 3
+    splice.replayed([_event(1)], end=False, final=False, latest={})
+    assert splice.lag == 2
+    splice.replayed([_event(2), _event(3)], end=True, final=False, latest={})
+    assert (splice.live, splice.lag) == (True, 0)

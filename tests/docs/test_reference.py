@@ -8,6 +8,7 @@ from pathlib import Path
 from taskpush.errors import CODES
 from taskpush.settings import Settings
 from taskpush.telemetry import events as telemetry
+from tests.support.figures import families
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -24,8 +25,24 @@ def test_every_error_code_is_in_the_table_with_its_status_and_meaning() -> None:
 
 def test_every_telemetry_event_is_in_the_table() -> None:
     page = (REFERENCE / "telemetry.md").read_text(encoding="utf-8")
+    events = page.partition("\n## Metrics")[0]
     names = {cls.name for cls in telemetry.TelemetryEvent.__subclasses__()}
-    assert set(re.findall(r"^\| `([a-z_.]+)` \|", page, re.MULTILINE)) == names
+    assert set(re.findall(r"^\| `([a-z_.]+)` \|", events, re.MULTILINE)) == names
+
+
+def test_every_metric_is_in_the_table_with_its_type_and_labels() -> None:
+    page = (REFERENCE / "telemetry.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(taskpush_\w+)` \| (\w+) \| (.*?) ?\| ", page, re.MULTILINE)
+    told = {}
+    for name, family in families().items():
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        whole = f"{name}_total" if family.type == "counter" else name
+        told[whole] = (family.type, labels)
+    assert {name: (sort, set(re.findall(r"`(\w+)`", labels))) for name, sort, labels in rows} == {
+        name: value for name, value in told.items() if name.startswith("taskpush_")
+    }
+    others = {name for name in told if not name.startswith("taskpush_")}
+    assert set(re.findall(r"`(process_\w+)`", page)) == others
 
 
 def test_every_answer_of_the_threat_model_names_tests_and_code_that_exist() -> None:

@@ -158,3 +158,20 @@ async def test_whoever_is_marked_during_a_round_is_in_the_next_one() -> None:
     peer.say(1)
     await _until(lambda: peer.flushes == 2)
     dispatcher.discard(peer)
+
+
+async def test_what_waits_and_for_how_long_is_told_of_those_who_take_nothing() -> None:
+    dispatcher = Dispatcher(stalled_after_s=0.3, look_every_s=LOOK_EVERY_S)
+    slow, stalled, silent = (_Peer(dispatcher) for _ in range(3))
+    slow.say(1000)
+    stalled.say(70)
+    assert (dispatcher.waiting, dispatcher.waiting_bytes) == (0, 0)
+    assert dispatcher.stalled_for_s(stalled) is None
+    await _until(lambda: (dispatcher.stalled_for_s(stalled) or 0) > 0.1)
+    assert (dispatcher.waiting, dispatcher.waiting_bytes) == (2, 1070)
+    assert dispatcher.stalled_for_s(silent) is None
+    slow.take(1000)
+    await _until(lambda: stalled.aborted)
+    assert dispatcher.cut_off == 1
+    assert (dispatcher.waiting, dispatcher.waiting_bytes) == (0, 0)
+    assert dispatcher.stalled_for_s(stalled) is None

@@ -172,3 +172,15 @@ class Watcher:
         async with asyncio.timeout(60):
             while len(self.said) < count:
                 await self.more()
+
+
+async def test_what_is_told_is_counted_for_each_who_is_told(harness: Harness) -> None:
+    hub = make_hub(harness)
+    first, second = Watcher(), Watcher()
+    hub.attach("all", ALL, first)
+    hub.attach("all", ALL, second)
+    hub.attach("tag:x", FeedFilter("local", tag="x"), Watcher())
+    assert len(hub) == 2
+    await harness.create()
+    await first.told_of(1)
+    assert hub.told == 2

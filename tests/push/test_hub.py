@@ -61,3 +61,12 @@ def test_few_wait_for_the_round_and_so_does_a_state_since_another_may_follow_at_
     few.hub.announce([_logged(1)])
     many.hub.announce([VolatileEvent("t", 1, 1, EventType.PROGRESS, b"{}")])
     assert "told some" not in (*few.happened, *many.happened)
+
+
+def test_what_is_told_is_counted_but_not_previews_which_few_ask_for() -> None:
+    watchers = _Watchers(3)
+    watchers.hub.announce([_logged(1), _logged(2)])
+    for event_type in (EventType.PROGRESS, EventType.PREVIEW):
+        watchers.hub.announce([VolatileEvent("t", 1, 1, event_type, b"{}")])
+    assert watchers.hub.told == 9
+    assert len(watchers.hub) == 1

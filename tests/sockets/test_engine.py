@@ -33,6 +33,7 @@ from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEven
 from taskpush.push.frames import FrameCache
 from taskpush.push.outbox import Message
 from taskpush.push.plane import PushPlane
+from taskpush.push.roll import Roll
 from taskpush.runner.registry import Registry
 from taskpush.sockets.namespace import TasksNamespace
 from taskpush.sockets.server import SocketLink, SocketServer, _frame, socketio_packet
@@ -105,6 +106,7 @@ async def serving(
         admit=nobody_asked,
         doorkeeper=Doorkeeper(HOLDS),
         turnstile=Turnstile(Limits(), telemetry, monotonic),
+        roll=Roll(plane.dispatcher),
         connect_within_s=connect_within_s,
         ping_interval_s=ping_s,
         ping_timeout_s=ping_s,

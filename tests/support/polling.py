@@ -23,8 +23,9 @@ class PollingSocket:
     Libraries repeat a GET whose connection broke, which would hide that its answer was lost.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, auth: dict[str, Any] | None = None) -> None:
         self._port = port
+        self._auth = "" if auth is None else orjson.dumps(auth).decode()
         self._path = "/socket.io/?EIO=4&transport=polling"
         self._packets: deque[str] = deque()
 
@@ -32,7 +33,7 @@ class PollingSocket:
         """Shake hands, and connect the namespace."""
         opened = await self._request("GET")
         self._path += f"&sid={orjson.loads(opened[1:])['sid']}"
-        await self._request("POST", "40/tasks,")
+        await self._request("POST", f"40/tasks,{self._auth}")
         answer = await self._packet()
         assert answer.startswith('40/tasks,{"sid"'), answer
 
@@ -44,6 +45,10 @@ class PollingSocket:
         """Send an event."""
         number = "" if ack is None else str(ack)
         await self._request("POST", f"42/tasks,{number}{orjson.dumps([name, payload]).decode()}")
+
+    async def leave(self) -> None:
+        """Say goodbye."""
+        await self._request("POST", "1")
 
     async def _packet(self) -> str:
         while True:
@@ -89,8 +94,10 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def polling_socket(port: int) -> AsyncIterator[PollingSocket]:
+async def polling_socket(
+    port: int, auth: dict[str, Any] | None = None
+) -> AsyncIterator[PollingSocket]:
     """A session over long polling with the namespace connected; left without a goodbye."""
-    socket = PollingSocket(port)
+    socket = PollingSocket(port, auth)
     await socket.open()
     yield socket

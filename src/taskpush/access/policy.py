@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from taskpush.access.admission import NO_ACCESS_CONFIGURED, Admission
 from taskpush.access.principal import LOCAL, Principal, Role, Scope
 from taskpush.errors import Forbidden
 from taskpush.models.feed import FeedFilter
@@ -63,6 +64,33 @@ def may_see_all(principal: Principal) -> bool:
     """Whether the principal may learn how much there is of everybody's tasks."""
     admin = principal.has(Role.ADMIN) and principal.tenant == LOCAL.tenant
     return admin or principal.local
+
+
+def demand_server(principal: Principal) -> None:
+    """Raise `forbidden` unless the principal may learn how the server is: what it does for all.
+
+    With the role `metrics`, as every admin has it, and of the server's own tenant.
+    """
+    if not may_see_server(principal):
+        demand(principal, Role.METRICS)
+        raise Forbidden("this is about the tasks of every tenant")
+
+
+def may_see_server(principal: Principal) -> bool:
+    """Whether the principal may learn how the server is."""
+    return principal.local or (principal.has(Role.METRICS) and principal.tenant == LOCAL.tenant)
+
+
+def demand_admin(admission: Admission) -> None:
+    """Raise `forbidden` unless an admin was let in, or anybody, since no access is configured."""
+    if not is_admin(admission):
+        demand(admission.principal, Role.ADMIN)
+
+
+def is_admin(admission: Admission) -> bool:
+    """Whether who was let in may see what everybody in the tenant does."""
+    nobody_was_asked = admission.credential == NO_ACCESS_CONFIGURED.credential
+    return nobody_was_asked or admission.principal.has(Role.ADMIN)
 
 
 def readable(

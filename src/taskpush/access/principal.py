@@ -10,12 +10,16 @@ from taskpush.models.feed import FeedFilter
 
 
 class Role(StrEnum):
-    """What somebody may do with tasks; `admin` does all of it, with those of the whole tenant."""
+    """What somebody may do with tasks; `admin` does all of it, with those of the whole tenant.
+
+    `metrics` is for who may do nothing with any, and sees how the server is.
+    """
 
     CREATE = "create"
     READ = "read"
     CONTROL = "control"
     REPORT = "report"
+    METRICS = "metrics"
     ADMIN = "admin"
 
 

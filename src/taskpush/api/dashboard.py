@@ -33,6 +33,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/new")
 @router.get("/queue")
 @router.get("/history")
+@router.get("/connections")
 async def dashboard(request: Request) -> HTMLResponse:
     depth = request.scope["path"].removeprefix(request.scope.get("root_path", "")).count("/") - 1
     return HTMLResponse(page(depth), headers=HEADERS)

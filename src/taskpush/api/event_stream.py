@@ -10,7 +10,6 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
 import orjson
@@ -18,15 +17,17 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from taskpush.access.admission import Admission
-from taskpush.access.doorkeeper import Doorkeeper
+from taskpush.access.doorkeeper import Doorkeeper, OpenDoor
 from taskpush.access.turnstile import Place
 from taskpush.api.heartbeat import Heartbeat
 from taskpush.api.sse import Frames, SseLink, new_frames, sse_frame
 from taskpush.api.wire import HttpWire, wire_of
 from taskpush.errors import TaskPushError
+from taskpush.models.connections import Transport, WatchDoor
 from taskpush.push.channel import Channel, error_payload
 from taskpush.push.outbox import Message
 from taskpush.push.plane import PushPlane
+from taskpush.push.roll import Roll, Seat
 
 COMMENT_EVERY_S: Final = 15.0
 """Proxies close connections that are silent for longer than some tens of seconds."""
@@ -49,7 +50,18 @@ class Stream:
     It ends by itself after a final event that nothing follows. It is an `api.wire.Answer`.
     """
 
-    __slots__ = ("_ending", "_leave", "_on_close", "_place", "_task", "channel", "gone", "link")
+    __slots__ = (
+        "_door",
+        "_doorkeeper",
+        "_ending",
+        "_on_close",
+        "_place",
+        "_task",
+        "channel",
+        "gone",
+        "link",
+        "seat",
+    )
 
     def __init__(
         self, plane: PushPlane, frames: Frames, place: Place, *, on_close: Callable[[Stream], None]
@@ -62,7 +74,10 @@ class Stream:
         self._task: asyncio.Task[None] | None = None
         self._ending = False
         # None until somebody watches over whether it may stay open.
-        self._leave: Callable[[], None] | None = None
+        self._door: OpenDoor | None = None
+        self._doorkeeper: Doorkeeper | None = None
+        # Its place on the roll; None until it has one.
+        self.seat: Seat | None = None
         # The peer has left, or was cut off: there is nobody to send to.
         self.gone = False
 
@@ -81,8 +96,23 @@ class Stream:
 
     def stay_while(self, doorkeeper: Doorkeeper, admission: Admission) -> None:
         """End when the admission holds no more, saying why."""
-        door = doorkeeper.opened(admission, self.refuse)
-        self._leave = partial(doorkeeper.closed, door)
+        self._doorkeeper = doorkeeper
+        self._door = doorkeeper.opened(admission, self.refuse)
+
+    # What the roll asks.
+
+    @property
+    def admission(self) -> Admission:
+        assert self._door is not None
+        return self._door.admission
+
+    @property
+    def transport(self) -> Transport:
+        return "stream"
+
+    @property
+    def watching(self) -> Channel:
+        return self.channel
 
     def refuse(self, error: TaskPushError) -> None:
         """Say `error` after what is on its way, and end. Whoever does not read it is cut off."""
@@ -106,8 +136,8 @@ class Stream:
         self.channel.close()
         self._place.leave()
         self._on_close(self)
-        if self._leave is not None:
-            self._leave()
+        if self._doorkeeper is not None and self._door is not None:
+            self._doorkeeper.closed(self._door)
         if self.link.wire is not None:
             self.link.wire.tell(None)
 
@@ -242,8 +272,11 @@ async def _until_gone(receive: Receive) -> None:
 class Streams:
     """The open streams of this process."""
 
-    def __init__(self, plane: PushPlane, *, comment_every_s: float = COMMENT_EVERY_S) -> None:
+    def __init__(
+        self, plane: PushPlane, roll: Roll, *, comment_every_s: float = COMMENT_EVERY_S
+    ) -> None:
         self._plane = plane
+        self._roll = roll
         self._frames = new_frames()
         self._open: dict[Stream, None] = {}
         self._heartbeat = Heartbeat(Stream.comment, interval_s=comment_every_s)
@@ -266,6 +299,13 @@ class Streams:
         self._heartbeat.add(stream)
         return stream
 
+    def admit(
+        self, stream: Stream, doorkeeper: Doorkeeper, admission: Admission, address: str | None
+    ) -> None:
+        """It is somebody's, who may stay as long as the admission holds."""
+        stream.stay_while(doorkeeper, admission)
+        stream.seat = self._roll.enter(stream, WatchDoor.SSE, address)
+
     def shutdown(self) -> None:
         """End all: clients come back by themselves."""
         self._stopped = True
@@ -275,3 +315,5 @@ class Streams:
     def _forget(self, stream: Stream) -> None:
         self._open.pop(stream, None)
         self._heartbeat.discard(stream)
+        if stream.seat is not None:
+            self._roll.leave(stream.seat)

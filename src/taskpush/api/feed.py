@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from taskpush.api.problems import responses
 from taskpush.api.services import AdmissionDep, ServicesDep
 from taskpush.core.views import summary_body
+from taskpush.models.connections import Watched, WatchState
 from taskpush.models.feed import CursorText, FeedName, FeedPage
 from taskpush.tasks.feeds import MAX_FEED_PAGE
 
@@ -43,7 +44,9 @@ async def read_feed(
     finished tasks included, deleted ones as `{task_id, deleted: true}`. While `more`, ask again
     at once. A cursor survives restarts; one that is unknown is answered with `reset`.
     """
-    async with services.answering(request, admission, wait_s=wait_s):
+    async with services.answering(
+        request, admission, Watched(WatchState.WAITING, feed=feed), wait_s=wait_s
+    ):
         page, cursor = await services.feeds.page(
             admission.principal, feed, after, limit=limit, wait_s=wait_s
         )

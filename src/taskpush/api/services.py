@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -23,10 +23,14 @@ from taskpush.api.event_stream import Streams
 from taskpush.core.limits import Limits
 from taskpush.errors import AccessEnded, TaskPushError
 from taskpush.models.audit import Door, Via
+from taskpush.models.connections import Transport, WatchDoor, Watched
+from taskpush.push.roll import Roll
 from taskpush.runner.registry import Registry
 from taskpush.store.blobs import Blobs
 from taskpush.tasks.audit import AuditTrail
+from taskpush.tasks.connections import Connections
 from taskpush.tasks.feeds import Feeds
+from taskpush.tasks.figures import Figures
 from taskpush.tasks.history import History
 from taskpush.tasks.producing import Producers
 from taskpush.tasks.queries import TaskQueries
@@ -36,7 +40,9 @@ from taskpush.tasks.service import TaskService
 from taskpush.tasks.watching import Watching
 from taskpush.tasks.webhooks.showing import TaskWebhooks
 from taskpush.telemetry.bus import Telemetry
+from taskpush.telemetry.counters import EventCounters
 from taskpush.telemetry.events import AccessRefused
+from taskpush.telemetry.lag import LoopLag
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +53,17 @@ class Services:
     producers: Producers
     queries: TaskQueries
     watching: Watching
+    roll: Roll
     streams: Streams
     readiness: Readiness
     feeds: Feeds
     queue: QueueKeeper
     history: History
     audit: AuditTrail
+    connections: Connections
+    figures: Figures
+    counters: EventCounters
+    lag: LoopLag
     registry: Registry
     blobs: Blobs
     webhooks: TaskWebhooks
@@ -69,15 +80,30 @@ class Services:
 
     @asynccontextmanager
     async def answering(
-        self, request: Request, admission: Admission, *, wait_s: float
+        self, request: Request, admission: Admission, watched: Watched, *, wait_s: float
     ) -> AsyncIterator[None]:
-        """Answer inside; it is a connection like others when it may wait.
+        """Answer inside; it is a connection like others, of who watches that, when it may wait.
 
         Raises `connection_limit` or `server_full`, and `AccessEnded` when the admission ends.
         """
-        with self.turnstile.enter(request.scope, admission) if wait_s else nullcontext():
-            async with self.doorkeeper.open_while(admission):
-                yield
+        async with AsyncExitStack() as stack:
+            if wait_s:
+                stack.enter_context(self.turnstile.enter(request.scope, admission))
+                poll = _Poll(admission, watched)
+                address = Visitor(request.scope).address
+                seat = self.roll.enter(poll, WatchDoor.LONG_POLL, address)
+                stack.callback(self.roll.leave, seat)
+            await stack.enter_async_context(self.doorkeeper.open_while(admission))
+            yield
+
+
+@dataclass(frozen=True, slots=True)
+class _Poll:
+    """A long poll, as the roll knows it."""
+
+    admission: Admission
+    watching: Watched
+    transport: Transport = "polling"
 
 
 # For the documentation: what is in the header is read by the visitor.

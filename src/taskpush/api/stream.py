@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
+from taskpush.access.visitor import Visitor
 from taskpush.api.event_stream import EventStream
 from taskpush.api.problems import responses
 from taskpush.api.services import ServicesDep, StreamAdmissionDep
@@ -74,7 +75,7 @@ async def stream_task(
     if beginning.over:
         stream.close()
         return Response(status_code=204)
-    stream.stay_while(services.doorkeeper, admission)
+    services.streams.admit(stream, services.doorkeeper, admission, Visitor(request.scope).address)
     stream.begin(_id_of(beginning))
     return EventStream(stream)
 
@@ -106,7 +107,7 @@ async def stream_feed(
     except BaseException:
         stream.close()
         raise
-    stream.stay_while(services.doorkeeper, admission)
+    services.streams.admit(stream, services.doorkeeper, admission, Visitor(request.scope).address)
     stream.begin(None)
     return EventStream(stream)
 

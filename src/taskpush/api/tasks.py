@@ -16,6 +16,7 @@ from taskpush.core.views import latest_of, snapshot_of, summary_of, volatile_of
 from taskpush.errors import NotFound
 from taskpush.ids import canonical_task_id
 from taskpush.models.commands import CancelTask, CreateBatch, CreateTask, Name, RetryTask
+from taskpush.models.connections import Watched, WatchState
 from taskpush.models.events import Status
 from taskpush.models.pages import EventPage, Page, Result
 from taskpush.models.position import START, Position, WirePosition
@@ -225,7 +226,8 @@ async def get_events(
     """Logged events after a position, and the newest volatile data."""
     canonical = _canonical(task_id)
     position = START if after is None else Position.parse(after)
-    async with services.answering(request, admission, wait_s=wait_s):
+    watched = Watched(WatchState.WAITING, task_id=canonical, seq=position.seq)
+    async with services.answering(request, admission, watched, wait_s=wait_s):
         record, page = await services.queries.events(
             admission.principal,
             canonical,

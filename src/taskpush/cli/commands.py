@@ -129,6 +129,7 @@ for command in (
     overview.kinds,
     overview.stats,
     overview.audit,
+    overview.connections,
     doctor,
 ):
     app.command(epilog=EXIT_CODES_HELP)(command)

@@ -157,6 +157,32 @@ def _day_cells(day: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def show_connections(connections: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
+    """Who watches what, newest first."""
+    if json_lines:
+        _show_json(connections)
+    else:
+        names = ("since", "owner", "shown", "from", "by", "watches", "backlog")
+        _show(names, (_connection_cells(connection) for connection in connections))
+
+
+def _connection_cells(connection: Mapping[str, Any]) -> list[str]:
+    since = datetime.fromisoformat(str(connection["since"])).astimezone()
+    watched = [str(each["task_id"] or each["feed"]) for each in connection["watches"][:1]]
+    more = int(connection["subscriptions"]) - len(watched)
+    backlog, stalled = connection["backlog_bytes"], connection["stalled_seconds"]
+    return [
+        since.strftime("%Y-%m-%d %H:%M:%S"),
+        str(connection["owner"]),
+        str(connection["credential"]),
+        str(connection["address"] or ""),
+        f"{connection['door']} {connection['transport']}",
+        " ".join([*watched, f"+{more}"] if more else watched),
+        (size(backlog) if backlog else "")
+        + (f" for {duration(stalled)}" if (stalled or 0) >= 1 else ""),
+    ]
+
+
 def show_audit(entries: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
     """Entries of the audit trail, newest first."""
     if json_lines:

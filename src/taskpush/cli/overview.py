@@ -9,7 +9,14 @@ import typer
 
 from taskpush.cli import complete
 from taskpush.cli.exits import ExitCode, errors_told
-from taskpush.cli.listing import show_audit, show_days, show_kind, show_kinds, show_queues
+from taskpush.cli.listing import (
+    show_audit,
+    show_connections,
+    show_days,
+    show_kind,
+    show_kinds,
+    show_queues,
+)
 from taskpush.cli.options import (
     DEFAULT_SERVER,
     JsonLinesOption,
@@ -102,3 +109,25 @@ def audit(
             task_id=task_id, owner=owner, action=action, since=moment, limit=limit
         )
         show_audit(entries, json_lines=json_lines)
+
+
+def connections(
+    task_id: Annotated[
+        str | None,
+        typer.Option(
+            "--task",
+            metavar="TASK_ID",
+            help="Only who watches it.",
+            autocompletion=complete.recent_tasks,
+        ),
+    ] = None,
+    owner: Annotated[str | None, typer.Option(help="Only this owner's.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    server: Server = DEFAULT_SERVER,
+    token: Token = None,
+    json_lines: JsonLinesOption = False,
+) -> None:
+    """Show who watches what, since when, and what waits for them, newest first; for admins."""
+    with errors_told(), client_for(server, token) as client:
+        found = client.connections(task_id=task_id, owner=owner, limit=limit)
+        show_connections(found, json_lines=json_lines)

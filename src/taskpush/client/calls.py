@@ -185,6 +185,18 @@ class Calls:
         async for entry in _at_most(limit, self._items("/audit", query)):
             yield entry
 
+    async def connections(
+        self, *, task_id: str | None = None, owner: str | None = None, limit: int | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Who watches what, newest first, as `GET /api/connections` says it; for admins.
+
+        Only those who watch the task, only the owner's; `limit` is how many at most, None means
+        all.
+        """
+        query = _query(limit, task_id=task_id, owner=owner)
+        async for connection in _at_most(limit, self._items("/connections", query)):
+            yield connection
+
     async def events(self, task_id: str, after: After = None) -> AsyncIterator[WatchEvent]:
         """The logged events after a position that there are now, without waiting for more.
 

@@ -146,6 +146,7 @@ class Client(CallbackClient):
     stats = _blocking(AsyncClient.stats)
     list_tasks = _iterating(AsyncClient.list_tasks)
     audit = _iterating(AsyncClient.audit)
+    connections = _iterating(AsyncClient.connections)
     events = _iterating(AsyncClient.events)
     watch = _iterating(AsyncClient.watch)
     feed = _iterating(AsyncClient.feed)

@@ -30,6 +30,11 @@ class Splice:
         self._seen = cursor
         self._held_volatile: dict[EventType, VolatileEvent] = {}
 
+    @property
+    def lag(self) -> int:
+        """So many events at least were committed after the cursor while it was not live."""
+        return 0 if self.live else max(0, self._seen - self.cursor)
+
     def move(self, cursor: int) -> None:
         """Start again from `cursor`; the next pages come from the store."""
         self.cursor = cursor

@@ -46,6 +46,23 @@ class Ticket(BaseModel):
     expires_at: AwareDatetime
 
 
+class Me(BaseModel):
+    """Who asks, as the server sees them."""
+
+    tenant: str
+    owner: str
+    roles: list[str]
+    credential: str = Field(
+        description="What was shown: `key:ID`, `token:ID`, `jwt`, `hook`, `none` while no access"
+        " is configured."
+    )
+    expires_at: AwareDatetime | None = Field(description="Null when it does not by itself.")
+    sees_connections: bool = Field(
+        description="Whether `GET /api/connections` and `/api/audit` are for whoever asks."
+    )
+    sees_server: bool = Field(description="Whether `GET /api/server` and `/metrics` are.")
+
+
 class Authenticate(BaseModel):
     """Payload of the `authenticate` event: another credential for the connection."""
 

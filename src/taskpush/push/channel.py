@@ -8,7 +8,7 @@ the others, whenever the outbox has drained.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from taskpush.core.views import snapshot_body
@@ -32,6 +32,8 @@ class Source(Protocol):
 
     name: str
     """Not the id of a task."""
+    behind: bool
+    """Whether the store must be read for it."""
 
     async def read(self) -> None:
         """Read a page from the store into the outbox, when it is time for one."""
@@ -150,6 +152,24 @@ class Channel:
         subscription.previews = previews
         self._behind.pop(task_id, None)
         return subscription
+
+    def subscription(self, task_id: str) -> Subscription | None:
+        """The subscription to that task; None when there is none."""
+        return self._subscriptions.get(task_id)
+
+    @property
+    def subscriptions(self) -> Iterable[Subscription]:
+        """Those to tasks, in the order in which they began."""
+        return self._subscriptions.values()
+
+    @property
+    def sources(self) -> Iterable[Source]:
+        """What fills the outbox beside them."""
+        return self._sources.values()
+
+    def is_pending(self, task_id: str) -> bool:
+        """Whether it waits for that task to be created."""
+        return task_id in self._rechecks
 
     def source(self, name: str) -> Source | None:
         """The source of that name; None when there is none."""

@@ -84,12 +84,31 @@ class Dispatcher:
         self._flushed: set[Backlog] = set()
         # Those that had something waiting when they were last looked at.
         self._progress: dict[Backlog, _Progress] = {}
+        # What waited for all of them then.
+        self._waiting_bytes = 0
         # None while there is nobody to look at.
         self._look: asyncio.TimerHandle | None = None
+        # How many were given up.
+        self.cut_off = 0
 
     def __len__(self) -> int:
         """How many connections there are."""
         return len(self._members)
+
+    @property
+    def waiting(self) -> int:
+        """For how many something waited at the last look, a second ago at most."""
+        return len(self._progress)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What waited for all together then."""
+        return self._waiting_bytes if self._progress else 0
+
+    def stalled_for_s(self, member: Backlog) -> float | None:
+        """For how long a peer has taken nothing of what waits; None when nothing did so far."""
+        seen = self._progress.get(member)
+        return None if seen is None else asyncio.get_running_loop().time() - seen.since
 
     def add(self, member: Backlog) -> None:
         """Begin to look after a connection."""
@@ -168,6 +187,7 @@ class Dispatcher:
                     self._progress[member] = _Progress(member.taken_bytes, now)
             else:
                 self._progress.pop(member, None)
+        self._waiting_bytes = total
         self._give_up(now, total)
         if not (self._progress or self._flushed) and self._look is not None:
             self._look.cancel()
@@ -181,4 +201,5 @@ class Dispatcher:
             if not stalled and total <= self.outboxes_bytes:
                 return
             total -= member.waiting_bytes
+            self.cut_off += 1
             member.abort()

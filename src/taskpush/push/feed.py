@@ -75,14 +75,16 @@ class _Feed:
         self._pace = pace
         self._seal = seal
 
-    def tell(self, now: Mark, at: float) -> None:
-        """Tell what is due."""
+    def tell(self, now: Mark, at: float) -> int:
+        """Tell what is due; returns how often something was told to somebody."""
         self.told_at = at
         told = self.agenda.take(self._pace.batch, now)
         news = [FeedNews(self.name, each, self._seal) for each in told]
         # A copy, since a watcher may detach while it is told.
-        for watcher in tuple(self.watchers):
+        watchers = tuple(self.watchers)
+        for watcher in watchers:
             watcher.on_news(news)
+        return len(news) * len(watchers)
 
     def overflow(self) -> None:
         """Forget what waits, and say so."""
@@ -113,6 +115,12 @@ class FeedHub:
         self._feeds: dict[_Key, dict[str, _Feed]] = {}
         # What the agendas cover, while there are any.
         self._mark: Mark | None = None
+        # How often somebody was told of a task's newest state.
+        self.told = 0
+
+    def __len__(self) -> int:
+        """How many feeds are watched."""
+        return sum(map(len, self._feeds.values()))
 
     def attach(self, name: str, where: FeedFilter, watcher: FeedWatcher) -> None:
         """Start telling `watcher`; attaching twice is the same as once."""
@@ -160,7 +168,7 @@ class FeedHub:
     def _tell(self, feed: _Feed) -> None:
         feed.timer = None
         if feed.watchers and self._mark is not None:
-            feed.tell(self._mark, asyncio.get_running_loop().time())
+            self.told += feed.tell(self._mark, asyncio.get_running_loop().time())
             self._plan(feed)
 
 

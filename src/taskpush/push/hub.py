@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from taskpush.models.events import EventType
 from taskpush.models.task import LoggedEvent, VolatileEvent
 from taskpush.store.base import TaskDeleted
 
@@ -35,6 +36,12 @@ class Hub:
         """`told_some` is called when some of many have been told all there is to tell."""
         self._watchers: dict[str, dict[Watcher, None]] = {}
         self._told_some = told_some
+        # How often somebody was told of an event; not of previews, which few ask for.
+        self.told = 0
+
+    def __len__(self) -> int:
+        """How many tasks are watched."""
+        return len(self._watchers)
 
     def attach(self, task_id: str, watcher: Watcher) -> None:
         """Start telling `watcher`; attaching twice is the same as once."""
@@ -63,12 +70,15 @@ class Hub:
             match event:
                 case LoggedEvent():
                     told = tuple(watchers)
+                    self.told += len(told)
                     if len(told) > GROUP and event is events[-1]:
                         self._tell_in_groups(event, told)
                     else:
                         for watcher in told:
                             watcher.on_logged(event)
                 case VolatileEvent():
+                    if event.event_type is not EventType.PREVIEW:
+                        self.told += len(watchers)
                     for watcher in tuple(watchers):
                         watcher.on_volatile(event)
                 case TaskDeleted():

@@ -50,6 +50,11 @@ class Subscription:
         """Whether the store must be read for it."""
         return self.active and not self._splice.live
 
+    @property
+    def lag_events(self) -> int:
+        """So many logged events at least are still to be read from the store."""
+        return self._splice.lag
+
     def activate(self, cursor: int) -> None:
         """Go on from `cursor`: the next events come from the store, then live."""
         self._splice.move(cursor)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from taskpush.runner.execution import RUNNING, Running
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import LoopBlocked
+from taskpush.telemetry.lag import LoopLag
 
 BLOCKED_S: Final = 0.25
 PING_S: Final = 0.1
@@ -24,11 +25,14 @@ class Watchdog:
     """Asks the loop for a sign of life, from a daemon thread.
 
     One blockage makes one `LoopBlocked`, after `blocked_s` seconds of it. `start` and `stop` are
-    called on the loop that is watched.
+    called on the loop that is watched. `lag` is told how late each sign was.
     """
 
-    def __init__(self, telemetry: Telemetry, *, blocked_s: float = BLOCKED_S) -> None:
+    def __init__(
+        self, telemetry: Telemetry, lag: LoopLag | None = None, *, blocked_s: float = BLOCKED_S
+    ) -> None:
         self._telemetry = telemetry
+        self._lag = LoopLag() if lag is None else lag
         self._blocked_s = blocked_s
         self._stopped = threading.Event()
         # None until started.
@@ -60,6 +64,8 @@ class Watchdog:
             elif sign.took_s > self._blocked_s:
                 # The interpreter's lock was held all along, so that nobody could look.
                 self._say(sign, None, "unseen: the interpreter's lock was held")
+            if sign.given.is_set():
+                self._lag.observe(sign.took_s)
 
     def _say(self, sign: _Sign, running: Running | None, where: str) -> None:
         self._telemetry.emit(

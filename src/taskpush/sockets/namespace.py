@@ -20,8 +20,10 @@ from taskpush.errors import Forbidden, InvalidRequest, TaskPushError
 from taskpush.models.access import Authenticate
 from taskpush.models.audit import Door, Via
 from taskpush.models.commands import CancelTask, SocketCancel, Subscribe, Unsubscribe
+from taskpush.models.connections import Transport
 from taskpush.models.feed import SubscribeFeed, UnsubscribeFeed
 from taskpush.push.channel import Channel
+from taskpush.sockets.engine import EngineSocket
 from taskpush.sockets.guard import Event
 from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.queries import TaskQueries
@@ -45,8 +47,24 @@ class Connection:
     scope: Mapping[str, Any]
     door: OpenDoor
     channel: Channel
-    # Whether it comes from this machine.
-    local: bool
+    socket: EngineSocket
+
+    @property
+    def admission(self) -> Admission:
+        return self.door.admission
+
+    @property
+    def transport(self) -> Transport:
+        return "polling" if self.socket.polling else "websocket"
+
+    @property
+    def watching(self) -> Channel:
+        return self.channel
+
+    @property
+    def address(self) -> str | None:
+        """Where it came from; None when it came over no network."""
+        return Visitor(self.scope).address
 
     @property
     def principal(self) -> Principal:
@@ -55,8 +73,7 @@ class Connection:
     @property
     def via(self) -> Via:
         """How its client came, for the audit trail."""
-        address = Visitor(self.scope).address
-        return Via(self.door.admission.credential, Door.SOCKET, address)
+        return Via(self.door.admission.credential, Door.SOCKET, self.address)
 
 
 class TasksNamespace:
@@ -98,7 +115,7 @@ class TasksNamespace:
                 "connection_id": connection.connection_id,
                 "limits": {
                     **self._limits.told(
-                        local_address=connection.local,
+                        local_address=connection.socket.place.is_local,
                         local_principal=is_local(connection.door.admission),
                     ),
                     **connection.channel.limits,

@@ -20,11 +20,13 @@ from taskpush.access.visitor import Visitor
 from taskpush.core.limits import DEFAULT_LIMITS, Limits
 from taskpush.errors import ConnectionLimit, TaskPushError
 from taskpush.ids import new_connection_id
+from taskpush.models.connections import WatchDoor
 from taskpush.models.task import LoggedEvent, VolatileEvent
 from taskpush.push.channel import Channel, error_payload
 from taskpush.push.frames import FrameCache
 from taskpush.push.outbox import Message, Outgoing, Reply
 from taskpush.push.plane import PushPlane
+from taskpush.push.roll import Roll, Seat
 from taskpush.sockets.engine import (
     BATCH_BYTES,
     PING_INTERVAL_S,
@@ -140,7 +142,7 @@ class SocketLink:
 class _Peer:
     """One engine socket, and the namespace's connection over it once there is one."""
 
-    __slots__ = ("asked", "connection", "deadline", "refusals", "scope")
+    __slots__ = ("asked", "connection", "deadline", "refusals", "scope", "seat")
 
     def __init__(self, scope: Mapping[str, Any], deadline: asyncio.TimerHandle) -> None:
         # Of the request that opened the socket.
@@ -151,6 +153,8 @@ class _Peer:
         # How often it was told that it may not come in.
         self.refusals = 0
         self.connection: Connection | None = None
+        # The connection's place on the roll.
+        self.seat: Seat | None = None
 
 
 class SocketServer:
@@ -165,6 +169,7 @@ class SocketServer:
         admit: Admit,
         doorkeeper: Doorkeeper,
         turnstile: Turnstile,
+        roll: Roll,
         limits: Limits = DEFAULT_LIMITS,
         connect_within_s: float = CONNECT_WITHIN_S,
         ping_interval_s: int = PING_INTERVAL_S,
@@ -177,6 +182,7 @@ class SocketServer:
         self._telemetry = telemetry
         self._admit = admit
         self._doorkeeper = doorkeeper
+        self._roll = roll
         self._connect_within_s = connect_within_s
         self._frames = FrameCache(_frame)
         self._deflated = (
@@ -285,12 +291,17 @@ class SocketServer:
         channel = Channel(self._plane, SocketLink(socket, self._frames, self._deflated))
         socket.on_room = channel.flush
         door = self._doorkeeper.opened(admission, partial(self._dismiss, socket, peer))
-        peer.connection = Connection(
-            new_connection_id(), peer.scope, door, channel, local=socket.place.is_local
+        connection = Connection(new_connection_id(), peer.scope, door, channel, socket)
+        peer.connection = connection
+        peer.seat = self._roll.enter(
+            connection,
+            WatchDoor.SOCKETIO,
+            connection.address,
+            connection_id=connection.connection_id,
         )
-        connected = orjson.dumps({"sid": peer.connection.connection_id}).decode()
+        connected = orjson.dumps({"sid": connection.connection_id}).decode()
         socket.message(f"0{NAMESPACE},{connected}")
-        self._tasks.welcome(peer.connection)
+        self._tasks.welcome(connection)
 
     def _turn_away(self, socket: EngineSocket, peer: _Peer, error: TaskPushError) -> None:
         """Answer CONNECT with a refusal, after which clients do not come back by themselves."""
@@ -317,6 +328,9 @@ class SocketServer:
         if connection is not None:
             self._doorkeeper.closed(connection.door)
             connection.channel.close()
+        if peer.seat is not None:
+            self._roll.leave(peer.seat)
+            peer.seat = None
 
     def _deadline(self, socket: EngineSocket) -> asyncio.TimerHandle:
         """Ends the socket unless it connects the namespace in time."""

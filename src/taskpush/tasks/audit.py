@@ -17,8 +17,8 @@ from typing import Final
 
 from taskpush.access.admission import Admission
 from taskpush.access.keys import ApiKey, KeyProblem, read_keys
-from taskpush.access.policy import demand
-from taskpush.access.principal import Principal, Role
+from taskpush.access.policy import demand_admin
+from taskpush.access.principal import Principal
 from taskpush.access.seal import Seal
 from taskpush.clock import Clock
 from taskpush.core.lifecycle import Decide, Decision
@@ -129,8 +129,7 @@ class AuditTrail:
         `invalid_request` for an `after` that no page gave.
         """
         principal = admission.principal
-        if admission.credential != "none":
-            demand(principal, Role.ADMIN)
+        demand_admin(admission)
         before = None
         if query.after is not None:
             before = AuditPlace.parse(self._seal.open(query.after) or "")

@@ -14,6 +14,7 @@ const TaskPage = lazy(() => import("./pages/task.tsx"));
 const CreatePage = lazy(() => import("./pages/create.tsx"));
 const QueuePage = lazy(() => import("./pages/queue.tsx"));
 const HistoryPage = lazy(() => import("./pages/history.tsx"));
+const ConnectionsPage = lazy(() => import("./pages/connections.tsx"));
 
 export function App(): ReactNode {
   return (
@@ -49,6 +50,9 @@ function Pages(): ReactNode {
       </Route>
       <Route path="/history">
         <HistoryPage />
+      </Route>
+      <Route path="/connections">
+        <ConnectionsPage />
       </Route>
       <Route>
         <NotFoundPage />

@@ -17,8 +17,9 @@ import {
   createClient,
   RequestRefused,
 } from "taskpush-client";
+import type { Me } from "./data/connections.ts";
 import { TaskList } from "./data/task_list.ts";
-import { keepToken, keptToken, SERVER_URL } from "./server.ts";
+import { fetchFrom, keepToken, keptToken, SERVER_URL } from "./server.ts";
 
 /** Why nobody is let in: the code of the refusal; `wrong` for a token that was just entered. */
 export type Denial = "unauthenticated" | "access_ended" | "wrong";
@@ -41,6 +42,8 @@ export interface Session {
   ending: unknown;
   /** Whether a token is shown to the server. */
   hasToken: boolean;
+  /** Who looks at the page; null until the server said so. */
+  me: Me | null;
   signOut(): void;
   /** Start anew after the connection was ended. */
   restart(): void;
@@ -106,6 +109,8 @@ export function SessionProvider({ children, login }: Props): ReactNode {
     setTurn((number) => number + 1);
   }, []);
 
+  const me = useMe(client, standing.state === "live");
+
   if (denial !== null) return login(denial, (given) => start(given, true));
   const session = {
     client,
@@ -113,10 +118,30 @@ export function SessionProvider({ children, login }: Props): ReactNode {
     standing,
     ending,
     hasToken: token !== null,
+    me,
     signOut: () => start(null, false),
     restart: () => start(token, false),
   };
   return <SessionContext value={session}>{children}</SessionContext>;
+}
+
+/** Asked once for each client, when it is live. */
+function useMe(client: Client, isLive: boolean): Me | null {
+  const [known, setKnown] = useState<{ client: Client; me: Me } | null>(null);
+  const isKnown = known?.client === client;
+  useEffect(() => {
+    if (isKnown || !isLive) return;
+    const stop = new AbortController();
+    fetchFrom("/api/me", stop.signal)
+      .then((response) => response.json())
+      // It is asked again when the connection was lost and is back.
+      .then(
+        (me: Me) => setKnown({ client, me }),
+        () => {},
+      );
+    return () => stop.abort();
+  }, [client, isKnown, isLive]);
+  return isKnown ? known.me : null;
 }
 
 const CONNECTING: Standing = { state: "connecting", door: null, since: null, setback: null };

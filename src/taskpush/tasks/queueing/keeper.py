@@ -25,6 +25,7 @@ from taskpush.errors import StoreUnavailable
 from taskpush.models.events import EventType, Queue
 from taskpush.models.program import COMMAND
 from taskpush.models.queue import Accuracy, KindQueue
+from taskpush.models.server import KindCount
 from taskpush.models.task import NewEvent
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
@@ -129,6 +130,18 @@ class QueueKeeper:
         now_s = self._clock.monotonic()
         line = self._roster.line(kind)
         return kind_queue(line, principal, limit=limit, now_s=now_s, next_size=size)
+
+    def census(self) -> Sequence[KindCount]:
+        """How many tasks of each kind wait and run, of all tenants."""
+        return [
+            KindCount(line.kind, len(line.running), len(line.waiting), line.slots)
+            for line in self._roster.lines
+        ]
+
+    @property
+    def delayed(self) -> int:
+        """How many pending tasks may not start before their time."""
+        return self._roster.delayed
 
     def run_times(self, kind: str, params: Mapping[str, Any]) -> Callable[[], Sequence[float]]:
         """What tasks of the kind, of the size that the params make, took; shortest first.

@@ -87,6 +87,11 @@ class Roster:
         return list(itertools.islice(self._arrivals, most))
 
     @property
+    def delayed(self) -> int:
+        """How many tasks may not queue up before their time."""
+        return len(self._delayed)
+
+    @property
     def next_due_at(self) -> datetime | None:
         """When the next delayed task may queue up; None while none is delayed."""
         return self._due[0][0] if self._due else None

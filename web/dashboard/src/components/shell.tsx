@@ -15,6 +15,7 @@ const PLACES = [
   { path: "/", name: "tasks" },
   { path: "/queue", name: "queue" },
   { path: "/history", name: "history" },
+  { path: "/connections", name: "connections" },
 ] as const;
 
 export function Shell({ children }: { children: ReactNode }): ReactNode {
@@ -49,19 +50,22 @@ export function Shell({ children }: { children: ReactNode }): ReactNode {
 function Navigation(): ReactNode {
   const { t } = useTranslation();
   const [location] = useLocation();
+  const { me } = useSession();
   const isHere = (path: string): boolean =>
     location === path || (path === "/" && location.startsWith("/tasks"));
   return (
     <nav aria-label={t("nav.label")}>
       <ul>
-        {PLACES.map(({ path, name }) => (
-          <li key={path}>
-            <Link href={path} aria-current={isHere(path) ? "page" : undefined}>
-              <Icon name={name} />
-              {t(`nav.${name}`)}
-            </Link>
-          </li>
-        ))}
+        {PLACES.filter(({ name }) => name !== "connections" || me?.sees_connections).map(
+          ({ path, name }) => (
+            <li key={path}>
+              <Link href={path} aria-current={isHere(path) ? "page" : undefined}>
+                <Icon name={name} />
+                {t(`nav.${name}`)}
+              </Link>
+            </li>
+          ),
+        )}
       </ul>
     </nav>
   );
