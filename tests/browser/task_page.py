@@ -42,7 +42,7 @@ def expected_rows(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
             case "error":
                 rows.append(("error", f"{data['error_type']}:"))
             case "checkpoint":
-                rows.append(("checkpoint", "saved"))
+                rows.append(("checkpoint", (data.get("label") or "saved").split()[0]))
     return rows
 
 
