@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +31,14 @@ def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
 def compressing_server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A running server that compresses large events."""
     with ServerProcess(tmp_path / "data", args=("--compress",)) as process:
+        yield process
+
+
+@pytest.fixture
+def trimming_server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A running server that soon keeps of a finished task's log its last event."""
+    settings = {"keep_logs_age": "1s", "retention_interval_s": "0.2"}
+    with ServerProcess(tmp_path / "data", settings=settings) as process:
         yield process
 
 
@@ -261,6 +270,25 @@ def test_older_lines_are_read_after_their_server_was_killed_while_they_were(
     expect(page.locator("#connection-text")).to_contain_text("Recovering since")
     own_server.start()
     check_whole_log(page, own_server, task_id)
+
+
+@pytest.mark.full  # Retention begins some seconds after the server.
+def test_of_a_log_that_was_trimmed_what_is_left_is_shown(
+    trimming_server: ServerProcess, visit: Visit
+) -> None:
+    # That the log does not reach back is an answer too.
+    visit.expected_complaints = (f"{PROBLEM} 410",)
+    task_id = trimming_server.create("iterate", iterations=1500)
+    trimming_server.wait_over(task_id)
+    deadline = time.monotonic() + 60
+    while len(left := trimming_server.log_of(task_id)) > 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)  # Another process trims it.
+    page = visit.open(task_url(trimming_server, task_id))
+    expect(page.locator("#log-count")).to_have_text(f"{len(left)} line")
+    expect(page.locator(".log-head")).not_to_contain_text("older ones are coming")
+    expect(page.locator("#result")).to_contain_text("experiment_dir")
+    check_whole_log(page, trimming_server, task_id)
 
 
 class _Held:
