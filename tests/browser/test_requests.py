@@ -13,6 +13,10 @@ from tests.browser.conftest import NewVisit, Visit
 from tests.support.nginx import PASSES, Nginx, nginx
 from tests.support.server import ServerProcess
 
+# A few seconds of it: test_speed.py.
+pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+
+FOR_S = 600
 BY_POLLING_EVERY_S = 10
 SHARE_OF_POLLING = 0.1
 NEW_TASK_EVERY_S = 20
@@ -34,19 +38,12 @@ def proxy(server: ServerProcess, tmp_path: Path) -> Iterator[Nginx]:
         yield running
 
 
-@pytest.mark.parametrize(
-    "minutes",
-    [
-        pytest.param(0.1, id="six_seconds"),
-        pytest.param(10, id="ten_minutes", marks=[pytest.mark.full, pytest.mark.timeout(900)]),
-    ],
-)
-def test_pages_that_are_watched_ask_for_nothing(
-    server: ServerProcess, proxy: Nginx, new_visit: NewVisit, minutes: float
+def test_pages_that_are_watched_for_ten_minutes_ask_for_next_to_nothing(
+    server: ServerProcess, proxy: Nginx, new_visit: NewVisit
 ) -> None:
     """Counted by the browser, and by a proxy's access log, which knows of workers too."""
     task_id = server.create("iterate", iterations=100_000, pause_s=0.2)
-    allowed = minutes * 60 / BY_POLLING_EVERY_S * SHARE_OF_POLLING
+    allowed = FOR_S / BY_POLLING_EVERY_S * SHARE_OF_POLLING
     pages = {path: new_visit(1280) for path in ("", f"tasks/{task_id}", "queue", "history")}
     for path, visit in pages.items():
         visit.open(f"{proxy.url}/{path}")
@@ -57,7 +54,7 @@ def test_pages_that_are_watched_ask_for_nothing(
         visit.page.wait_for_load_state("networkidle")
     asked = {path: visit.count_requests() for path, visit in pages.items()}
     before, began = len(proxy.requests), time.monotonic()
-    _watch(server, listed_title="made while watching", visit=pages[""], for_s=minutes * 60)
+    _watch(server, pages[""])
     behind = len(proxy.requests) - before
     watched_s = time.monotonic() - began
     iterations = len(server.log_of(task_id))
@@ -75,13 +72,13 @@ def test_pages_that_are_watched_ask_for_nothing(
     assert shown > watched_s
 
 
-def _watch(server: ServerProcess, *, listed_title: str, visit: Visit, for_s: float) -> None:
+def _watch(server: ServerProcess, visit: Visit) -> None:
     """Let time pass, in which tasks are created that the list has to show."""
-    deadline = time.monotonic() + for_s
+    deadline = time.monotonic() + FOR_S
     made = 0
     while time.monotonic() < deadline:
         made += 1
-        title = f"{listed_title} {made}"
+        title = f"made while watching {made}"
         body = {"kind": "iterate", "params": {"iterations": 3}, "title": title}
         server.call("POST", "/api/tasks", body)
         expect(visit.page.get_by_role("row", name=title).first).to_contain_text("Completed")
