@@ -3,11 +3,13 @@
 A page of the server loads nothing from other hosts. So the dashboard is built from web/dashboard
 and web/client, and socket.io-client and swagger-ui-dist are vendored: exact versions and hashes in
 package-lock.json, fetched with `npm ci`; nothing of it is committed. A tree that already holds
-them (a second build, an unpacked sdist) needs neither Node nor a network.
+them (a second build, an unpacked sdist) needs neither Node nor a network. What becomes much smaller
+by it lies there as gzip too: `api/assets.py` serves it so.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -53,6 +55,7 @@ ASSETS = {
     "swagger-ui-dist/NOTICE": "swagger-ui-dist.NOTICE",
 }
 PACKAGES = ("socket.io-client", "swagger-ui-dist")
+PACKED_SUFFIXES = {".js", ".css", ".svg"}
 
 
 class BrowserAssets(BuildHookInterface[Any]):
@@ -84,9 +87,8 @@ def is_up_to_date(root: Path) -> bool:
         stamp = json.loads((vendor / STAMP).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return False
-    return bool(stamp == locked_versions(root)) and all(
-        (vendor / name).is_file() for name in ASSETS.values()
-    )
+    present = all((vendor / name).is_file() for name in ASSETS.values())
+    return bool(stamp == locked_versions(root)) and present and is_packed(vendor)
 
 
 def locked_versions(root: Path) -> dict[str, str]:
@@ -114,7 +116,8 @@ def is_built(root: Path) -> bool:
         stamp = (root / DASHBOARD / DASHBOARD_STAMP).read_text(encoding="utf-8")
     except FileNotFoundError:
         return False
-    return stamp == digest(root) and (root / DASHBOARD / "index.html").is_file()
+    present = (root / DASHBOARD / "index.html").is_file()
+    return stamp == digest(root) and present and is_packed(root / DASHBOARD)
 
 
 def digest(root: Path) -> str:
@@ -153,15 +156,36 @@ def build(root: Path) -> None:
 
 
 def replace(target: Path, fill: Callable[[Path], None]) -> None:
-    """Replace a directory as a whole: a build that is cut short leaves the old one."""
+    """Replace a directory as a whole, packed: a build that is cut short leaves the old one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
         fresh = Path(scratch, "new")
         fresh.mkdir()
         fill(fresh)
+        pack(fresh)
         if target.exists():
             target.rename(Path(scratch, "old"))
         fresh.rename(target)
+
+
+def pack(directory: Path) -> None:
+    """Put beside each text what `gzip -9` makes of it; the same bytes from the same text."""
+    for path in texts(directory):
+        packed_path(path).write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+
+
+def is_packed(directory: Path) -> bool:
+    """Whether every text that is served lies there packed too."""
+    return all(packed_path(path).is_file() for path in texts(directory))
+
+
+def texts(directory: Path) -> list[Path]:
+    """The files that browsers load and that become much smaller when they are packed."""
+    return [path for path in directory.rglob("*") if path.suffix in PACKED_SUFFIXES]
+
+
+def packed_path(path: Path) -> Path:
+    return path.with_name(path.name + ".gz")
 
 
 def vite_build(dashboard: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import pytest
@@ -42,12 +43,29 @@ class Visit:
         expect(self.page.locator("#connection-text")).to_have_text("Live")
         return self.page
 
+    def count_requests(self) -> list[str]:
+        """The addresses that the page asks from now on, by the browser's own account: it grows.
+
+        What is made in the page itself (`blob:`, `data:`) is no request.
+        """
+        asked: list[str] = []
+
+        def note(event: dict[str, Any]) -> None:
+            url = str(event["request"]["url"])
+            if url.startswith("http"):
+                asked.append(url)
+
+        session = self.page.context.new_cdp_session(self.page)
+        session.on("Network.requestWillBeSent", note)
+        session.send("Network.enable")
+        return asked
+
     def origins(self) -> set[str]:
         """Hosts and ports of everything that was asked for; a blob is the page's own."""
         return {
             urlsplit(address).netloc
             for address in self.addresses
-            if not address.startswith("blob:")
+            if not address.startswith(("blob:", "data:"))
         }
 
     def unexpected_complaints(self) -> list[str]:
@@ -57,6 +75,12 @@ class Visit:
             for complaint in self.complaints
             if not any(part in complaint for part in self.expected_complaints)
         ]
+
+
+class NewVisit(Protocol):
+    """Makes a page of its own, as of another browser."""
+
+    def __call__(self, width: int, locale: str = "en") -> Visit: ...
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +108,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def new_visit(browser: Browser) -> Iterator[Callable[[int], Visit]]:
+def new_visit(browser: Browser) -> Iterator[NewVisit]:
     """Makes pages of a given width; at the end none may have complained or asked elsewhere."""
     expect.set_options(timeout=EXPECT_WITHIN_MS)
     visits: list[Visit] = []
 
-    def make(width: int) -> Visit:
-        visit = Visit(browser.new_page(viewport={"width": width, "height": 900}, locale="en"))
+    def make(width: int, locale: str = "en") -> Visit:
+        visit = Visit(browser.new_page(viewport={"width": width, "height": 900}, locale=locale))
         visits.append(visit)
 
         def note_message(message: ConsoleMessage) -> None:
@@ -112,6 +136,6 @@ def new_visit(browser: Browser) -> Iterator[Callable[[int], Visit]]:
 
 
 @pytest.fixture
-def visit(new_visit: Callable[[int], Visit]) -> Visit:
+def visit(new_visit: NewVisit) -> Visit:
     """A page on a desktop."""
     return new_visit(1280)

@@ -42,7 +42,7 @@ def expected_rows(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
             case "error":
                 rows.append(("error", f"{data['error_type']}:"))
             case "checkpoint":
-                rows.append(("checkpoint", "saved"))
+                rows.append(("checkpoint", (data.get("label") or "saved").split()[0]))
     return rows
 
 
@@ -62,7 +62,7 @@ def check_whole_log(page: Page, server: ServerProcess, task_id: str) -> None:
 
 def wait_for_lines(page: Page, count: int) -> None:
     """Until the log holds so many lines, or more."""
-    expect(page.locator("#log-count")).to_have_text(re.compile(rf"^{_at_least(count)} lines$"))
+    expect(page.locator("#log-count")).to_have_text(re.compile(rf"^{_at_least(count)} lines?$"))
 
 
 def _at_least(number: int) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import NewVisit
 from tests.browser.task_page import task_url
 from tests.support.server import ROOT, ServerProcess
 
@@ -46,7 +46,7 @@ def _violations(page: Page) -> list[str]:
 def test_no_page_has_a_serious_violation(
     server: ServerProcess,
     tasks: dict[str, str],
-    new_visit: Callable[[int], Visit],
+    new_visit: NewVisit,
     width: int,
     scheme: str,
 ) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import NewVisit, Visit
 from tests.support.server import ServerProcess
 
 
@@ -19,9 +19,7 @@ def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
         yield process
 
 
-def test_two_browsers_stay_in_step(
-    server: ServerProcess, new_visit: Callable[[int], Visit]
-) -> None:
+def test_two_browsers_stay_in_step(server: ServerProcess, new_visit: NewVisit) -> None:
     here = new_visit(1280).open(f"{server.url}/new?kind=sleep")
     there = new_visit(1280).open(server.url)
     here.get_by_role("button", name="Create task").click()

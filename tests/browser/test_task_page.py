@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import NewVisit, Visit
 from tests.browser.task_page import check_whole_log, overflow_px, rows, task_url, wait_for_lines
 from tests.support.server import ServerProcess
 
@@ -30,6 +31,14 @@ def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
 def compressing_server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A running server that compresses large events."""
     with ServerProcess(tmp_path / "data", args=("--compress",)) as process:
+        yield process
+
+
+@pytest.fixture
+def trimming_server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A running server that soon keeps of a finished task's log its last event."""
+    settings = {"keep_logs_age": "1s", "retention_interval_s": "0.2"}
+    with ServerProcess(tmp_path / "data", settings=settings) as process:
         yield process
 
 
@@ -187,9 +196,7 @@ def test_a_restored_backup_is_said_and_shown(
     expect(page.locator("#task-status")).to_have_text("Interrupted")
 
 
-def test_a_phone_needs_no_sideways_scrolling(
-    server: ServerProcess, new_visit: Callable[[int], Visit]
-) -> None:
+def test_a_phone_needs_no_sideways_scrolling(server: ServerProcess, new_visit: NewVisit) -> None:
     page = new_visit(360).open(task_url(server, server.create("iterate", log_every=1)))
     expect(page.locator("#result")).to_contain_text("experiment_dir")
     assert overflow_px(page) == 0
@@ -244,6 +251,95 @@ def test_the_log_is_searched_and_followed(server: ServerProcess, visit: Visit) -
     page.get_by_label("Search the log").fill("line 398")
     expect(page.locator("#log-count")).to_have_text(f"1 of {count} lines")
     expect(page.locator(".log-line")).to_contain_text(["line 398"])
+
+
+def test_older_lines_come_in_front_and_leave_what_is_read_where_it_is(
+    server: ServerProcess, visit: Visit
+) -> None:
+    task_id = server.create("iterate", iterations=4000)
+    server.wait_over(task_id)
+    page = visit.page
+    held = _hold_older_lines(page, after_pages=1)
+    visit.open(task_url(server, task_id))
+    expect(page.locator("#log-count")).to_have_text("1000 lines")
+    expect(page.locator(".log-head")).to_contain_text("older ones are coming")
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_disabled()
+    page.locator("#log").evaluate("(log) => { log.scrollTop -= 8000; }")
+    expect(page.get_by_label("Follow")).not_to_be_checked()
+    line = page.locator(".log-line").nth(20)
+    text = line.inner_text()
+    place = line.bounding_box()
+
+    held.release()
+    expect(page.locator("#log-count")).to_have_text("4003 lines")
+    expect(page.locator(".log-head")).not_to_contain_text("older ones are coming")
+    same = page.locator(".log-line", has_text=text.splitlines()[-1])
+    assert same.bounding_box() == place
+    expect(page.locator("#chart")).to_have_attribute(
+        "aria-label", "max_temp over iterations 1 to 4000"
+    )
+    check_whole_log(page, server, task_id)
+
+
+def test_older_lines_are_read_after_their_server_was_killed_while_they_were(
+    own_server: ServerProcess, visit: Visit
+) -> None:
+    visit.expected_complaints = (REFUSED,)
+    task_id = own_server.create("iterate", iterations=2500)
+    own_server.wait_over(task_id)
+    held = _hold_older_lines(visit.page, after_pages=1)
+    page = visit.open(task_url(own_server, task_id))
+    expect(page.locator("#log-count")).to_have_text("1000 lines")
+    own_server.kill()
+    held.release()
+    expect(page.locator("#connection-text")).to_contain_text("Recovering since")
+    own_server.start()
+    check_whole_log(page, own_server, task_id)
+
+
+@pytest.mark.full  # Retention begins some seconds after the server.
+def test_of_a_log_that_was_trimmed_what_is_left_is_shown(
+    trimming_server: ServerProcess, visit: Visit
+) -> None:
+    # That the log does not reach back is an answer too.
+    visit.expected_complaints = (f"{PROBLEM} 410",)
+    task_id = trimming_server.create("iterate", iterations=1500)
+    trimming_server.wait_over(task_id)
+    deadline = time.monotonic() + 60
+    while len(left := trimming_server.log_of(task_id)) > 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)  # Another process trims it.
+    page = visit.open(task_url(trimming_server, task_id))
+    expect(page.locator("#log-count")).to_have_text(f"{len(left)} line")
+    expect(page.locator(".log-head")).not_to_contain_text("older ones are coming")
+    expect(page.locator("#result")).to_contain_text("experiment_dir")
+    check_whole_log(page, trimming_server, task_id)
+
+
+class _Held:
+    """Requests for older lines, which wait until they are released."""
+
+    def __init__(self, after_pages: int) -> None:
+        self._passes = after_pages
+        self._waiting: list[Route] = []
+
+    def take(self, route: Route) -> None:
+        if self._passes > 0:
+            self._passes -= 1
+            route.continue_()
+        else:
+            self._waiting.append(route)
+
+    def release(self) -> None:
+        self._passes = 1000
+        for route in self._waiting:
+            route.continue_()
+
+
+def _hold_older_lines(page: Page, *, after_pages: int) -> _Held:
+    held = _Held(after_pages)
+    page.route("**/events?*", held.take)
+    return held
 
 
 def test_a_chart_is_zoomed_and_saved(server: ServerProcess, visit: Visit) -> None:

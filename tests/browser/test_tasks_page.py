@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import NewVisit, Visit
 from tests.browser.task_page import overflow_px
 from tests.support.server import ServerProcess
 
@@ -43,7 +41,7 @@ def test_the_list_is_searched_and_filtered(server: ServerProcess, visit: Visit) 
 
 
 def test_thousands_of_tasks_are_scrolled_through(
-    server: ServerProcess, new_visit: Callable[[int], Visit]
+    server: ServerProcess, new_visit: NewVisit
 ) -> None:
     batch = [{"kind": "collector", "params": {}, "tags": ["many"]} for _ in range(100)]
     for _ in range(6):
@@ -58,9 +56,7 @@ def test_thousands_of_tasks_are_scrolled_through(
     assert rows.count() < 60
 
 
-def test_a_phone_needs_no_sideways_scrolling(
-    server: ServerProcess, new_visit: Callable[[int], Visit]
-) -> None:
+def test_a_phone_needs_no_sideways_scrolling(server: ServerProcess, new_visit: NewVisit) -> None:
     page = new_visit(360).open(server.url)
     server.create("iterate")
     expect(page.locator(".rows .row").first).to_be_visible()

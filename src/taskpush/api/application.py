@@ -27,6 +27,7 @@ from taskpush.api import (
     tokens,
     webhooks,
 )
+from taskpush.api.assets import STATIC, Assets
 from taskpush.api.body import BodyLimit
 from taskpush.api.patience import BodyDeadline
 from taskpush.api.services import Services
@@ -94,7 +95,7 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
         guarded = {} if part in (meta, pages, dashboard) else problems.responses(400, 401, 403)
         app.include_router(part.router, responses=guarded)
         _answer_head(app, part.router)
-    app.mount("/static", pages.assets(), name="static")
+    app.mount("/static", Assets(directory=STATIC), name="static")
     return _Front(app, socket)
 
 

@@ -1,22 +1,14 @@
-"""What the server serves besides the dashboard: the documentation of its doors, static files.
-
-Nothing on them is loaded from another host.
-"""
+"""The documentation of the server's doors, which loads nothing from other hosts."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.staticfiles import StaticFiles
 from starlette.responses import HTMLResponse, Response
-from starlette.types import Scope
 
 from taskpush.core import asyncapi
-
-STATIC: Final = Path(__file__).parent / "static"
 
 # Swagger UI starts from an inline script and sets styles.
 _DOCS_HEADERS: Final = {
@@ -26,8 +18,6 @@ _DOCS_HEADERS: Final = {
     ),
     "Cache-Control": "no-cache",
 }
-# Their names hold a hash of what is in them.
-_HASHED: Final = "dashboard/assets/"
 
 router = APIRouter(include_in_schema=False)
 
@@ -52,18 +42,3 @@ async def docs(request: Request) -> HTMLResponse:
 async def asyncapi_document(request: Request) -> Response:
     body = asyncapi.encoded_document(request.app.version)
     return Response(body, media_type="application/json")
-
-
-class Assets(StaticFiles):
-    """Static files that are checked for changes at every load, unless their names change too."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        kept = "public, max-age=31536000, immutable" if path.startswith(_HASHED) else "no-cache"
-        response.headers.update({"Cache-Control": kept})
-        return response
-
-
-def assets() -> Assets:
-    """The application that serves `/static`."""
-    return Assets(directory=STATIC)

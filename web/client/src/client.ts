@@ -26,6 +26,7 @@ import type {
   AttemptOptions,
   ClientOptions,
   CreateOptions,
+  EventsOptions,
   ListOptions,
   WatchTaskOptions,
 } from "./options.ts";
@@ -40,11 +41,14 @@ import {
   positionText,
   readEvent,
   readSnapshot,
+  type TaskEvent,
   type WatchItem,
 } from "./wire.ts";
 
-/** A page, which holds no more. */
+/** A page of tasks holds no more, */
 const PAGE = 200;
+/** and one of events. */
+const EVENTS_PAGE = 1000;
 
 /**
  * Creates tasks and watches them. Made by `createClient`.
@@ -176,6 +180,28 @@ export class Client {
   /** What tasks the server runs, with JSON Schema of their params and results. */
   async kinds(): Promise<Kind[]> {
     return (await all(this.#rest.items("/kinds", {}))) as unknown as Kind[];
+  }
+
+  /**
+   * The task's logged events that there are now, without waiting for more; by default from the
+   * log's start.
+   *
+   * Throws `RequestRefused` with `position_gone` when the log does not reach back to `after`.
+   */
+  async *events(
+    taskId: string,
+    options: EventsOptions = {},
+  ): AsyncGenerator<TaskEvent, void, undefined> {
+    const { after, limit = Number.POSITIVE_INFINITY, signal } = options;
+    const position = typeof after === "object" ? positionText(after) : after;
+    const query = { after: position, limit: Math.max(1, Math.min(limit, EVENTS_PAGE)) };
+    let left = limit;
+    for await (const raw of this.#rest.items(`${path(taskId)}/events`, query, signal)) {
+      yield readEvent(raw);
+      left -= 1;
+      // Before the next page is asked for.
+      if (left <= 0) return;
+    }
   }
 
   /** The files that the task has made. */

@@ -26,6 +26,7 @@ export type {
   AttemptOptions,
   ClientOptions,
   CreateOptions,
+  EventsOptions,
   ListOptions,
   WatchTaskOptions,
 } from "./options.ts";

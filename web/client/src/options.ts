@@ -57,6 +57,15 @@ export interface WatchTaskOptions {
   signal?: AbortSignal;
 }
 
+/** Which logged events are read. */
+export interface EventsOptions {
+  /** What they come after: a position, its text `epoch:seq`, or a bare seq. */
+  after?: WirePosition | string | number;
+  /** How many at most. */
+  limit?: number;
+  signal?: AbortSignal;
+}
+
 /** Which tasks a list holds. */
 export interface ListOptions {
   status?: string;

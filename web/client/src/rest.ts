@@ -75,14 +75,18 @@ export class Rest {
   }
 
   /** The items of all pages. */
-  async *items(path: string, query: Call["query"]): AsyncGenerator<Json, void, undefined> {
-    let page = await this.call(path, { query: query ?? {} });
+  async *items(
+    path: string,
+    query: Call["query"],
+    signal?: AbortSignal,
+  ): AsyncGenerator<Json, void, undefined> {
+    let page = await this.call(path, { query: query ?? {}, signal });
     for (;;) {
       if (!isObject(page) || !Array.isArray(page.items))
         throw new BadAnswer(`the server sent a page of ${path} that is none`);
       yield* page.items as Json[];
       if (typeof page.next !== "string") return;
-      page = await this.call(page.next.replace(/^\/api/, ""));
+      page = await this.call(page.next.replace(/^\/api/, ""), { signal });
     }
   }
 

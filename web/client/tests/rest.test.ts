@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { createClient } from "../src/client.ts";
 import type { Json } from "../src/wire.ts";
-import { snapshot, TASK } from "./envelopes.ts";
+import { logged, snapshot, TASK } from "./envelopes.ts";
 
 type Answer = (request: IncomingMessage, response: ServerResponse, body: string) => void;
 
@@ -94,6 +94,31 @@ test("the token's function is asked for each request, and each try of it", () =>
       assert.deepEqual(
         asked.map(({ authorization }) => authorization),
         ["Bearer token-1", "Bearer token-2", "Bearer token-3", "Bearer token-4"],
+      );
+      client.close();
+    },
+  ));
+
+test("so many events are read as were asked for, and no page more", () =>
+  serving(
+    [
+      json(200, {
+        items: [1, 2].map((seq) => logged(seq)),
+        next: `/api/tasks/${TASK}/events?after=x:2&limit=3`,
+      }),
+      json(200, { items: [logged(3)], next: "/api/never" }),
+    ],
+    async (url, asked) => {
+      const client = createClient(url);
+      const seqs: unknown[] = [];
+      for await (const event of client.events(TASK, { after: 0, limit: 3 })) seqs.push(event.seq);
+      assert.deepEqual(seqs, [1, 2, 3]);
+      assert.deepEqual(
+        asked.map(({ line }) => line),
+        [
+          `GET /api/tasks/${TASK}/events?after=0&limit=3`,
+          `GET /api/tasks/${TASK}/events?after=x:2&limit=3`,
+        ],
       );
       client.close();
     },

@@ -19,3 +19,23 @@ test("what a resumed attempt repeats replaces what stood there", () => {
   assert.deepEqual(metrics.iterations, [1, 2]);
   assert.deepEqual(metrics.columns.get("a"), [1, 20]);
 });
+
+test("what is put in front counts as if it had come first", () => {
+  const said: [number, Record<string, number>][] = [
+    [1, { a: 1 }],
+    [2, { a: 2, b: 2 }],
+    [3, { b: 3 }],
+    [2, { a: 20 }],
+    [3, { c: 30 }],
+  ];
+  const inOrder = new Metrics();
+  for (const [iteration, values] of said) inOrder.add(iteration, values);
+  for (let cut = 0; cut <= said.length; cut += 1) {
+    const older = new Metrics();
+    const newer = new Metrics();
+    for (const [iteration, values] of said.slice(0, cut)) older.add(iteration, values);
+    for (const [iteration, values] of said.slice(cut)) newer.add(iteration, values);
+    newer.prepend(older);
+    assert.deepEqual(newer, inOrder, `cut before ${cut}`);
+  }
+});

@@ -53,16 +53,18 @@ function record(): TaskRecord {
 
 test("the log's past does not turn back a status that a snapshot told", () => {
   const task = record();
-  task.take(event("status_change", { status: "pending" }, 1));
+  task.takeOlder([
+    event("status_change", { status: "pending" }, 1),
+    event("status_change", { status: "pending" }, 2),
+  ]);
   assert.equal(task.task?.status, "running");
-  task.take(event("status_change", { status: "running" }, 2));
   task.take(event("status_change", { status: "completed", final: true, result: { a: 1 } }, 3));
   assert.equal(task.task?.status, "completed");
   assert.equal(task.task?.finished_at, "2026-11-22T14:31:03Z");
   assert.deepEqual(task.result, { phase: "ready", value: { a: 1 } });
   assert.deepEqual(
     task.milestones.map(({ status }) => status),
-    ["pending", "running", "completed"],
+    ["pending", "pending", "completed"],
   );
 });
 
@@ -80,9 +82,30 @@ test("a result that came with no event is missed once the log is read to the sna
   const task = new TaskRecord("t");
   task.takeSnapshot(snapshot({ status: "completed", final: true }));
   assert.equal(task.lacksResult, false);
-  task.take(event("status_change", { status: "running" }, 1));
-  task.take(event("status_change", { status: "completed", result_url: "/r" }, 2));
+  task.takeOlder([event("status_change", { status: "completed", result_url: "/r" }, 2)]);
   assert.equal(task.lacksResult, true);
+});
+
+test("a result that the last event told is not asked for", () => {
+  const task = new TaskRecord("t");
+  task.takeSnapshot(snapshot({ status: "completed", final: true }));
+  task.takeOlder([event("status_change", { status: "completed", result: 7 }, 2)]);
+  assert.deepEqual(task.result, { phase: "ready", value: 7 });
+  assert.equal(task.lacksResult, false);
+});
+
+test("older events are there when the first one is, or the server has no more of them", () => {
+  const task = record();
+  assert.equal(task.hasOlder, true);
+  task.takeOlder([event("log", { message: "two" }, 2)]);
+  assert.equal(task.hasOlder, true);
+  task.takeOlder([]);
+  assert.equal(task.hasOlder, false);
+  task.take(event("log", { message: "three" }, 3));
+  assert.deepEqual(
+    task.lines.map(({ text }) => text),
+    ["two", "three"],
+  );
 });
 
 test("a resync forgets what was known, and says so", () => {
@@ -102,6 +125,11 @@ test("a resync forgets what was known, and says so", () => {
   );
   assert.deepEqual(task.position, position);
   assert.equal(task.over, true);
+  task.takeOlder([event("log", { message: "read anew" }, 1)]);
+  assert.deepEqual(
+    task.lines.map(({ text }) => text),
+    ["read anew", "resync epoch_unknown"],
+  );
 });
 
 test("after a lost connection the log says where it goes on", () => {

@@ -10,8 +10,12 @@ import { pollReader } from "./polling.ts";
 import { isTask } from "./socketio.ts";
 import { SseParser } from "./sse_parser.ts";
 
-/** A stream that has not caught up and is silent for so long is kept in a buffer on the way. */
+/**
+ * A stream that has not caught up and is silent for so long is kept in a buffer on the way; one
+ * that compresses keeps even the head of the answer.
+ */
 const CATCH_UP_MS = 2000;
+const HELD_BACK: Loss = { why: "blocked", message: "the stream is kept in a buffer on the way" };
 /** The server says something every 15 s. */
 const SILENCE_MS = 40_000;
 
@@ -52,7 +56,17 @@ async function open(
   path: string,
   query: Record<string, string | undefined>,
 ): Promise<Response> {
-  const response = await http.send(path, { query, signal, accept: "text/event-stream" });
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new LinkFailed(HELD_BACK)), CATCH_UP_MS);
+  const either = AbortSignal.any([signal, late.signal]);
+  let response: Response;
+  try {
+    response = await http.send(path, { query, signal: either, accept: "text/event-stream" });
+  } catch (error) {
+    throw late.signal.aborted ? late.signal.reason : error;
+  } finally {
+    clearTimeout(timer);
+  }
   if (response.status === 204) return response;
   if (!response.ok) throw await refusal(response);
   const type = response.headers.get("Content-Type") ?? "";
@@ -74,9 +88,7 @@ async function read(
   let caughtUp = false;
   let silence: Loss | null = null;
   const watchdog = new Watchdog(CATCH_UP_MS, () => {
-    silence = caughtUp
-      ? { why: "cut", message: "the stream is silent" }
-      : { why: "blocked", message: "the stream is kept in a buffer on the way" };
+    silence = caughtUp ? { why: "cut", message: "the stream is silent" } : HELD_BACK;
     body.cancel().catch(() => {});
   });
   const look = (name: string, payload: Json): void => {

@@ -15,6 +15,7 @@ import {
 import { useObserved } from "../data/observable.ts";
 import type { TaskRecord } from "../data/task_record.ts";
 import { formatNumber, formatTime } from "../format.ts";
+import { reasonOf } from "./connection.tsx";
 import { Icon } from "./icons.tsx";
 import { saveAs } from "./saving.ts";
 
@@ -41,6 +42,7 @@ export function LogView({ record }: { record: TaskRecord }): ReactNode {
             ? t("log.count", { count })
             : t("log.countOf", { shown: formatNumber(lines.length), count })}
         </span>
+        <Older record={record} />
         <span className="log-tools">
           <input
             type="search"
@@ -68,7 +70,7 @@ export function LogView({ record }: { record: TaskRecord }): ReactNode {
             />
             {t("log.follow")}
           </label>
-          <button type="button" className="small" onClick={save}>
+          <button type="button" className="small" onClick={save} disabled={record.hasOlder}>
             <Icon name="download" />
             {t("log.save")}
           </button>
@@ -77,6 +79,19 @@ export function LogView({ record }: { record: TaskRecord }): ReactNode {
       <Lines lines={lines} version={version} follows={follows} onFollow={setFollows} />
     </section>
   );
+}
+
+/** Says that more of the log is on its way, or why it does not come. */
+function Older({ record }: { record: TaskRecord }): ReactNode {
+  const { t } = useTranslation();
+  if (!record.hasOlder) return null;
+  if (record.pastFailure !== null)
+    return (
+      <span className="hint" role="alert">
+        {t("log.olderFailed", { reason: reasonOf(record.pastFailure) })}
+      </span>
+    );
+  return <span className="hint">{t("log.older")}</span>;
 }
 
 interface LinesProps {
@@ -96,6 +111,8 @@ function Lines({ lines, version, follows, onFollow }: LinesProps): ReactNode {
     estimateSize: () => LINE_PX,
     getItemKey: (index) => lines[index]?.key ?? index,
     overscan: 12,
+    // Older lines that are put in front leave what is read where it is.
+    anchorTo: "end",
   });
   const total = rows.getTotalSize();
 

@@ -33,7 +33,8 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
     priority: String(original?.priority ?? 0),
   });
   const [errors, setErrors] = useState<Record<string, string>>({});
-  const [refusal, setRefusal] = useState<unknown>(null);
+  /** What no field is to blame for alone; null when there is nothing. */
+  const [refusal, setRefusal] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const { params, problems } = paramsFrom(fields, entries);
 
@@ -51,8 +52,9 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
     // What is wrong deeper inside a field is said beside that field.
     const placed = said.map(({ loc, message }) => [placeOf(loc, own), message] as const);
     show(Object.fromEntries(placed.filter(([loc]) => own.has(loc))));
-    const isAllPlaced = placed.length > 0 && placed.every(([loc]) => own.has(loc));
-    setRefusal(isAllPlaced ? null : error);
+    const others = placed.filter(([loc]) => !own.has(loc)).map(([, message]) => message);
+    if (others.length > 0) setRefusal(others.join("; "));
+    else setRefusal(placed.length > 0 ? null : reasonOf(error));
   };
 
   const submit = async (event: FormEvent): Promise<void> => {
@@ -89,7 +91,7 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
         <ExtraFields extras={extras} onEnter={setExtras} />
         {refusal !== null && (
           <p className="problem" role="alert" id="form-problem">
-            {t("create.refused", { reason: reasonOf(refusal) })}
+            {t("create.refused", { reason: refusal })}
           </p>
         )}
         <div className="form-foot">

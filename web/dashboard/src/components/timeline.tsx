@@ -2,7 +2,8 @@
 
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import type { Milestone, TaskRecord } from "../data/task_record.ts";
+import type { Milestone } from "../data/task_log.ts";
+import type { TaskRecord } from "../data/task_record.ts";
 import { formatDuration, formatMoment } from "../format.ts";
 
 /** Older ones are left out: a task that is retried for weeks has many. */

@@ -2,6 +2,7 @@
 
 import { type Client, RequestRefused } from "taskpush-client";
 import { until } from "./observable.ts";
+import { readPast } from "./read_past.ts";
 import type { TaskList } from "./task_list.ts";
 import type { TaskRecord } from "./task_record.ts";
 
@@ -12,15 +13,18 @@ export async function followTask(
   record: TaskRecord,
   signal: AbortSignal,
 ): Promise<void> {
+  let wasLive = client.connection.state === "live";
   const unobserve = client.on("connection", ({ state }) => {
-    if (state === "recovering" || state === "stale") record.noteLoss();
+    if (wasLive && state !== "live") record.noteLoss();
+    wasLive = state === "live";
   });
   try {
     await readSnapshot(client, record, signal);
-    while (!signal.aborted) {
-      await watchAttempts(client, record, signal);
-      await until(list, () => isRetried(list, record), signal);
-    }
+    await Promise.all([
+      watchAttempts(client, list, record, signal),
+      readPast(client, record, signal),
+      readResults(client, record, signal),
+    ]);
   } catch (error) {
     if (!signal.aborted) giveUp(record, error);
   } finally {
@@ -28,20 +32,22 @@ export async function followTask(
   }
 }
 
+/** Watch the task to its end, and again whenever somebody retries it. */
 async function watchAttempts(
   client: Client,
+  list: TaskList,
   record: TaskRecord,
   signal: AbortSignal,
 ): Promise<void> {
-  const options = { previews: true, pastInterruption: true, signal };
-  const after = record.position;
-  for await (const item of client.watch(record.taskId, after ? { ...options, after } : options)) {
-    record.take(item);
-    if (record.task === null) await readSnapshot(client, record, signal);
-    if (record.lacksResult) void readResult(client, record);
+  for (;;) {
+    const options = { previews: true, pastInterruption: true, signal };
+    const after = record.position;
+    for await (const item of client.watch(record.taskId, after ? { ...options, after } : options)) {
+      record.take(item);
+      if (record.task === null) await readSnapshot(client, record, signal);
+    }
+    await until(list, () => isRetried(list, record), signal);
   }
-  // What a snapshot knew of the end, no event may have said again.
-  if (record.lacksResult) void readResult(client, record);
 }
 
 async function readSnapshot(
@@ -56,6 +62,14 @@ async function readSnapshot(
     if (!isMissing(error)) throw error;
     // Whoever may create tasks may know an id before there is a task of that name.
     if (!signal.aborted) record.setPhase("unborn");
+  }
+}
+
+/** Ask for what it returned whenever no event has said so. */
+async function readResults(client: Client, record: TaskRecord, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    await until(record, () => record.lacksResult, signal);
+    await readResult(client, record);
   }
 }
 

@@ -1,9 +1,9 @@
 /** The metrics of each iteration, in columns as a chart wants them. Pure. */
 
 export class Metrics {
-  readonly iterations: number[] = [];
+  iterations: number[] = [];
   /** By name; null where an iteration did not say. */
-  readonly columns = new Map<string, (number | null)[]>();
+  columns = new Map<string, (number | null)[]>();
 
   /** A resumed attempt repeats iterations after its checkpoint: what it says replaces them. */
   add(iteration: number, values: Readonly<Record<string, number>>): void {
@@ -17,6 +17,20 @@ export class Metrics {
     }
     this.iterations.push(iteration);
     for (const [name, column] of this.columns) column.push(values[name] ?? null);
+  }
+
+  /** Put in front what came before; of iterations that were repeated the later ones stay. */
+  prepend(older: Metrics): void {
+    const first = this.iterations[0] ?? Infinity;
+    const count = older.iterations.filter((iteration) => iteration < first).length;
+    const all = this.iterations.length;
+    const columns = new Map<string, (number | null)[]>();
+    for (const name of new Set([...older.names, ...this.names])) {
+      const before = older.columns.get(name)?.slice(0, count) ?? new Array(count).fill(null);
+      columns.set(name, before.concat(this.columns.get(name) ?? new Array(all).fill(null)));
+    }
+    this.iterations = older.iterations.slice(0, count).concat(this.iterations);
+    this.columns = columns;
   }
 
   get names(): string[] {

@@ -47,6 +47,7 @@ export function until(
   signal: AbortSignal,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
     const look = (): void => {
       if (!condition()) return;
       stop();

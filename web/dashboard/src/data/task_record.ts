@@ -6,15 +6,15 @@ import type {
   Latest,
   Preview,
   Snapshot,
-  Status,
   StatusChange,
   TaskEvent,
   WatchItem,
   WirePosition,
 } from "taskpush-client";
-import { type LogLine, lineOf } from "./log_lines.ts";
-import { Metrics } from "./metrics.ts";
+import type { LogLine } from "./log_lines.ts";
+import type { Metrics } from "./metrics.ts";
 import { Observable } from "./observable.ts";
+import { type Milestone, TaskLog } from "./task_log.ts";
 
 /**
  * - `loading`: nothing is known yet.
@@ -24,15 +24,6 @@ import { Observable } from "./observable.ts";
  * - `deleted`: it was shown, and is no more.
  */
 export type Phase = "loading" | "unborn" | "known" | "missing" | "deleted";
-
-/** One state that the task was in. */
-export interface Milestone {
-  attempt: number;
-  status: Status;
-  /** When it began. */
-  timestamp: string;
-  reason: string | null;
-}
 
 /** What the task returned. */
 export type Result =
@@ -53,18 +44,46 @@ export class TaskRecord extends Observable {
   position: WirePosition | null = null;
   latest: Latest = NOTHING;
   preview: Preview | null = null;
-  error: ErrorReport | null = null;
   result: Result = { phase: "unknown" };
-  metrics = new Metrics();
-  lines: LogLine[] = [];
-  artifacts = new Map<string, Artifact>();
-  milestones: Milestone[] = [];
-  checkpoints = 0;
+  /** What was watched, and what of the past was read so far; another one after a resync. */
+  log = new TaskLog();
+  /** Why older events are not read any more; null while they are. */
+  pastFailure: unknown = null;
   #lost = false;
 
   constructor(taskId: string) {
     super();
     this.taskId = taskId;
+  }
+
+  get lines(): readonly LogLine[] {
+    return this.log.lines;
+  }
+
+  get metrics(): Metrics {
+    return this.log.metrics;
+  }
+
+  get artifacts(): ReadonlyMap<string, Artifact> {
+    return this.log.artifacts;
+  }
+
+  get milestones(): readonly Milestone[] {
+    return this.log.milestones;
+  }
+
+  get checkpoints(): number {
+    return this.log.checkpoints;
+  }
+
+  /** Why the newest attempt failed; null when it did not. */
+  get error(): ErrorReport | null {
+    return this.log.error ?? null;
+  }
+
+  /** Whether older events are still to be read. */
+  get hasOlder(): boolean {
+    return this.log.first > 1;
   }
 
   /** Whether nothing more comes unless somebody retries the task. */
@@ -77,6 +96,7 @@ export class TaskRecord extends Observable {
     return (
       this.task?.status === "completed" &&
       this.result.phase === "unknown" &&
+      this.log.first <= this.task.position.seq &&
       (this.position?.seq ?? 0) >= this.task.position.seq
     );
   }
@@ -103,6 +123,8 @@ export class TaskRecord extends Observable {
     // What a status change said since is newer than what the snapshot says of it.
     this.task = newer || !this.task ? snapshot : { ...snapshot, ...this.task };
     if (newer) this.latest = merged(this.latest, snapshot.latest);
+    // What is watched goes on from there, and what led there is read beside it.
+    if (this.position === null) this.#beginLog(snapshot.position);
     this.phase = "known";
     this.changed();
   }
@@ -114,6 +136,23 @@ export class TaskRecord extends Observable {
     this.changed();
   }
 
+  /** Take events that come right before those that are known; none when there are no older ones. */
+  takeOlder(events: readonly TaskEvent[]): void {
+    const older = new TaskLog(events[0]?.seq ?? 1);
+    for (const event of events) older.add(event);
+    this.log.prepend(older);
+    const end = events.at(-1);
+    if (end?.event_type === "status_change" && end.seq === this.task?.position.seq)
+      this.#takeResult(end.data);
+    this.changed();
+  }
+
+  /** Older events could not be read. */
+  missPast(failure: unknown): void {
+    this.pastFailure = failure;
+    this.changed();
+  }
+
   #takeEvent(event: TaskEvent): void {
     if (this.task && event.attempt > this.task.attempt) {
       this.#beginAttempt();
@@ -122,24 +161,11 @@ export class TaskRecord extends Observable {
     if (event.seq !== null) {
       if (this.#lost) this.#noteReturn(event.timestamp);
       this.position = { epoch: event.epoch, seq: event.seq };
-      const line = lineOf(event);
-      if (line) this.lines.push(line);
+      this.log.add(event);
     }
     switch (event.event_type) {
       case "status_change":
         this.#changeStatus(event.data, event);
-        break;
-      case "iteration_complete":
-        this.metrics.add(event.data.iteration, event.data.metrics);
-        break;
-      case "error":
-        this.error = event.data;
-        break;
-      case "artifact":
-        this.artifacts.set(event.data.name, event.data);
-        break;
-      case "checkpoint":
-        this.checkpoints += 1;
         break;
       case "preview":
         this.preview = event.data;
@@ -156,12 +182,9 @@ export class TaskRecord extends Observable {
     }
   }
 
-  #changeStatus(data: StatusChange, { attempt, timestamp, seq }: TaskEvent): void {
+  #changeStatus(data: StatusChange, { timestamp, seq }: TaskEvent): void {
     const { status } = data;
-    this.milestones.push({ attempt, status, timestamp, reason: data.reason ?? null });
-    if (status === "running") this.error = null;
-    if (status === "completed" && !data.result_url)
-      this.result = { phase: "ready", value: data.result ?? null };
+    this.#takeResult(data);
     // The log's past says nothing new of a task whose snapshot is known.
     if (!this.task || (seq ?? 0) <= this.task.position.seq) return;
     const over = data.final || status === "interrupted";
@@ -178,6 +201,16 @@ export class TaskRecord extends Observable {
     };
   }
 
+  #takeResult({ status, result, result_url }: StatusChange): void {
+    if (status === "completed" && !result_url)
+      this.result = { phase: "ready", value: result ?? null };
+  }
+
+  #beginLog(position: WirePosition): void {
+    this.position = position;
+    this.log = new TaskLog(position.seq + 1);
+  }
+
   /** What an attempt leaves behind is not the next one's. */
   #beginAttempt(): void {
     this.latest = NOTHING;
@@ -186,13 +219,10 @@ export class TaskRecord extends Observable {
   }
 
   #startAnew(snapshot: Snapshot, reason: string, position: WirePosition): void {
-    this.metrics = new Metrics();
-    this.artifacts = new Map();
-    this.milestones = [];
     this.#beginAttempt();
     this.#lost = false;
-    this.position = position;
-    this.lines = [pageLine(`resync ${position.seq}`, "resync", reason)];
+    this.#beginLog(position);
+    this.log.lines.push(pageLine(`resync ${position.seq}`, "resync", reason));
     this.task = null;
     this.takeSnapshot(snapshot);
   }
@@ -200,7 +230,7 @@ export class TaskRecord extends Observable {
   #noteReturn(timestamp: string): void {
     this.#lost = false;
     const key = `return ${this.position?.seq}`;
-    this.lines.push({ ...pageLine(key, "reconnected", String(this.position?.seq)), timestamp });
+    this.log.lines.push({ ...pageLine(key, "reconnected", String(this.position?.seq)), timestamp });
   }
 }
 

@@ -194,6 +194,8 @@ export const en = {
     count_one: "{{count}} line",
     count_other: "{{count}} lines",
     countOf: "{{shown}} of {{count}} lines",
+    older: "older ones are coming",
+    olderFailed: "The older ones could not be read: {{reason}}",
     empty: "Nothing was logged yet.",
     none: "No line fits.",
     tag: {
@@ -210,7 +212,7 @@ export const en = {
     },
     saved: "saved",
     resync:
-      "The log cannot be continued from where this page was ({{reason}}). Shown is the present state; what came before is not listed.",
+      "The log cannot be continued from where this page was ({{reason}}). What is above was read anew.",
     reconnected: "Connected again, going on after event {{seq}}.",
   },
   create: {

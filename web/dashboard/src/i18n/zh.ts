@@ -184,6 +184,8 @@ export const zh: Catalogue = {
     count_one: "{{count}} 行",
     count_other: "{{count}} 行",
     countOf: "{{shown}} / {{count}} 行",
+    older: "正在载入更早的日志",
+    olderFailed: "无法读取更早的日志：{{reason}}",
     empty: "还没有日志。",
     none: "没有符合的行。",
     tag: {
@@ -199,7 +201,7 @@ export const zh: Catalogue = {
       page: "页面",
     },
     saved: "已保存",
-    resync: "日志无法从此页面的位置继续（{{reason}}）。所示为当前状态，之前的内容未列出。",
+    resync: "日志无法从此页面的位置继续（{{reason}}）。以上内容已重新读取。",
     reconnected: "连接已恢复，从事件 {{seq}} 之后继续。",
   },
   create: {
