@@ -120,7 +120,7 @@ function optionsFor(
     padding: [10, 12, 0, 0],
     scales: { x: { time: false } },
     axes: [
-      { ...axis, grid: { show: false }, space: 60, incrs: WHOLE_STEPS },
+      { ...axis, grid: { show: false }, space: 60, incrs: WHOLE_STEPS, size: 28 },
       { ...axis, size: 62 },
     ],
     cursor: { y: false, points: { size: 8, fill: line } },

@@ -5,6 +5,8 @@ import { until } from "./observable.ts";
 import type { TaskList } from "./task_list.ts";
 import type { TaskRecord } from "./task_record.ts";
 
+const TASK_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 /** Follow the task until `signal` is aborted, or until there is nothing to follow. */
 export async function followTask(
   client: Client,
@@ -12,6 +14,7 @@ export async function followTask(
   record: TaskRecord,
   signal: AbortSignal,
 ): Promise<void> {
+  if (!TASK_ID.test(record.taskId)) return record.setPhase("missing");
   const unobserve = client.on("connection", ({ state }) => {
     if (state === "recovering" || state === "stale") record.noteLoss();
   });

@@ -102,7 +102,7 @@ function DayTable({ days }: { days: readonly KindDay[] }): ReactNode {
       <tbody>
         {days.toReversed().map((day) => (
           <tr key={`${day.day} ${day.kind}`}>
-            <td>{day.day}</td>
+            <td className="day">{day.day}</td>
             <td>{day.kind}</td>
             {COUNTS.map((name) => (
               <td key={name} className="number">

@@ -1,5 +1,6 @@
 /** Who waits for what, and how long. */
 
+import type { TFunction } from "i18next";
 import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { KindQueue, NextSubmission, QueueEntry, Summary } from "taskpush-client";
@@ -7,9 +8,9 @@ import { Link } from "wouter";
 import { Bar } from "../components/bar.tsx";
 import { Blank } from "../components/blank.tsx";
 import { reasonOf, useStale } from "../components/connection.tsx";
-import { percentOf } from "../data/filters.ts";
+import { percentOf, remainingOf } from "../data/filters.ts";
 import { useObserved } from "../data/observable.ts";
-import { formatDuration } from "../format.ts";
+import { formatEstimate } from "../format.ts";
 import { useSession } from "../session.tsx";
 import { useTitle } from "../title.ts";
 
@@ -116,7 +117,7 @@ function NextStart({ next }: { next: NextSubmission }): ReactNode {
   const { t } = useTranslation();
   if (typeof next.eta_seconds !== "number") return t("queue.nextUnknown");
   if (next.eta_seconds === 0) return t("queue.nextNow");
-  return t("queue.next", { time: formatDuration(next.eta_seconds) });
+  return t("queue.next", { time: formatEstimate(next.eta_seconds) });
 }
 
 /** More than so many at once are only counted. */
@@ -129,12 +130,27 @@ function RunningTasks({ tasks }: { tasks: readonly Summary[] }): ReactNode {
     <ul className="running-list" aria-label={t("queue.running")}>
       {tasks.slice(0, SHOWN).map((task) => (
         <li key={task.task_id}>
-          <Link href={`/tasks/${task.task_id}`}>{task.title ?? task.task_id.slice(-8)}</Link>
+          <span className="running-head">
+            <Link href={`/tasks/${task.task_id}`}>{task.title ?? task.task_id.slice(-8)}</Link>
+            <span className="hint">{howFar(task, t)}</span>
+          </span>
           <Bar percent={percentOf(task)} status={task.status} label={t("task.progress")} />
         </li>
       ))}
     </ul>
   );
+}
+
+/** `61 % · about 34 s left`, as much of it as is known. */
+function howFar(task: Summary, t: TFunction): string {
+  const percent = percentOf(task);
+  const left = remainingOf(task);
+  return [
+    percent !== null && `${Math.floor(percent)} %`,
+    left !== null && t("task.left", { time: formatEstimate(left) }),
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 function Entries({ entries }: { entries: readonly QueueEntry[] }): ReactNode {
@@ -163,12 +179,12 @@ function Entries({ entries }: { entries: readonly QueueEntry[] }): ReactNode {
                 )}
               </td>
               <td>
-                {typeof entry.eta_seconds === "number" ? formatDuration(entry.eta_seconds) : "–"}{" "}
+                {typeof entry.eta_seconds === "number" ? formatEstimate(entry.eta_seconds) : "–"}{" "}
                 {typeof entry.eta_low === "number" && typeof entry.eta_high === "number" && (
                   <span className="hint">
                     {t("queue.between", {
-                      low: formatDuration(entry.eta_low),
-                      high: formatDuration(entry.eta_high),
+                      low: formatEstimate(entry.eta_low),
+                      high: formatEstimate(entry.eta_high),
                     })}
                   </span>
                 )}
