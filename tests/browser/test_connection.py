@@ -113,3 +113,17 @@ def test_a_connection_that_is_given_up_is_said_until_somebody_tries_again(
     expect(page.locator("#connection-text")).to_have_text("Live")
     page.wait_for_function("toasts.at(-1) === 'Connected.'")
     assert len(sockets) == 2
+
+
+def test_what_could_not_be_read_meanwhile_is_read_when_the_connection_is_back(
+    own_server: ServerProcess, visit: Visit
+) -> None:
+    visit.expected_complaints = ("ERR_CONNECTION_REFUSED",)
+    page = visit.open(f"{own_server.url}/history")
+    expect(page.get_by_text("No task has ended")).to_be_visible()
+    own_server.kill()
+    expect(page.locator("#connection-text")).to_contain_text("Recovering since")
+    page.get_by_label("Days shown").select_option("7")
+    expect(page.get_by_text("The history cannot be read")).to_be_visible()
+    own_server.start()
+    expect(page.get_by_text("No task has ended")).to_be_visible()

@@ -45,6 +45,7 @@ export function Chart({ metric, record }: Props): ReactNode {
       );
     };
     const made = new uPlot(optionsFor(metric, node, read, setZoomed), dataOf(record, metric), node);
+    followFinger(made.over);
     plot.current = made;
     const resized = new ResizeObserver(() =>
       made.setSize({ width: node.clientWidth, height: HEIGHT_PX }),
@@ -92,6 +93,19 @@ export function Chart({ metric, record }: Props): ReactNode {
       </figcaption>
     </figure>
   );
+}
+
+const AS_MOUSE = { pointerdown: "mousedown", pointermove: "mousemove", pointerup: "mouseup" };
+
+/** A finger that moves sideways zooms as a mouse does; up and down it scrolls the page. */
+function followFinger(over: HTMLElement): void {
+  over.style.touchAction = "pan-y";
+  for (const [said, meant] of Object.entries(AS_MOUSE))
+    over.addEventListener(said, (event) => {
+      const { pointerType, clientX, clientY } = event as PointerEvent;
+      if (pointerType === "mouse") return;
+      over.dispatchEvent(new MouseEvent(meant, { bubbles: true, clientX, clientY }));
+    });
 }
 
 function dataOf({ metrics }: TaskRecord, metric: string): uPlot.AlignedData {

@@ -70,6 +70,18 @@ export function useStale(): boolean {
   return ending !== null || state === "stale" || state === "recovering" || state === "offline";
 }
 
+/** How often the connection has come back: what was read in between may have failed, or be old. */
+export function useReturns(): number {
+  const stale = useStale();
+  const [returns, setReturns] = useState(0);
+  const wasStale = useRef(stale);
+  useEffect(() => {
+    if (wasStale.current && !stale) setReturns((count) => count + 1);
+    wasStale.current = stale;
+  }, [stale]);
+  return returns;
+}
+
 const SHOWN_MS = { connected: 2000, lost: 4000, restored: 4000 };
 
 type Word = "connected" | "lost" | "restored";

@@ -7,7 +7,7 @@ import type { KindQueue, NextSubmission, QueueEntry, Summary } from "taskpush-cl
 import { Link } from "wouter";
 import { Bar } from "../components/bar.tsx";
 import { Blank } from "../components/blank.tsx";
-import { reasonOf, useStale } from "../components/connection.tsx";
+import { reasonOf, useReturns, useStale } from "../components/connection.tsx";
 import { percentOf, remainingOf } from "../data/filters.ts";
 import { useObserved } from "../data/observable.ts";
 import { formatEstimate } from "../format.ts";
@@ -27,7 +27,8 @@ export default function QueuePage(): ReactNode {
     (task) => task.status === "running" || task.status === "pending",
   );
   const { queues, problem } = useQueues(active);
-  if (problem !== null)
+  // What was read stays; the connection says how old it is.
+  if (problem !== null && queues === null)
     return <Blank tone="problem" title={t("queue.problem", { reason: reasonOf(problem) })} />;
   if (queues === null) return <Blank title={t("queue.loading")} />;
   const busy = queues.filter((queue) => queue.running > 0 || queue.waiting > 0);
@@ -56,29 +57,26 @@ function useQueues(active: readonly Summary[]): {
   problem: unknown;
 } {
   const { client } = useSession();
+  const returns = useReturns();
   const [queues, setQueues] = useState<KindQueue[] | null>(null);
   const [problem, setProblem] = useState<unknown>(null);
   const [readAt, setReadAt] = useState(0);
   const states = active.map((task) => task.task_id + task.status).join();
   // biome-ignore lint/correctness/useExhaustiveDependencies: when it was read is no reason to read
   useEffect(() => {
-    let gone = false;
+    // A reading that has begun is shown, whatever changes meanwhile.
     const read = async (): Promise<void> => {
       setReadAt(Date.now());
       try {
-        const found = await client.queue();
-        if (!gone) setQueues(found);
+        setQueues(await client.queue());
         setProblem(null);
       } catch (error) {
-        if (!gone) setProblem(error);
+        setProblem(error);
       }
     };
     const timer = setTimeout(() => void read(), Math.max(0, readAt + BETWEEN_MS - Date.now()));
-    return () => {
-      gone = true;
-      clearTimeout(timer);
-    };
-  }, [client, states]);
+    return () => clearTimeout(timer);
+  }, [client, states, returns]);
   return { queues, problem };
 }
 
