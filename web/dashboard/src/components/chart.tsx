@@ -104,7 +104,9 @@ function followFinger(over: HTMLElement): void {
     over.addEventListener(said, (event) => {
       const { pointerType, clientX, clientY } = event as PointerEvent;
       if (pointerType === "mouse") return;
-      over.dispatchEvent(new MouseEvent(meant, { bubbles: true, clientX, clientY }));
+      // What does not move at all, uPlot takes for no movement.
+      const moved = { bubbles: true, clientX, clientY, movementX: 1 };
+      over.dispatchEvent(new MouseEvent(meant, moved));
     });
 }
 
