@@ -84,6 +84,6 @@ class FailParams(_Record):
 def fail(ctx: TaskContext, params: FailParams) -> None:
     """Fails after some iterations, to show what a failure looks like."""
     for iteration in range(1, params.after_iterations + 1):
-        ctx.progress(iteration, params.after_iterations, unit="iteration")
+        ctx.progress(iteration, params.after_iterations + 1, unit="iteration")
         ctx.iteration(iteration, metrics={"remaining": params.after_iterations - iteration})
     raise ValueError(params.message)

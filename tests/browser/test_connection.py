@@ -6,10 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import WebSocketRoute, expect
 
 from tests.browser.conftest import NewVisit, Visit
 from tests.support.server import ServerProcess
+
+NOTE_TOASTS = """
+window.toasts = [];
+new MutationObserver(() => {
+  const said = document.querySelector(".toast")?.textContent;
+  if (said && said !== toasts.at(-1)) toasts.push(said);
+}).observe(document, {childList: true, characterData: true, subtree: true});
+"""
+"""What the page says in its corner, also when that is gone before anybody looks."""
 
 
 @pytest.fixture
@@ -57,9 +66,62 @@ def test_a_list_whose_server_is_gone_says_so_and_goes_on_when_it_is_back(
     # After 10 s the page says more.
     expect(page.get_by_role("alert")).to_contain_text("what you see is as of")
     expect(page.locator("#connection-text")).to_contain_text("Out of date since")
+    page.get_by_role("button", name="Try now").click()
 
     own_server.start()
     own_server.create("iterate")
     expect(page.locator("#connection-text")).to_have_text("Live")
     expect(page.get_by_role("alert")).to_be_hidden()
     expect(page.locator(".rows .row")).to_have_count(2)
+
+
+def test_the_first_connection_is_said_and_does_not_stay(
+    server: ServerProcess, visit: Visit
+) -> None:
+    visit.page.add_init_script(NOTE_TOASTS)
+    page = visit.open(server.url)
+    page.wait_for_function("toasts.length === 1")
+    assert page.evaluate("toasts") == ["Connected."]
+    expect(page.locator(".toast")).to_be_hidden()
+
+
+def test_a_connection_that_is_given_up_is_said_until_somebody_tries_again(
+    server: ServerProcess, visit: Visit
+) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    def relay(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    visit.page.route_web_socket("**", relay)
+    visit.page.add_init_script(NOTE_TOASTS)
+    page = visit.open(server.url)
+    sockets[-1].send('42/tasks,["error",{"code":"rate_limited","message":"That was too much"}]')
+    # The server says not to come back.
+    sockets[-1].send("41/tasks,")
+
+    toast = page.locator(".toast")
+    expect(toast).to_contain_text("That was too much")
+    expect(page.locator("#connection-text")).to_contain_text("Offline")
+    expect(page.locator(".page")).to_have_attribute("data-stale", "true")
+    page.get_by_role("link", name="Queue").click()
+    expect(toast).to_be_visible()
+    toast.get_by_role("button", name="Try again").click()
+    expect(page.locator("#connection-text")).to_have_text("Live")
+    page.wait_for_function("toasts.at(-1) === 'Connected.'")
+    assert len(sockets) == 2
+
+
+def test_what_could_not_be_read_meanwhile_is_read_when_the_connection_is_back(
+    own_server: ServerProcess, visit: Visit
+) -> None:
+    visit.expected_complaints = ("ERR_CONNECTION_REFUSED",)
+    page = visit.open(f"{own_server.url}/history")
+    expect(page.get_by_text("No task has ended")).to_be_visible()
+    own_server.kill()
+    expect(page.locator("#connection-text")).to_contain_text("Recovering since")
+    page.get_by_label("Days shown").select_option("7")
+    expect(page.get_by_text("The history cannot be read")).to_be_visible()
+    own_server.start()
+    expect(page.get_by_text("No task has ended")).to_be_visible()

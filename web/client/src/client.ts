@@ -83,6 +83,11 @@ export class Client {
     return this.#handlers.add("connection", handler);
   }
 
+  /** Try at once to get a lost connection back, rather than when the next try is due. */
+  reconnect(): void {
+    this.#connection.wake(false);
+  }
+
   /** End all watches and the connection; they throw `ClientError` with code `closed`. */
   close(): void {
     this.#stopWaking();

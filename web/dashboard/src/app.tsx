@@ -1,7 +1,7 @@
 /** The dashboard: its frame, and which page stands in it. */
 
 import { lazy, type ReactNode, Suspense } from "react";
-import { Redirect, Route, Router, Switch } from "wouter";
+import { Redirect, Route, Router, Switch, useLocation } from "wouter";
 import { ErrorBoundary } from "./components/error_boundary.tsx";
 import { Login } from "./components/login.tsx";
 import { Shell } from "./components/shell.tsx";
@@ -21,14 +21,22 @@ export function App(): ReactNode {
     <Router base={BASE_PATH}>
       <SessionProvider login={(denial, signIn) => <Login denial={denial} signIn={signIn} />}>
         <Shell>
-          <ErrorBoundary>
-            <Suspense>
-              <Pages />
-            </Suspense>
-          </ErrorBoundary>
+          <Guarded />
         </Shell>
       </SessionProvider>
     </Router>
+  );
+}
+
+/** A page that has stopped is left behind with its address. */
+function Guarded(): ReactNode {
+  const [path] = useLocation();
+  return (
+    <ErrorBoundary key={path}>
+      <Suspense>
+        <Pages />
+      </Suspense>
+    </ErrorBoundary>
   );
 }
 

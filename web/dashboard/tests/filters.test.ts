@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Latest, Status, Summary } from "taskpush-client";
-import { arranged, NO_FILTERS } from "../src/data/filters.ts";
+import { arranged, NO_FILTERS, readFilters, writeFilters } from "../src/data/filters.ts";
 
 const NOTHING: Latest = { progress: null, queue: null, stats: null };
 
@@ -67,4 +67,16 @@ test("a completed task is the furthest", () => {
 
 test("what happens stands before what is over", () => {
   assert.deepEqual(ids({}, "status"), ["t3", "t2", "t4", "t1"]);
+});
+
+test("filters are in the address and come back from it", () => {
+  const filters = { text: "a b&c", status: "failed", kind: "layout", tag: "x.1" } as const;
+  const written = writeFilters(filters, "remaining");
+  assert.deepEqual(readFilters(new URLSearchParams(written)), { filters, order: "remaining" });
+});
+
+test("all tasks, newest first, need no query; what an address makes up is left out", () => {
+  assert.equal(writeFilters(NO_FILTERS, "created"), "");
+  const read = readFilters(new URLSearchParams("status=toString&order=size&page=2"));
+  assert.deepEqual(read, { filters: NO_FILTERS, order: "created" });
 });

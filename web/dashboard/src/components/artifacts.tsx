@@ -7,6 +7,7 @@ import type { TaskRecord } from "../data/task_record.ts";
 import { formatBytes } from "../format.ts";
 import { addressOf, fetchFrom, keptToken } from "../server.ts";
 import { reasonOf } from "./connection.tsx";
+import { Picture } from "./picture.tsx";
 import { saveAs } from "./saving.ts";
 
 /** More of a text is not shown. */
@@ -131,7 +132,7 @@ function Contents({ artifact, isPicture }: { artifact: Artifact; isPicture: bool
         {t("artifacts.failed", { reason: reasonOf(loaded.problem) })}
       </p>
     );
-  if ("address" in loaded) return <img className="picture" src={loaded.address} alt={label} />;
+  if ("address" in loaded) return <Picture src={loaded.address} alt={label} />;
   return (
     <>
       <section tabIndex={0} aria-label={label}>

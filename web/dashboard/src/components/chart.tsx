@@ -45,6 +45,7 @@ export function Chart({ metric, record }: Props): ReactNode {
       );
     };
     const made = new uPlot(optionsFor(metric, node, read, setZoomed), dataOf(record, metric), node);
+    followFinger(made.over);
     plot.current = made;
     const resized = new ResizeObserver(() =>
       made.setSize({ width: node.clientWidth, height: HEIGHT_PX }),
@@ -94,6 +95,21 @@ export function Chart({ metric, record }: Props): ReactNode {
   );
 }
 
+const AS_MOUSE = { pointerdown: "mousedown", pointermove: "mousemove", pointerup: "mouseup" };
+
+/** A finger that moves sideways zooms as a mouse does; up and down it scrolls the page. */
+function followFinger(over: HTMLElement): void {
+  over.style.touchAction = "pan-y";
+  for (const [said, meant] of Object.entries(AS_MOUSE))
+    over.addEventListener(said, (event) => {
+      const { pointerType, clientX, clientY } = event as PointerEvent;
+      if (pointerType === "mouse") return;
+      // What does not move at all, uPlot takes for no movement.
+      const moved = { bubbles: true, clientX, clientY, movementX: 1 };
+      over.dispatchEvent(new MouseEvent(meant, moved));
+    });
+}
+
 function dataOf({ metrics }: TaskRecord, metric: string): uPlot.AlignedData {
   return [metrics.iterations, metrics.columns.get(metric) ?? []];
 }
@@ -120,7 +136,7 @@ function optionsFor(
     padding: [10, 12, 0, 0],
     scales: { x: { time: false } },
     axes: [
-      { ...axis, grid: { show: false }, space: 60, incrs: WHOLE_STEPS },
+      { ...axis, grid: { show: false }, space: 60, incrs: WHOLE_STEPS, size: 28 },
       { ...axis, size: 62 },
     ],
     cursor: { y: false, points: { size: 8, fill: line } },

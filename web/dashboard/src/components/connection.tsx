@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import type { Setback } from "taskpush-client";
 import { formatTime } from "../format.ts";
 import { SERVER_URL } from "../server.ts";
-import { useSession } from "../session.tsx";
+import { type Standing, useSession } from "../session.tsx";
 
 /** One word, a dot, and the door where that is not the best one. */
 export function ConnectionIndicator(): ReactNode {
@@ -30,31 +30,26 @@ export function ConnectionIndicator(): ReactNode {
 /** Says above the page what is wrong with the connection, and what can be done. */
 export function ConnectionNotice(): ReactNode {
   const { t } = useTranslation();
-  const { standing, ending, restart } = useSession();
+  const { client, standing, ending } = useSession();
   const { state, since, setback } = standing;
-  if (ending !== null)
-    return (
-      <div className="notice" role="alert">
-        <p>{t("connection.refused", { reason: reasonOf(ending) })}</p>
-        <button type="button" onClick={restart}>
-          {t("connection.retry")}
-        </button>
-      </div>
-    );
+  // A toast says what ended it.
+  if (ending !== null) return null;
   if (setback !== null && setback.retryAt !== null) return <Waiting {...setback} />;
-  if (since !== null && (state === "stale" || state === "offline"))
-    return (
-      <div className="notice" role="alert">
-        <p>{t("connection.staleNote", { time: formatTime(since) })}</p>
-      </div>
-    );
-  if (state === "stale")
-    return (
-      <div className="notice" role="alert">
-        <p>{t("connection.unreachable", { server: SERVER_URL })}</p>
-      </div>
-    );
-  return null;
+  if (state !== "stale" && (state !== "offline" || since === null)) return null;
+  return (
+    <div className="notice" role="alert">
+      <p>
+        {since === null
+          ? t("connection.unreachable", { server: SERVER_URL })
+          : t("connection.staleNote", { time: formatTime(since) })}
+      </p>
+      {state === "stale" && (
+        <button type="button" className="small" onClick={() => client.reconnect()}>
+          {t("connection.now")}
+        </button>
+      )}
+    </div>
+  );
 }
 
 /** The server has no room for the moment, and said when to come again. */
@@ -75,28 +70,64 @@ export function useStale(): boolean {
   return ending !== null || state === "stale" || state === "recovering" || state === "offline";
 }
 
-const SHOWN_MS = 4000;
+/** How often the connection has come back: what was read in between may have failed, or be old. */
+export function useReturns(): number {
+  const stale = useStale();
+  const [returns, setReturns] = useState(0);
+  const wasStale = useRef(stale);
+  useEffect(() => {
+    if (wasStale.current && !stale) setReturns((count) => count + 1);
+    wasStale.current = stale;
+  }, [stale]);
+  return returns;
+}
 
-/** A word in the corner when the connection is lost, and when it is restored. */
+const SHOWN_MS = { connected: 2000, lost: 4000, restored: 4000 };
+
+type Word = "connected" | "lost" | "restored";
+
+/** A word in the corner when the connection is made, lost or restored, and when it is given up. */
 export function ConnectionToast(): ReactNode {
   const { t } = useTranslation();
-  const { state } = useSession().standing;
-  const [word, setWord] = useState<"lost" | "restored" | null>(null);
-  const before = useRef(state);
+  const { standing, ending, restart } = useSession();
+  const word = usePassingWord(standing.state);
+  return (
+    <div className="toasts" role="status">
+      {ending !== null ? (
+        <div className="toast" data-word="givenUp">
+          <p>{t("connection.refused", { reason: reasonOf(ending) })}</p>
+          <button type="button" className="small" onClick={restart}>
+            {t("connection.retry")}
+          </button>
+        </div>
+      ) : (
+        word && (
+          <p className="toast" data-word={word}>
+            {t(`connection.${word}`)}
+          </p>
+        )
+      )}
+    </div>
+  );
+}
+
+/** What the last change of the connection was, for as long as it takes to read that. */
+function usePassingWord(state: Standing["state"]): Word | null {
+  const [word, setWord] = useState<Word | null>(null);
+  const before = useRef<Standing["state"]>("connecting");
   useEffect(() => {
     const was = before.current;
     before.current = state;
-    if (was === "live" && state === "recovering") setWord("lost");
-    else if (state === "live" && was !== "connecting" && was !== "live") setWord("restored");
+    if (was === state) return;
+    let said: Word;
+    if (was === "live" && state === "recovering") said = "lost";
+    else if (state === "live") said = was === "connecting" ? "connected" : "restored";
     else return;
-    const timer = setTimeout(() => setWord(null), SHOWN_MS);
+    setWord(said);
+    const timer = setTimeout(() => setWord(null), SHOWN_MS[said]);
     return () => clearTimeout(timer);
   }, [state]);
-  return (
-    <div className="toasts" role="status">
-      {word && <p className="toast">{t(`connection.${word}`)}</p>}
-    </div>
-  );
+  return word;
 }
 
 /** An error as a sentence. */

@@ -3,7 +3,7 @@
 import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { NextSubmission } from "taskpush-client";
-import { formatDuration } from "../format.ts";
+import { formatEstimate } from "../format.ts";
 import { useSession } from "../session.tsx";
 
 /** Asked when somebody has stopped typing for so long. */
@@ -41,9 +41,9 @@ export function Estimate({ kind, params }: Props): ReactNode {
   if (ahead === 0 && eta === 0) start = t("create.startsNow");
   else if (typeof eta === "number")
     start = t("create.startsIn", {
-      time: formatDuration(eta),
-      low: formatDuration(low ?? eta),
-      high: formatDuration(high ?? eta),
+      time: formatEstimate(eta),
+      low: formatEstimate(low ?? eta),
+      high: formatEstimate(high ?? eta),
     });
   return (
     <aside className="card" aria-labelledby="estimate-heading" id="estimate">
@@ -52,7 +52,7 @@ export function Estimate({ kind, params }: Props): ReactNode {
       <p>{start}</p>
       <p>
         {typeof run === "number"
-          ? t("create.runs", { time: formatDuration(run) })
+          ? t("create.runs", { time: formatEstimate(run) })
           : t("create.runUnknown")}
       </p>
     </aside>

@@ -15,6 +15,7 @@ import {
 import { useObserved } from "../data/observable.ts";
 import type { TaskRecord } from "../data/task_record.ts";
 import { formatNumber, formatTime } from "../format.ts";
+import { messageIn, reasonIn } from "../i18n/words.ts";
 import { reasonOf } from "./connection.tsx";
 import { Icon } from "./icons.tsx";
 import { saveAs } from "./saving.ts";
@@ -76,7 +77,13 @@ export function LogView({ record }: { record: TaskRecord }): ReactNode {
           </button>
         </span>
       </div>
-      <Lines lines={lines} version={version} follows={follows} onFollow={setFollows} />
+      <Lines
+        lines={lines}
+        version={version}
+        follows={follows}
+        onFollow={setFollows}
+        empty={count === 0 ? t("log.empty") : t("log.none")}
+      />
     </section>
   );
 }
@@ -99,9 +106,11 @@ interface LinesProps {
   version: number;
   follows: boolean;
   onFollow(follows: boolean): void;
+  /** Said when there are none. */
+  empty: string;
 }
 
-function Lines({ lines, version, follows, onFollow }: LinesProps): ReactNode {
+function Lines({ lines, version, follows, onFollow, empty }: LinesProps): ReactNode {
   const { t } = useTranslation();
   const view = useRef<HTMLDivElement>(null);
   const lastTop = useRef(0);
@@ -144,7 +153,7 @@ function Lines({ lines, version, follows, onFollow }: LinesProps): ReactNode {
       tabIndex={0}
       onScroll={onScroll}
     >
-      {lines.length === 0 && <p className="hint">{t("log.empty")}</p>}
+      {lines.length === 0 && <p className="hint">{empty}</p>}
       <div className="log-lines" style={{ height: total }}>
         {rows.getVirtualItems().map(({ key, index, start }) => {
           const line = lines[index];
@@ -157,6 +166,7 @@ function Lines({ lines, version, follows, onFollow }: LinesProps): ReactNode {
                 className="log-line"
                 data-tag={line.tag}
                 data-level={line.level}
+                data-status={line.status}
                 style={{ transform: `translateY(${start}px)` }}
               >
                 <time dateTime={line.timestamp}>{formatTime(line.timestamp)}</time>
@@ -179,8 +189,12 @@ function Lines({ lines, version, follows, onFollow }: LinesProps): ReactNode {
   );
 }
 
-function wordsOf({ tag, status, text }: LogLine, t: TFunction): string {
-  if (tag === "status" && status) return [t(`status.${status}`), text].filter(Boolean).join(" ");
+function wordsOf({ tag, status, reason, text }: LogLine, t: TFunction): string {
+  if (tag === "status" && status) {
+    const why = reason && `(${reasonIn(reason, t)})`;
+    const state = [t(`status.${status}`), why].filter(Boolean).join(" ");
+    return text ? `${state} – ${messageIn(text, t)}` : state;
+  }
   if (tag === "checkpoint" && !text) return t("log.saved");
   if (tag !== "page") return text;
   const [code, about] = text.split(" ", 2);

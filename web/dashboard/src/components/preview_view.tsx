@@ -4,6 +4,7 @@ import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Preview } from "taskpush-client";
 import type { TaskRecord } from "../data/task_record.ts";
+import { Picture } from "./picture.tsx";
 
 export function PreviewView({ record }: { record: TaskRecord }): ReactNode {
   const { t } = useTranslation();
@@ -14,7 +15,7 @@ export function PreviewView({ record }: { record: TaskRecord }): ReactNode {
     <section className="card" id="preview" aria-labelledby="preview-heading">
       <h2 id="preview-heading">{t("task.preview")}</h2>
       {address ? (
-        <img className="picture" src={address} alt={t("task.previewAlt")} />
+        <Picture src={address} alt={t("task.previewAlt")} />
       ) : (
         <pre>{String(preview.content)}</pre>
       )}

@@ -6,15 +6,12 @@ import type { Snapshot } from "taskpush-client";
 import type { TaskRecord } from "../data/task_record.ts";
 import { formatValue } from "../format.ts";
 import { reasonOf } from "./connection.tsx";
-import { AsJson, Pairs } from "./values.tsx";
+import { AsJson, BRIEF_CHARS, Pairs } from "./values.tsx";
 
 interface Props {
   record: TaskRecord;
   task: Snapshot;
 }
-
-/** A longer text is shown as a text. */
-const SHORT = 300;
 
 export function ResultView({ record, task }: Props): ReactNode {
   const { t } = useTranslation();
@@ -39,22 +36,12 @@ export function ResultView({ record, task }: Props): ReactNode {
 function Result({ value }: { value: unknown }): ReactNode {
   const { t } = useTranslation();
   if (value === null || value === undefined) return <p className="hint">{t("task.noResult")}</p>;
-  if (typeof value === "string" && value.length > SHORT) return <pre>{value}</pre>;
+  if (typeof value === "string" && value.length > BRIEF_CHARS) return <pre>{value}</pre>;
   if (typeof value !== "object") return <p className="figure">{formatValue(value)}</p>;
   return (
     <>
-      {!Array.isArray(value) && <Pairs values={brief(value)} />}
+      {!Array.isArray(value) && <Pairs values={value as Record<string, unknown>} />}
       <AsJson value={value} />
     </>
-  );
-}
-
-/** Without what is too long for a line; the JSON has it. */
-function brief(value: object): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(value).map(([name, one]) => {
-      const text = formatValue(one);
-      return [name, text.length > SHORT ? `${text.slice(0, SHORT)} …` : one];
-    }),
   );
 }

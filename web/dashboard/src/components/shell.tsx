@@ -3,6 +3,7 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useLocation } from "wouter";
+import { useArrival } from "../arrival.ts";
 import { useNotices } from "../data/notices.ts";
 import { chooseLanguage, LANGUAGES, type Language } from "../i18n/index.ts";
 import { SERVER_URL } from "../server.ts";
@@ -10,6 +11,8 @@ import { useSession } from "../session.tsx";
 import { chooseTheme, chosenTheme, THEMES, type Theme } from "../theme.ts";
 import { ConnectionIndicator, ConnectionNotice, ConnectionToast } from "./connection.tsx";
 import { Icon } from "./icons.tsx";
+
+const CONTENT = "content";
 
 const PLACES = [
   { path: "/", name: "tasks" },
@@ -21,9 +24,10 @@ const PLACES = [
 export function Shell({ children }: { children: ReactNode }): ReactNode {
   const { t } = useTranslation();
   useNotices(useSession().list);
+  useArrival(CONTENT);
   return (
     <div className="shell">
-      <a className="skip" href="#content">
+      <a className="skip" href={`#${CONTENT}`}>
         {t("nav.skip")}
       </a>
       <header className="bar">
@@ -38,7 +42,7 @@ export function Shell({ children }: { children: ReactNode }): ReactNode {
         </Link>
       </header>
       <ConnectionNotice />
-      <main id="content" tabIndex={-1}>
+      <main id={CONTENT} tabIndex={-1}>
         {children}
       </main>
       <Footer />

@@ -4,6 +4,7 @@ import { type FormEvent, type ReactNode, useMemo, useRef, useState } from "react
 import { useTranslation } from "react-i18next";
 import { type Kind, RequestRefused, type Snapshot } from "taskpush-client";
 import { useLocation } from "wouter";
+import { notices } from "../data/notices.ts";
 import { type Entry, entryFor, fieldsOf, paramsFrom } from "../data/params_form.ts";
 import { useSession } from "../session.tsx";
 import { reasonOf } from "./connection.tsx";
@@ -68,6 +69,7 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
     setBusy(true);
     try {
       const task = await client.createTask(kind.name, params, optionsFrom(extras));
+      notices.expect(task.task_id);
       go(`/tasks/${task.task_id}`);
     } catch (error) {
       refuse(error);
@@ -114,10 +116,11 @@ interface Extras {
 function ExtraFields(props: { extras: Extras; onEnter(extras: Extras): void }): ReactNode {
   const { t } = useTranslation();
   const { extras, onEnter } = props;
+  const [isOpen] = useState(!!(extras.title || extras.tags));
   const enter = (name: keyof Extras) => (event: { target: HTMLInputElement }) =>
     onEnter({ ...extras, [name]: event.target.value });
   return (
-    <details open={!!(extras.title || extras.tags)}>
+    <details open={isOpen}>
       <summary>{t("create.more")}</summary>
       <div className="more">
         <div className="field">

@@ -6,8 +6,9 @@ import { useTranslation } from "react-i18next";
 import type { Summary } from "taskpush-client";
 import { Link } from "wouter";
 import { percentOf } from "../data/filters.ts";
-import { formatDuration, formatMoment } from "../format.ts";
+import { formatDuration, formatEstimate, formatMoment } from "../format.ts";
 import { Bar } from "./bar.tsx";
+import { Elapsed } from "./elapsed.tsx";
 import { StatusChip } from "./status_chip.tsx";
 
 const COLUMNS = ["task", "status", "progress", "remaining", "owner", "created"] as const;
@@ -84,7 +85,9 @@ const TaskCells = memo(function TaskCells({ task }: { task: Summary }): ReactNod
   return (
     <>
       <span role="cell" className="cell-task">
-        <Link href={`/tasks/${task.task_id}`}>{task.title ?? task.kind}</Link>
+        <Link href={`/tasks/${task.task_id}`} title={task.title ?? undefined}>
+          {task.title ?? task.kind}
+        </Link>
         <span className="hint">
           {task.title && <span>{task.kind}</span>}
           <span className="mono">{task.task_id.slice(-8)}</span>
@@ -101,7 +104,9 @@ const TaskCells = memo(function TaskCells({ task }: { task: Summary }): ReactNod
       <span role="cell" className="cell-progress">
         <span className="progress-line">
           <Bar percent={percent} status={task.status} label={t("task.progress")} />
-          <span className="percent">{percent === null ? "" : `${Math.floor(percent)} %`}</span>
+          <span className="percent" data-status={task.status}>
+            {percent === null ? "" : `${Math.floor(percent)} %`}
+          </span>
         </span>
         <span className="hint">
           {task.status === "failed" ? task.error?.error : task.final ? "" : stage}
@@ -126,11 +131,12 @@ function TaskTime({ task }: { task: Summary }): ReactNode {
   const { progress, queue } = task.latest;
   if (task.status === "pending" && queue) {
     return typeof queue.eta_seconds === "number"
-      ? t("tasks.startsIn", { time: formatDuration(queue.eta_seconds) })
+      ? t("tasks.startsIn", { time: formatEstimate(queue.eta_seconds) })
       : t("tasks.position", { position: queue.position });
   }
   if (task.status === "running" && typeof progress?.eta_seconds === "number")
-    return t("task.left", { time: formatDuration(progress.eta_seconds) });
+    return t("task.left", { time: formatEstimate(progress.eta_seconds) });
+  if (task.status === "running" && task.started_at) return <Elapsed since={task.started_at} />;
   if (task.started_at && task.finished_at) {
     const took = Date.parse(task.finished_at) - Date.parse(task.started_at);
     return t("task.took", { time: formatDuration(took / 1000) });

@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import type { Milestone } from "../data/task_log.ts";
 import type { TaskRecord } from "../data/task_record.ts";
 import { formatDuration, formatMoment } from "../format.ts";
+import { reasonIn } from "../i18n/words.ts";
 
 /** Older ones are left out: a task that is retried for weeks has many. */
 const SHOWN = 30;
@@ -22,7 +23,7 @@ export function Timeline({ record }: { record: TaskRecord }): ReactNode {
           <li key={`${milestone.timestamp} ${milestone.status}`} data-status={milestone.status}>
             <span className="timeline-status">
               {t(`status.${milestone.status}`)}
-              {milestone.reason && <span className="hint"> {milestone.reason}</span>}
+              {milestone.reason && <span className="hint"> {reasonIn(milestone.reason, t)}</span>}
             </span>
             <span className="hint">
               {attempts > 1 && `${t("task.attempt", { attempt: milestone.attempt })} · `}

@@ -1,8 +1,11 @@
 /** Named values as people read them, and as JSON for whoever wants that. */
 
-import { type ReactNode, useId } from "react";
+import { type ReactNode, useId, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { formatValue } from "../format.ts";
+
+/** A longer text is no line of a list. */
+export const BRIEF_CHARS = 300;
 
 interface Props {
   title: string;
@@ -33,21 +36,26 @@ export function Pairs({ values, tiles = false }: Pick<Props, "values" | "tiles">
       {Object.entries(values).map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
-          <dd>
-            {typeof value === "boolean" ? t(value ? "task.yes_" : "task.no_") : formatValue(value)}
-          </dd>
+          <dd>{typeof value === "boolean" ? t(value ? "task.yes_" : "task.no_") : brief(value)}</dd>
         </div>
       ))}
     </dl>
   );
 }
 
+/** What is too long for a line is cut; the JSON has it. */
+function brief(value: unknown): string {
+  const text = formatValue(value);
+  return text.length > BRIEF_CHARS ? `${text.slice(0, BRIEF_CHARS)} …` : text;
+}
+
 export function AsJson({ value }: { value: unknown }): ReactNode {
   const { t } = useTranslation();
+  const [open, setOpen] = useState(false);
   return (
-    <details>
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>{t("task.asJson")}</summary>
-      <pre>{JSON.stringify(value, null, 2)}</pre>
+      {open && <pre>{JSON.stringify(value, null, 2)}</pre>}
     </details>
   );
 }

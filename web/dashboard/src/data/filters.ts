@@ -16,6 +16,27 @@ export const NO_FILTERS: Filters = { text: "", status: "", kind: "", tag: "" };
 export const ORDERS = ["created", "progress", "remaining", "kind", "status"] as const;
 export type Order = (typeof ORDERS)[number];
 
+/** What an address asks for, as `/?status=failed&order=kind`; what it does not know is left out. */
+export function readFilters(query: URLSearchParams): { filters: Filters; order: Order } {
+  const status = query.get("status") as Status;
+  const order = query.get("order") as Order;
+  return {
+    filters: {
+      text: query.get("q") ?? "",
+      status: Object.hasOwn(URGENCY, status) ? status : "",
+      kind: query.get("kind") ?? "",
+      tag: query.get("tag") ?? "",
+    },
+    order: ORDERS.includes(order) ? order : "created",
+  };
+}
+
+/** The address's query for them; empty for all tasks, newest first. */
+export function writeFilters({ text, ...rest }: Filters, order: Order): string {
+  const said = { q: text, ...rest, order: order === "created" ? "" : order };
+  return new URLSearchParams(Object.entries(said).filter(([, value]) => value)).toString();
+}
+
 /** Whether the task is wanted: the same answer that the server gives. */
 export function fits(task: Summary, { text, status, kind, tag }: Filters): boolean {
   const wanted = text.trim().toLowerCase();

@@ -6,6 +6,8 @@ import { readPast } from "./read_past.ts";
 import type { TaskList } from "./task_list.ts";
 import type { TaskRecord } from "./task_record.ts";
 
+const TASK_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 /** Follow the task until `signal` is aborted, or until there is nothing to follow. */
 export async function followTask(
   client: Client,
@@ -13,6 +15,7 @@ export async function followTask(
   record: TaskRecord,
   signal: AbortSignal,
 ): Promise<void> {
+  if (!TASK_ID.test(record.taskId)) return record.setPhase("missing");
   let wasLive = client.connection.state === "live";
   const unobserve = client.on("connection", ({ state }) => {
     if (wasLive && state !== "live") record.noteLoss();

@@ -20,6 +20,8 @@ export interface LogLine {
   level: Level;
   /** Of a `status` line. */
   status?: Status;
+  /** Of a `status` line: a code, or what somebody gave as the reason. */
+  reason?: string;
   text: string;
   /** Shown when asked for: a traceback. */
   details?: string;
@@ -32,8 +34,8 @@ export function lineOf(event: TaskEvent): LogLine | null {
   switch (event.event_type) {
     case "status_change": {
       const { status, reason, message } = event.data;
-      const text = [reason && `(${reason})`, message].filter(Boolean).join(" ");
-      return { ...line, tag: "status", level: "info", status, text };
+      const said = { status, text: message ?? "", ...(reason && { reason }) };
+      return { ...line, tag: "status", level: "info", ...said };
     }
     case "iteration_complete": {
       const text = joined(String(event.data.iteration), formatPairs(event.data.metrics));
@@ -91,9 +93,10 @@ export function wantedLines(lines: readonly LogLine[], filter: LogFilter): reado
 
 /** The log as a text file has it. */
 export function logText(lines: readonly LogLine[]): string {
-  const rows = lines.map(({ timestamp, tag, status, text, details }) =>
-    [timestamp, tag, [status, text].filter(Boolean).join(" "), details].filter(Boolean).join("\t"),
-  );
+  const rows = lines.map(({ timestamp, tag, status, reason, text, details }) => {
+    const said = [status, reason && `(${reason})`, text].filter(Boolean).join(" ");
+    return [timestamp, tag, said, details].filter(Boolean).join("\t");
+  });
   return rows.map((row) => `${row}\n`).join("");
 }
 

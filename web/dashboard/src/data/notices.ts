@@ -3,6 +3,7 @@
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import type { Summary } from "taskpush-client";
+import { useLocation } from "wouter";
 import { Observable } from "./observable.ts";
 import type { TaskList } from "./task_list.ts";
 
@@ -22,6 +23,13 @@ export class Notices extends Observable {
     this.#wanted.add(taskId);
     this.#keep();
     return true;
+  }
+
+  /** Ask for the end of a task that was just created here, where the browser has allowed it. */
+  expect(taskId: string): void {
+    if (!canNotify() || Notification.permission !== "granted") return;
+    this.#wanted.add(taskId);
+    this.#keep();
   }
 
   forget(taskId: string): void {
@@ -54,16 +62,22 @@ export function canNotify(): boolean {
 /** Tell whenever a task ends that was asked about. */
 export function useNotices(list: TaskList): void {
   const { t } = useTranslation();
+  const [, go] = useLocation();
   useEffect(
     () =>
       list.observe(() => {
-        for (const task of notices.takeEnded(list))
-          new Notification(`${task.title ?? task.kind}: ${t(`status.${task.status}`)}`, {
-            body: task.error?.error ?? task.message ?? "",
-            tag: task.task_id,
-          });
+        for (const task of notices.takeEnded(list)) {
+          const title = `${task.title ?? task.kind}: ${t(`status.${task.status}`)}`;
+          const body = task.error?.error ?? task.message ?? "";
+          const notice = new Notification(title, { body, tag: task.task_id });
+          notice.onclick = () => {
+            focus();
+            go(`/tasks/${task.task_id}`);
+            notice.close();
+          };
+        }
       }),
-    [list, t],
+    [list, t, go],
   );
 }
 

@@ -5,12 +5,14 @@ import { useTranslation } from "react-i18next";
 import type { Kind, Snapshot } from "taskpush-client";
 import { useSearch } from "wouter";
 import { Blank } from "../components/blank.tsx";
-import { reasonOf } from "../components/connection.tsx";
+import { reasonOf, useReturns } from "../components/connection.tsx";
 import { TaskForm } from "../components/task_form.tsx";
 import { useSession } from "../session.tsx";
 import { useTitle } from "../title.ts";
 
 interface Offer {
+  /** The id of the task in the address; null without one. */
+  from: string | null;
   kinds: readonly Kind[];
   /** The task that is done again with other params; null without one. */
   original: Snapshot | null;
@@ -25,26 +27,33 @@ export default function CreatePage(): ReactNode {
   const [problem, setProblem] = useState<unknown>(null);
   useTitle(t("create.title"));
 
+  const returns = useReturns();
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: tried again after a lost connection
   useEffect(() => {
     let gone = false;
     const original = from === null ? null : client.getTask(from);
     Promise.all([client.kinds(), original]).then(
-      ([kinds, task]) =>
-        gone ||
-        setOffer({ kinds: kinds.filter((one) => !one.created_by_producer), original: task }),
+      ([kinds, task]) => {
+        if (gone) return;
+        // What is being filled in stays.
+        const ours = kinds.filter((one) => !one.created_by_producer);
+        setOffer((known) => (known?.from === from ? known : { from, kinds: ours, original: task }));
+        setProblem(null);
+      },
       (error: unknown) => gone || setProblem(error),
     );
     return () => {
       gone = true;
     };
-  }, [client, from]);
+  }, [client, from, returns]);
 
   if (problem !== null)
     return <Blank tone="problem" title={t("create.problem", { reason: reasonOf(problem) })} />;
-  if (offer === null) return <Blank title={t("create.kinds")} />;
+  if (offer?.from !== from) return <Blank title={t("create.kinds")} />;
   if (offer.kinds.length === 0)
     return <Blank title={t("create.noKinds")} hint={t("create.noKindsHint")} />;
-  return <ChosenKind offer={offer} wanted={query.get("kind")} />;
+  return <ChosenKind key={from} offer={offer} wanted={query.get("kind")} />;
 }
 
 function ChosenKind({ offer, wanted }: { offer: Offer; wanted: string | null }): ReactNode {

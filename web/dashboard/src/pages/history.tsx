@@ -3,7 +3,7 @@
 import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Blank } from "../components/blank.tsx";
-import { reasonOf } from "../components/connection.tsx";
+import { reasonOf, useReturns } from "../components/connection.tsx";
 import { DayBars } from "../components/day_bars.tsx";
 import type { History, KindDay } from "../data/history.ts";
 import { formatBytes, formatDuration, formatNumber } from "../format.ts";
@@ -18,13 +18,21 @@ export default function HistoryPage(): ReactNode {
   const [history, setHistory] = useState<History | null>(null);
   const [problem, setProblem] = useState<unknown>(null);
   useTitle(t("history.title"));
+  const returns = useReturns();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: read again after a lost connection
   useEffect(() => {
     const stop = new AbortController();
     fetchFrom(`/api/stats?days=${days}`, stop.signal)
       .then((response) => response.json())
-      .then(setHistory, (error: unknown) => stop.signal.aborted || setProblem(error));
+      .then(
+        (found) => {
+          setHistory(found);
+          setProblem(null);
+        },
+        (error: unknown) => stop.signal.aborted || setProblem(error),
+      );
     return () => stop.abort();
-  }, [days]);
+  }, [days, returns]);
   if (problem !== null)
     return <Blank tone="problem" title={t("history.problem", { reason: reasonOf(problem) })} />;
   if (history === null) return <Blank title={t("history.loading")} />;
@@ -102,7 +110,7 @@ function DayTable({ days }: { days: readonly KindDay[] }): ReactNode {
       <tbody>
         {days.toReversed().map((day) => (
           <tr key={`${day.day} ${day.kind}`}>
-            <td>{day.day}</td>
+            <td className="day">{day.day}</td>
             <td>{day.kind}</td>
             {COUNTS.map((name) => (
               <td key={name} className="number">

@@ -1,15 +1,16 @@
 /** Who waits for what, and how long. */
 
+import type { TFunction } from "i18next";
 import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { KindQueue, NextSubmission, QueueEntry, Summary } from "taskpush-client";
 import { Link } from "wouter";
 import { Bar } from "../components/bar.tsx";
 import { Blank } from "../components/blank.tsx";
-import { reasonOf, useStale } from "../components/connection.tsx";
-import { percentOf } from "../data/filters.ts";
+import { reasonOf, useReturns, useStale } from "../components/connection.tsx";
+import { percentOf, remainingOf } from "../data/filters.ts";
 import { useObserved } from "../data/observable.ts";
-import { formatDuration } from "../format.ts";
+import { formatEstimate } from "../format.ts";
 import { useSession } from "../session.tsx";
 import { useTitle } from "../title.ts";
 
@@ -26,7 +27,8 @@ export default function QueuePage(): ReactNode {
     (task) => task.status === "running" || task.status === "pending",
   );
   const { queues, problem } = useQueues(active);
-  if (problem !== null)
+  // What was read stays; the connection says how old it is.
+  if (problem !== null && queues === null)
     return <Blank tone="problem" title={t("queue.problem", { reason: reasonOf(problem) })} />;
   if (queues === null) return <Blank title={t("queue.loading")} />;
   const busy = queues.filter((queue) => queue.running > 0 || queue.waiting > 0);
@@ -55,29 +57,26 @@ function useQueues(active: readonly Summary[]): {
   problem: unknown;
 } {
   const { client } = useSession();
+  const returns = useReturns();
   const [queues, setQueues] = useState<KindQueue[] | null>(null);
   const [problem, setProblem] = useState<unknown>(null);
   const [readAt, setReadAt] = useState(0);
   const states = active.map((task) => task.task_id + task.status).join();
   // biome-ignore lint/correctness/useExhaustiveDependencies: when it was read is no reason to read
   useEffect(() => {
-    let gone = false;
+    // A reading that has begun is shown, whatever changes meanwhile.
     const read = async (): Promise<void> => {
       setReadAt(Date.now());
       try {
-        const found = await client.queue();
-        if (!gone) setQueues(found);
+        setQueues(await client.queue());
         setProblem(null);
       } catch (error) {
-        if (!gone) setProblem(error);
+        setProblem(error);
       }
     };
     const timer = setTimeout(() => void read(), Math.max(0, readAt + BETWEEN_MS - Date.now()));
-    return () => {
-      gone = true;
-      clearTimeout(timer);
-    };
-  }, [client, states]);
+    return () => clearTimeout(timer);
+  }, [client, states, returns]);
   return { queues, problem };
 }
 
@@ -116,7 +115,7 @@ function NextStart({ next }: { next: NextSubmission }): ReactNode {
   const { t } = useTranslation();
   if (typeof next.eta_seconds !== "number") return t("queue.nextUnknown");
   if (next.eta_seconds === 0) return t("queue.nextNow");
-  return t("queue.next", { time: formatDuration(next.eta_seconds) });
+  return t("queue.next", { time: formatEstimate(next.eta_seconds) });
 }
 
 /** More than so many at once are only counted. */
@@ -129,12 +128,27 @@ function RunningTasks({ tasks }: { tasks: readonly Summary[] }): ReactNode {
     <ul className="running-list" aria-label={t("queue.running")}>
       {tasks.slice(0, SHOWN).map((task) => (
         <li key={task.task_id}>
-          <Link href={`/tasks/${task.task_id}`}>{task.title ?? task.task_id.slice(-8)}</Link>
+          <span className="running-head">
+            <Link href={`/tasks/${task.task_id}`}>{task.title ?? task.task_id.slice(-8)}</Link>
+            <span className="hint">{howFar(task, t)}</span>
+          </span>
           <Bar percent={percentOf(task)} status={task.status} label={t("task.progress")} />
         </li>
       ))}
     </ul>
   );
+}
+
+/** `61 % · about 34 s left`, as much of it as is known. */
+function howFar(task: Summary, t: TFunction): string {
+  const percent = percentOf(task);
+  const left = remainingOf(task);
+  return [
+    percent !== null && `${Math.floor(percent)} %`,
+    left !== null && t("task.left", { time: formatEstimate(left) }),
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 function Entries({ entries }: { entries: readonly QueueEntry[] }): ReactNode {
@@ -163,12 +177,12 @@ function Entries({ entries }: { entries: readonly QueueEntry[] }): ReactNode {
                 )}
               </td>
               <td>
-                {typeof entry.eta_seconds === "number" ? formatDuration(entry.eta_seconds) : "–"}{" "}
+                {typeof entry.eta_seconds === "number" ? formatEstimate(entry.eta_seconds) : "–"}{" "}
                 {typeof entry.eta_low === "number" && typeof entry.eta_high === "number" && (
                   <span className="hint">
                     {t("queue.between", {
-                      low: formatDuration(entry.eta_low),
-                      high: formatDuration(entry.eta_high),
+                      low: formatEstimate(entry.eta_low),
+                      high: formatEstimate(entry.eta_high),
                     })}
                   </span>
                 )}

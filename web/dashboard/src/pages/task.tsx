@@ -19,12 +19,15 @@ import { Timeline } from "../components/timeline.tsx";
 import { Values } from "../components/values.tsx";
 import type { TaskRecord } from "../data/task_record.ts";
 import { useTaskRecord } from "../data/use_task.ts";
+import { useSession } from "../session.tsx";
 import { useFavicon, useTitle } from "../title.ts";
 
 export default function TaskPage({ taskId }: { taskId: string }): ReactNode {
   const { t } = useTranslation();
   const record = useTaskRecord(taskId);
   const stale = useStale();
+  // What ended the connection is said for all pages.
+  const { ending } = useSession();
   const { task, phase, failure } = record;
   const percent = task?.status === "running" ? record.latest.progress?.progress_percent : null;
   useTitle(
@@ -43,14 +46,22 @@ export default function TaskPage({ taskId }: { taskId: string }): ReactNode {
         <Link href="/">{t("notFound.back")}</Link>
       </Blank>
     );
-  if (task === null) return <Blank title={t("task.unborn")} />;
+  if (task === null)
+    return (
+      <Blank title={t("task.unborn")} hint={t("task.unbornHint")}>
+        <Link href="/">{t("notFound.back")}</Link>
+      </Blank>
+    );
   return (
     <article className="page task" data-stale={stale}>
       {phase === "deleted" && <Note text={t("task.deleted")} />}
-      {failure !== null && <Note text={t("task.failure", { reason: reasonOf(failure) })} />}
+      {failure !== null && ending === null && (
+        <Note text={t("task.failure", { reason: reasonOf(failure) })} />
+      )}
       <TaskHead record={record} task={task}>
         <TaskActions record={record} task={task} />
       </TaskHead>
+      <Spoken task={task} percent={percent ?? null} />
       <div className="task-columns">
         <Course record={record} task={task} />
         <Sidelights record={record} task={task} />
@@ -104,6 +115,18 @@ function Statistics({ record }: { record: TaskRecord }): ReactNode {
   const { elapsed_seconds: _, ...stats } = record.latest.stats ?? { elapsed_seconds: 0 };
   if (Object.keys(stats).length === 0) return null;
   return <Values title={t("task.stats")} values={stats} tiles />;
+}
+
+/** What is said to those who cannot see it: each state, and each quarter of the way. */
+function Spoken({ task, percent }: { task: Snapshot; percent: number | null }): ReactNode {
+  const { t } = useTranslation();
+  const quarter = Math.floor((percent ?? 0) / 25) * 25;
+  return (
+    <p className="visually-hidden" role="status" id="spoken">
+      {t(`status.${task.status}`)}
+      {quarter > 0 && ` ${quarter} %`}
+    </p>
+  );
 }
 
 function Note({ text }: { text: string }): ReactNode {

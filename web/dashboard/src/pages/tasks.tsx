@@ -2,12 +2,19 @@
 
 import { type ReactNode, useDeferredValue, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Link } from "wouter";
+import { Link, useLocation, useSearch } from "wouter";
 import { Blank } from "../components/blank.tsx";
 import { reasonOf, useStale } from "../components/connection.tsx";
 import { TaskFilters } from "../components/task_filters.tsx";
 import { TaskTable } from "../components/task_table.tsx";
-import { arranged, type Filters, NO_FILTERS, type Order } from "../data/filters.ts";
+import {
+  arranged,
+  type Filters,
+  NO_FILTERS,
+  type Order,
+  readFilters,
+  writeFilters,
+} from "../data/filters.ts";
 import { useObserved } from "../data/observable.ts";
 import { useSession } from "../session.tsx";
 import { useTitle } from "../title.ts";
@@ -18,8 +25,7 @@ const TYPED_MS = 250;
 export function TasksPage(): ReactNode {
   const { t } = useTranslation();
   const { client, list } = useSession();
-  const [filters, setFilters] = useState<Filters>(NO_FILTERS);
-  const [order, setOrder] = useState<Order>("created");
+  const { query, filters, order, show } = useFilters();
   const version = useDeferredValue(useObserved(list).version());
   const stale = useStale();
 
@@ -43,17 +49,18 @@ export function TasksPage(): ReactNode {
     <div className="page" data-stale={stale}>
       <div className="page-head">
         <h1>{t("tasks.title")}</h1>
-        <p className="hint" role="status">
+        <p className="hint">
           {t("tasks.count", { count: tasks.length })}
           {!list.complete && tasks.length > 0 && ` · ${t("tasks.more")}`}
         </p>
+        <Found count={tasks.length} asked={query} isKnown={!list.loading} />
       </div>
       <TaskFilters
         filters={filters}
         order={order}
         tasks={list.tasks}
-        onFilter={setFilters}
-        onOrder={setOrder}
+        onFilter={(wanted) => show(wanted, order)}
+        onOrder={(wanted) => show(filters, wanted)}
       />
       {list.problem !== null && (
         <p className="problem" role="alert">
@@ -66,7 +73,7 @@ export function TasksPage(): ReactNode {
         <Blank title={t("tasks.loading")} />
       ) : isFiltered ? (
         <Blank title={t("tasks.none")}>
-          <button type="button" onClick={() => setFilters(NO_FILTERS)}>
+          <button type="button" onClick={() => show(NO_FILTERS, order)}>
             {t("tasks.reset")}
           </button>
         </Blank>
@@ -79,4 +86,42 @@ export function TasksPage(): ReactNode {
       )}
     </div>
   );
+}
+
+/** Says to whoever cannot see it how many there are, once per question: tasks come and go. */
+function Found({ count, asked, isKnown }: FoundProps): ReactNode {
+  const { t } = useTranslation();
+  const [said, setSaid] = useState({ asked, text: "" });
+  useEffect(() => {
+    if (isKnown && said.asked !== asked) setSaid({ asked, text: t("tasks.count", { count }) });
+  }, [asked, isKnown, said.asked, count, t]);
+  return (
+    <p className="visually-hidden" role="status">
+      {said.text}
+    </p>
+  );
+}
+
+interface FoundProps {
+  count: number;
+  /** The question: the filters as the address has them. */
+  asked: string;
+  isKnown: boolean;
+}
+
+/** Which tasks are shown, and how: kept in the address, so that it is there again after "back". */
+function useFilters(): {
+  query: string;
+  filters: Filters;
+  order: Order;
+  show(filters: Filters, order: Order): void;
+} {
+  const query = useSearch();
+  const [path, go] = useLocation();
+  const read = useMemo(() => readFilters(new URLSearchParams(query)), [query]);
+  const show = (filters: Filters, order: Order): void => {
+    const written = writeFilters(filters, order);
+    go(written ? `${path}?${written}` : path, { replace: true });
+  };
+  return { query, ...read, show };
 }
