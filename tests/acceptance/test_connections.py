@@ -18,6 +18,7 @@ from tests.support.knocking import knocking
 from tests.support.polling import polling_socket
 from tests.support.server import ServerProcess
 from tests.support.stream import raw_stream
+from tests.support.watcher import RawSocket
 
 UNKNOWN: Final = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
 FOR_ADMINS: Final = ("/api/connections", "/api/audit")
@@ -62,6 +63,14 @@ class Reader:
                 if condition(found):
                     return found
                 await asyncio.sleep(0.02)  # Another process: there is nothing to await.
+
+
+async def _until_over(socket: RawSocket) -> None:
+    """Until the task that it watches is over."""
+    while True:
+        name, event = await socket.event()
+        if name == "task_update" and event["data"].get("final"):
+            return
 
 
 def _metrics(server: ServerProcess, token: str | None) -> dict[str, float]:
@@ -170,7 +179,9 @@ async def test_another_tenants_connections_and_tasks_are_not_there(
     server: ServerProcess, keys: Keys, ann: str, admin: str
 ) -> None:
     theirs = keys.make("their-root", Role.ADMIN, tenant="zeta")
-    task_id = await asyncio.to_thread(server.create_as, ann, "iterate", iterations=30)
+    task_id = await asyncio.to_thread(
+        server.create_as, ann, "iterate", iterations=100, pause_s=0.02
+    )
     async with (
         asyncio.timeout(60),
         knocking(server, {"token": ann}) as (socket, _),
@@ -179,23 +190,28 @@ async def test_another_tenants_connections_and_tasks_are_not_there(
         await socket.emit("subscribe", {"task_id": task_id}, ack=1)
         await spy.emit("subscribe", {"task_id": task_id}, ack=1)
         await spy.emit("subscribe", {"task_id": UNKNOWN}, ack=2)
-        while (await spy.event())[0] != "ack":
-            pass
-        await asyncio.to_thread(server.call, "GET", f"/api/tasks/{task_id}", token=ann)
         reader = Reader(server, theirs)
-        (seen,) = await reader.until(lambda items: bool(items) and len(items[0]["watches"]) == 2)
+        await reader.until(
+            lambda items: (
+                [each["state"] for it in items for each in it["watches"]] == ["pending", "pending"]
+            )
+        )
+        # What happens to the task from now on comes to its owner.
+        for _ in range(10):
+            await socket.event()
+        (seen,) = (await reader.page())["items"]
         # Whether the task is another's or nobody's is told by nothing, whatever happens to it.
         by_task, unknown = (
             {name: value for name, value in each.items() if name != "task_id"}
             for each in seen["watches"]
         )
         assert by_task == unknown
-        assert by_task["state"] == "pending"
         assert seen["owner"] == "their-root"
         assert (await reader.page("owner=ann"))["items"] == []
         owners = {each["owner"] for each in (await Reader(server, admin).page())["items"]}
         assert "their-root" not in owners
         assert "ann" in owners
+        await _until_over(socket)
 
 
 async def test_the_command_line_tells_it_too(server: ServerProcess, ann: str, admin: str) -> None:
@@ -265,10 +281,7 @@ async def test_figures_and_metrics_tell_the_same(
     task_id = await asyncio.to_thread(server.create_as, ann, "iterate", iterations=20)
     async with asyncio.timeout(60), knocking(server, {"token": ann}) as (socket, _):
         await socket.emit("subscribe", {"task_id": task_id}, ack=1)
-        while (event := await socket.event())[0] != "task_update" or not (
-            event[1]["event_type"] == "status_change" and event[1]["data"]["final"]
-        ):
-            pass
+        await _until_over(socket)
         after = await asyncio.to_thread(_metrics, server, operator)
         status, figures = await asyncio.to_thread(server.call, "GET", "/api/server", token=operator)
     assert status == HTTPStatus.OK
