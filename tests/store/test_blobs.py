@@ -159,11 +159,6 @@ async def test_content_that_stops_coming_or_never_stops_leaves_nothing(tmp_path:
     assert files(tmp_path) == []
 
 
-async def pieces(*content: bytes) -> AsyncIterator[bytes]:
-    for piece in content:
-        yield piece
-
-
 async def test_an_upload_lies_under_its_id_and_keeps_how_its_name_ended(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
     blob = await blobs.put_upload("u1", ".csv", pieces(b"a,", b"b"))

@@ -92,7 +92,7 @@ class UploadContract:
         self, harness: Harness, wrong: str
     ) -> None:
         fine = await keep(harness)
-        given = {wrong: "another"} if wrong in {"owner", "tenant"} else {}
+        given: dict[str, Any] = {wrong: "another"} if wrong in {"owner", "tenant"} else {}
         upload = new_upload(harness, **given)
         if wrong != "unknown":
             await harness.store.keep_upload(upload)
@@ -187,12 +187,12 @@ class UploadContract:
             harness.store.forget_uploads(ids),
         )
         assert list(gone) == []
-        gone, refused = await asyncio.gather(
+        forgotten, refused = await asyncio.gather(
             harness.store.forget_uploads([other.ref.upload_id]),
             harness.store.create([harness.new_record(uploads=(other.ref,))]),
             return_exceptions=True,
         )
-        assert gone == [other.ref.upload_id]
+        assert forgotten == [other.ref.upload_id]
         assert isinstance(refused, TaskPushError)
 
     async def test_what_nobody_uses_is_counted_by_owner(self, harness: Harness) -> None:
