@@ -297,7 +297,7 @@ def test_what_is_too_large_is_refused_and_leaves_nothing(
         except OSError:
             # It is answered before all has come: what matters is that the answer is there.
             assert connection.sock is not None
-        with http.client.HTTPResponse(connection.sock, method="POST") as answer:  # type: ignore[arg-type]  # it is connected
+        with http.client.HTTPResponse(connection.sock, method="POST") as answer:
             answer.begin()
             assert answer.status == 413
             assert json.loads(answer.read())["code"] == "payload_too_large"

@@ -11,15 +11,24 @@ import io
 import os
 import shutil
 import stat
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Sequence,
+)
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeVar
 from uuid import uuid4
 
 from taskpush.errors import StoreUnavailable
 from taskpush.models.uploads import UploadRef
+
+Result = TypeVar("Result")
 
 MAX_BLOB_BYTES: Final = 1024**3
 _PIECE_BYTES: Final = 1024 * 1024
@@ -177,13 +186,21 @@ class Blobs:
     async def _put_stream(
         self, folder: Path, pieces: AsyncIterable[bytes], max_bytes: int, suffix: str = ""
     ) -> Blob:
-        part = await asyncio.to_thread(self._begin, max_bytes)
+        part: _Part | None = None
+
+        def begin() -> _Part:
+            nonlocal part
+            part = self._begin(max_bytes)
+            return part
+
         try:
+            begun = await _to_the_end(begin)
             async for piece in _gathered(pieces):
-                await asyncio.to_thread(_written, part, piece)
-            return await asyncio.to_thread(self._finish, part, folder, suffix)
+                await _to_the_end(_written, begun, piece)
+            return await _to_the_end(self._finish, begun, folder, suffix)
         finally:
-            await asyncio.to_thread(part.discard)
+            if part is not None:
+                await _to_the_end(part.discard)
 
     def _put(self, folder: Path, source: Path | bytes, max_bytes: int) -> Blob:
         with _opened(source) as content:
@@ -244,6 +261,16 @@ class _Part:
         with suppress(OSError):
             self._out.close()
         self._path.unlink(missing_ok=True)
+
+
+async def _to_the_end(work: Callable[..., Result], *given: Any) -> Result:
+    """Do it in a thread. Who is cancelled is so when it is done: nothing goes on by itself."""
+    step = asyncio.ensure_future(asyncio.to_thread(work, *given))
+    try:
+        return await asyncio.shield(step)
+    except asyncio.CancelledError:
+        await asyncio.wait([step])
+        raise
 
 
 def _written(part: _Part, piece: bytes) -> None:

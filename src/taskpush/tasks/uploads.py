@@ -122,6 +122,10 @@ class UploadShelf:
                 blob = await self._blobs.put_upload(upload_id, suffix, counted)
             except BadBlob as error:
                 raise TaskPushError(str(error), code="payload_too_large") from None
+            except asyncio.CancelledError:
+                # It may have been kept in the last moment.
+                await self._blobs.remove_uploads([upload_id])
+                raise
             ref = UploadRef(upload_id, name, media_type, blob.size_bytes, blob.sha256)
             return await self._see_through(self._add(principal, ref))
 
