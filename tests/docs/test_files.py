@@ -31,7 +31,9 @@ def test_a_file_is_sent_from_a_terminal(shell: Shell) -> None:
     shown = json.loads(shell.type(f"taskpush show {task_id} --json-lines"))
     assert [it["name"] for it in shown["uploads"]] == ["parts.csv", "jobs.py", "parts.csv"]
     assert len(shown["params"]["pictures"]) == 2
-    assert "file (name=@path) .csv or text/csv" in " ".join(shell.type("taskpush kinds").split())
+    assert "file (name=@path) .csv or text/csv" in " ".join(
+        shell.type("taskpush kinds weigh").split()
+    )
 
 
 def test_a_file_that_is_not_there_is_a_mistake_of_the_line(shell: Shell) -> None:

@@ -38,6 +38,9 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
   const [refusal, setRefusal] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const { params, problems } = paramsFrom(fields, entries);
+  const isWhole =
+    Object.keys(problems).length === 0 &&
+    fields.every(({ name, isRequired }) => !isRequired || name === null || name in params);
 
   /** The first wrong field is where one goes on. */
   const show = (found: Record<string, string>): void => {
@@ -87,7 +90,9 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
             field={field}
             entry={entries[field.loc] ?? ""}
             error={errors[field.loc] ?? ""}
-            onEnter={(entry) => setEntries({ ...entries, [field.loc]: entry })}
+            known={original?.uploads ?? []}
+            // A file that has come must not undo what was typed while it came.
+            onEnter={(entry) => setEntries((now) => ({ ...now, [field.loc]: entry }))}
           />
         ))}
         <ExtraFields extras={extras} onEnter={setExtras} />
@@ -102,7 +107,7 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
           </button>
         </div>
       </div>
-      <Estimate kind={kind.name} params={params} />
+      <Estimate kind={kind.name} params={isWhole ? params : null} />
     </form>
   );
 }
