@@ -117,6 +117,8 @@ def test_what_is_not_taken_is_said_before_it_is_sent_and_by_the_server_beside_th
     expect(page.locator("#field-table-error")).to_contain_text("expected is .csv or text/csv")
     expect(choose).to_be_focused()
     choose.set_input_files(table)
+    expect(page.get_by_role("status").filter(has_text="parts.csv has been sent")).to_have_count(1)
+    expect(page.locator("#field-table-error")).to_be_hidden()
     create(page)
     expect(page.locator("#task-status")).to_have_text("Completed")
 

@@ -42,6 +42,12 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
     Object.keys(problems).length === 0 &&
     fields.every(({ name, isRequired }) => !isRequired || name === null || name in params);
 
+  /** A file that has come must not undo what was typed while it came. */
+  const enter = (loc: string, entry: Entry): void => {
+    setEntries((now) => ({ ...now, [loc]: entry }));
+    setErrors((now) => ({ ...now, [loc]: "" }));
+  };
+
   /** The first wrong field is where one goes on. */
   const show = (found: Record<string, string>): void => {
     setErrors(found);
@@ -91,8 +97,7 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
             entry={entries[field.loc] ?? ""}
             error={errors[field.loc] ?? ""}
             known={original?.uploads ?? []}
-            // A file that has come must not undo what was typed while it came.
-            onEnter={(entry) => setEntries((now) => ({ ...now, [field.loc]: entry }))}
+            onEnter={(entry) => enter(field.loc, entry)}
           />
         ))}
         <ExtraFields extras={extras} onEnter={setExtras} />
