@@ -14,7 +14,7 @@ from taskpush.errors import TaskPushError
 from taskpush.ids import new_upload_id
 from taskpush.models.task import TaskRecord
 from taskpush.models.uploads import KeptUpload, UnusedUploads, UploadRef
-from tests.store.harness import Harness
+from tests.store.harness import Harness, anyway
 
 DAY = timedelta(days=1)
 
@@ -54,11 +54,6 @@ async def uses_of(harness: Harness, upload: KeptUpload) -> int | None:
     if found is not None:
         assert (found.expires_at is None) == (found.uses > 0)
     return found.uses if found else None
-
-
-def anyway(record: TaskRecord | None) -> lifecycle.Decision:
-    """Delete it, whatever its status."""
-    return lifecycle.Decision(record) if record is not None else lifecycle.delete()(record)
 
 
 class UploadContract:

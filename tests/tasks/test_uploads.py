@@ -23,7 +23,7 @@ from taskpush.store.blobs import Blobs
 from taskpush.store.memory import MemoryStore
 from taskpush.tasks.uploads import NewUpload, UploadShelf, remove_files
 from taskpush.telemetry.bus import Telemetry
-from tests.store.upload_contract import anyway
+from tests.store.harness import anyway
 
 ANN = Principal("acme", "ann")
 NEW = NewUpload("a.csv")
