@@ -16,7 +16,7 @@ from examples.satellite.impossible import reasons_against
 EXAMPLE_DIR = Path(__file__).resolve().parent
 
 _MAX_NAME_LENGTH = 200
-_MAX_FILE_BYTES = 1024 * 1024
+MAX_FILE_BYTES = 1024 * 1024
 _MAX_REPORTED = 5
 _MAX_QUOTED = 40
 
@@ -58,8 +58,8 @@ def locate(bom_file: str, folder: Path = EXAMPLE_DIR) -> Path:
         raise BomError(f"bom_file {shown} leads out of the example's folder")
     if not stat.S_ISREG(details.st_mode):
         raise BomError(f"bom_file {shown} is not a file")
-    if details.st_size > _MAX_FILE_BYTES:
-        raise BomError(f"bom_file {shown} is larger than {_MAX_FILE_BYTES} bytes")
+    if details.st_size > MAX_FILE_BYTES:
+        raise BomError(f"bom_file {shown} is larger than {MAX_FILE_BYTES} bytes")
     return path
 
 

@@ -6,16 +6,17 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from examples.satellite.bom_file import EXAMPLE_DIR, load_bom
+from examples.satellite.bom import Bom
+from examples.satellite.bom_file import EXAMPLE_DIR, MAX_FILE_BYTES, load_bom, parse_bom
 from examples.satellite.geometry import Bay, Layout
 from examples.satellite.optimiser import OptimiserState, Problem, Step, advance, start
 from examples.satellite.picture import draw_layout
 from examples.satellite.thermal import CELLS_ON_LONGEST_EDGE, ThermalModel, ThermalState
-from taskpush import TaskContext
+from taskpush import Accepts, TaskContext, Upload
 
 EXPERIMENTS_DIR = EXAMPLE_DIR / "experiments"
 
@@ -31,13 +32,28 @@ class LayoutParams(BaseModel):
         default="config/bom_example.json",
         description="Bill of materials, a JSON file inside the example's own folder",
     )
+    bom: (
+        Annotated[Upload, Accepts(".json", "application/json", max_bytes=MAX_FILE_BYTES)] | None
+    ) = Field(default=None, description="A bill of materials of your own, in place of that file")
     max_iterations: int = Field(default=20, ge=1, le=2000)
     seed: int = Field(default=0, ge=0, le=2**53 - 1, description="Same seed, same layout")
 
+    @field_validator("bom")
+    @classmethod
+    def _own_bom_is_usable(cls, bom: Upload | None) -> Upload | None:
+        if bom is not None:
+            parse_bom(bom.read_bytes())
+        return bom
+
     @model_validator(mode="after")
     def _bom_is_usable(self) -> Self:
-        load_bom(self.bom_file)
+        if self.bom is None:
+            load_bom(self.bom_file)
         return self
+
+    def load(self) -> Bom:
+        """The BOM; raises BomError when it changed for the worse since validation."""
+        return load_bom(self.bom_file) if self.bom is None else parse_bom(self.bom.read_bytes())
 
 
 class LayoutResult(BaseModel):
@@ -79,7 +95,7 @@ def layout(ctx: TaskContext, params: LayoutParams) -> LayoutResult:
     Raises BomError when the BOM changed for the worse since validation, PlacementError when no
     feasible layout is found, and what the context raises when the task is cancelled.
     """
-    bom = load_bom(params.bom_file)
+    bom = params.load()
     experiment = _experiment_dir(ctx.task_id)
     total = params.max_iterations
     ctx.progress(0, total, unit="iteration", stage="placing", message="Looking for a start")

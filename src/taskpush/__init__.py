@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from taskpush.reporter.reporter import Reporter
     from taskpush.runner.context import TaskCancelled, TaskContext
     from taskpush.runner.policy import Backoff
+    from taskpush.runner.uploads import Accepts, Upload
 
 __all__ = [
+    "Accepts",
     "Admission",
     "Backoff",
     "Keep",
@@ -27,6 +29,7 @@ __all__ = [
     "TaskCancelled",
     "TaskContext",
     "TaskPush",
+    "Upload",
     "Webhook",
 ]
 
@@ -40,6 +43,8 @@ _HOMES = {
     "TaskContext": "taskpush.runner.context",
     "TaskCancelled": "taskpush.runner.context",
     "Backoff": "taskpush.runner.policy",
+    "Accepts": "taskpush.runner.uploads",
+    "Upload": "taskpush.runner.uploads",
     "Keep": "taskpush.core.retention",
     "Retention": "taskpush.core.retention",
     "Webhook": "taskpush.models.webhooks",

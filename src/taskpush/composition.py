@@ -72,6 +72,7 @@ from taskpush.tasks.recovery import (
 from taskpush.tasks.retention import RetentionRounds
 from taskpush.tasks.service import TaskService
 from taskpush.tasks.showing import Showing
+from taskpush.tasks.uploads import UploadShelf
 from taskpush.tasks.waiting import LongPolls
 from taskpush.tasks.watching import Watching
 from taskpush.tasks.webhooks.delivering import Deliverer
@@ -202,6 +203,7 @@ async def start(
     polls = LongPolls()
     queries = TaskQueries(store, plane.hub, Showing(registry), polls, seal=Seal(secret, "lists"))
     feeds = Feeds(store, plane.feeds, polls=polls, limits=limits)
+    uploads = UploadShelf(store, blobs, clock, limits=limits, lifetime=settings.keep_uploads_age)
     audit = AuditTrail(store, clock, settings.keys_file, seal=Seal(secret, "audit"))
     service = TaskService(
         store,
@@ -214,6 +216,7 @@ async def start(
         room_in_s=keeper.room_in_s,
         limits=limits,
         destinations=destinations,
+        uploads=uploads,
     )
     attempts = ReportedAttempts(
         Workshop(store, blobs, telemetry, clock, run_times=keeper.run_times),
@@ -258,7 +261,7 @@ async def start(
     readiness = Readiness(store, plane.hub, clock)
     drain = Drain(runner, readiness, settings.shutdown_grace_s)
     stack.push_async_callback(_stop, drain, telemetry)
-    rounds = _retention_rounds(settings, registry, store, blobs, clock, telemetry)
+    rounds = _retention_rounds(settings, registry, store, blobs, uploads, clock, telemetry)
     rounds.start()
     stack.push_async_callback(rounds.close)
     data = "memory" if settings.store == "memory" else str(settings.data)
@@ -286,6 +289,7 @@ async def start(
         lag=lag,
         registry=registry,
         blobs=blobs,
+        uploads=uploads,
         webhooks=TaskWebhooks(store, deliverer),
         authenticator=authenticator,
         mint=mint,
@@ -387,16 +391,22 @@ def _stores(
 ) -> tuple[Store, Blobs]:
     if settings.store == "memory":
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="taskpush-"))
-        return MemoryStore(clock=clock, telemetry=telemetry), Blobs(
-            Path(folder), max_bytes=settings.max_artifact_bytes
-        )
+        return MemoryStore(clock=clock, telemetry=telemetry), _blobs(Path(folder), settings)
     private_folder(settings.data)
     mode = exposed_mode(settings.data)
     if mode is not None:
         telemetry.emit(DataExposed(str(settings.data), mode))
     database = settings.data / "taskpush.db"
-    blobs = Blobs(settings.data, max_bytes=settings.max_artifact_bytes)
-    return SqliteStore(database, clock=clock, telemetry=telemetry), blobs
+    store = SqliteStore(database, clock=clock, telemetry=telemetry)
+    return store, _blobs(settings.data, settings)
+
+
+def _blobs(folder: Path, settings: Settings) -> Blobs:
+    return Blobs(
+        folder,
+        max_bytes=settings.max_artifact_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
+    )
 
 
 async def _stop(drain: Drain, telemetry: Telemetry) -> None:
@@ -409,6 +419,7 @@ def _retention_rounds(
     registry: Registry,
     store: Store,
     blobs: Blobs,
+    uploads: UploadShelf,
     clock: SystemClock,
     telemetry: Telemetry,
 ) -> RetentionRounds:
@@ -423,5 +434,6 @@ def _retention_rounds(
         retention=settings.retention,
         of_kinds=of_kinds,
         audit_age=settings.keep_audit_age,
+        uploads=uploads,
         interval_s=settings.retention_interval_s,
     )

@@ -16,8 +16,13 @@ def new_task_id() -> str:
     return str(uuid7())
 
 
+def new_upload_id() -> str:
+    """A UUIDv7, as tasks have it."""
+    return str(uuid7())
+
+
 def canonical_task_id(text: str) -> str | None:
-    """`text` as a canonical lower-case UUID, or None when it is none.
+    """`text` as a canonical lower-case UUID, or None when it is none; of uploads too.
 
     Clients may choose ids, so one task must not be reachable under two spellings.
     """

@@ -234,6 +234,16 @@ class Settings(BaseSettings):
     max_artifact_bytes: Annotated[Size, Field(ge=1)] = Field(
         default=DEFAULT_LIMITS.artifact_bytes, description="A file that a job makes."
     )
+    max_upload_bytes: Annotated[Size, Field(ge=1)] = Field(
+        default=DEFAULT_LIMITS.upload_bytes, description="A file that is sent for a task's params."
+    )
+    max_unused_uploads: Annotated[int, Field(ge=1)] = Field(
+        default=DEFAULT_LIMITS.unused_uploads,
+        description="Such files of one owner that no task uses, with those on their way.",
+    )
+    max_unused_upload_bytes: Annotated[Size, Field(ge=1)] = Field(
+        default=DEFAULT_LIMITS.unused_upload_bytes, description="The same, all together."
+    )
 
     log_refusals_per_min: Count = Field(
         default=EACH,
@@ -280,6 +290,10 @@ class Settings(BaseSettings):
     keep_audit_age: Annotated[Age, Field(le=timedelta(days=36_500))] | None = Field(
         default=timedelta(days=400),
         description="Entries of the audit trail are removed when they are older.",
+    )
+    keep_uploads_age: Annotated[Age, Field(gt=timedelta(0), le=timedelta(days=36_500))] = Field(
+        default=timedelta(hours=24),
+        description="Files sent for params are deleted when they are older and no task uses them.",
     )
     retention_interval_s: float = Field(
         default=600.0, gt=0, description="Seconds between two rounds of retention."
@@ -340,6 +354,9 @@ class Settings(BaseSettings):
             metadata_bytes=self.max_metadata_bytes,
             log_line_bytes=self.max_log_line_bytes,
             artifact_bytes=self.max_artifact_bytes,
+            upload_bytes=self.max_upload_bytes,
+            unused_uploads=self.max_unused_uploads,
+            unused_upload_bytes=self.max_unused_upload_bytes,
         )
 
     @property

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 
+from taskpush.client import Client, RequestRefused
+from tests.examples.satellite.boms import component, cube
 from tests.support.server import ServerProcess
 
 
@@ -44,6 +47,21 @@ def test_a_layout_posted_flat_runs_to_its_result(server: ServerProcess) -> None:
     assert picture.headers["Content-Type"] == "image/png"
     assert picture.content.startswith(b"\x89PNG")
     assert len(picture.content) == artifacts["layout.png"]["size_bytes"]
+
+
+def test_a_bom_of_ones_own_is_optimised_or_refused_beside_its_field(server: ServerProcess) -> None:
+    with Client(server.url) as client:
+        own = client.upload(json.dumps(cube()).encode(), name="mine.json")
+        task = client.create_task("layout", {"bom": own, "max_iterations": 1})
+        assert server.wait_over(task.task_id)["status"] == "completed"
+        assert client.get_task_result(task.task_id)["num_components"] == 2
+        broken = cube(components=[component("battery", mass_kg=-4)])
+        wrong = client.upload(json.dumps(broken).encode(), name="wrong.json")
+        with pytest.raises(RequestRefused) as refused:
+            client.create_task("layout", {"bom": wrong})
+    (problem,) = refused.value.errors
+    assert problem.loc == "params.bom"
+    assert "component 'battery': mass_kg" in problem.message
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         "max_metadata_bytes": "100",
         "max_log_line_bytes": "100",
         "max_artifact_bytes": "20",
+        "max_upload_bytes": "30",
+        "max_unused_uploads": "2",
+        "max_unused_upload_bytes": "40",
     }
     data = tmp_path_factory.mktemp("small") / "data"
     with ServerProcess(data, settings=settings) as process:
@@ -119,6 +122,9 @@ async def test_clients_are_told_the_limits_that_hold_for_them(small: ServerProce
         "event_bytes": 65_536,
         "log_line_bytes": 100,
         "artifact_bytes": 20,
+        "upload_bytes": 30,
+        "unused_uploads": 2,
+        "unused_upload_bytes": 40,
     }
     async with raw_socket(small.port) as client:
         name, greeting = await client.event()

@@ -43,13 +43,18 @@ async def _read(
     return parts
 
 
-async def test_a_file_may_be_as_slow_as_it_likes_while_it_moves() -> None:
-    assert await _read(FILE, "PUT", [0.02] * 20) == 20
+FILES = pytest.mark.parametrize(("path", "method"), [(FILE, "PUT"), ("/api/uploads", "POST")])
 
 
-async def test_a_file_that_stops_is_not_waited_for() -> None:
+@FILES
+async def test_a_file_may_be_as_slow_as_it_likes_while_it_moves(path: str, method: str) -> None:
+    assert await _read(path, method, [0.02] * 20) == 20
+
+
+@FILES
+async def test_a_file_that_stops_is_not_waited_for(path: str, method: str) -> None:
     with pytest.raises(TaskPushError) as stopped:
-        await _read(FILE, "PUT", [0.0] * 3, ends=False)
+        await _read(path, method, [0.0] * 3, ends=False)
     assert stopped.value.code == "request_timeout"
 
 

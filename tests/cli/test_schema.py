@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import AwareDatetime, BaseModel, Field
 
-from taskpush.cli.schema import params_in, type_of
+from taskpush.cli.schema import is_file, params_in, type_of
+from taskpush.runner.uploads import Accepts, Upload
 
 
 class Mode(StrEnum):
@@ -30,6 +31,8 @@ class Params(BaseModel):
     at: AwareDatetime | None = None
     part: Part | None = None
     whatever: Any = None
+    table: Annotated[Upload, Accepts(".csv", "text/csv", max_bytes=9)] | None = None
+    files: list[Upload] = []
 
 
 def test_params_are_told_with_types_bounds_and_defaults() -> None:
@@ -43,6 +46,8 @@ def test_params_are_told_with_types_bounds_and_defaults() -> None:
         ("at", "string (date-time) or null", False, "null"),
         ("part", "Part or null", False, "null"),
         ("whatever", "anything", False, "null"),
+        ("table", "file (name=@path) .csv or text/csv or null", False, "null"),
+        ("files", "array of file (name=@path)", False, "[]"),
     ]
     assert told[0].meaning == "Where the list is."
 
@@ -54,3 +59,11 @@ def test_params_are_told_with_types_bounds_and_defaults() -> None:
 def test_a_schema_that_is_none_harms_nobody(schema: dict[str, Any]) -> None:
     assert all(param.name == "a" for param in params_in(schema))
     assert type_of(schema)
+
+
+def test_a_file_is_known_wherever_a_schema_has_it() -> None:
+    schema = Params.model_json_schema()
+    found = [name for name, value in schema["properties"].items() if is_file(value, schema)]
+    assert found == ["table"]
+    assert is_file(schema["properties"]["files"]["items"], schema)
+    assert is_file({"$ref": "#/$defs/A"}, {"$defs": {"A": {"format": "taskpush-upload"}}})

@@ -22,6 +22,7 @@ from tests.store.publish_contract import ListenContract, PublishContract
 from tests.store.read_contract import ReadContract
 from tests.store.retention_contract import RetentionContract
 from tests.store.statistics_contract import StatisticsContract
+from tests.store.upload_contract import UploadContract
 from tests.store.webhook_contract import WebhookContract
 from tests.store.write_contract import WriteContract
 
@@ -120,5 +121,6 @@ class StoreContract(
     ChangesContract,
     AuditContract,
     ProducerContract,
+    UploadContract,
 ):
     """All of it."""

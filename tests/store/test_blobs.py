@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from taskpush.errors import StoreUnavailable
+from taskpush.models.uploads import UploadRef
 from taskpush.store.blobs import BadBlob, Blobs
 
 
@@ -156,3 +157,31 @@ async def test_content_that_stops_coming_or_never_stops_leaves_nothing(tmp_path:
     with pytest.raises(BadBlob, match="larger than 3000000 bytes"):
         await blobs.put_stream("t1", pieces(*[b"x" * 100_000] * 100))
     assert files(tmp_path) == []
+
+
+async def test_an_upload_lies_under_its_id_and_keeps_how_its_name_ended(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    blob = await blobs.put_upload("u1", ".csv", pieces(b"a,", b"b"))
+    ref = UploadRef("u1", "PARTS.Csv", "text/csv", blob.size_bytes, blob.sha256)
+    assert files(tmp_path) == [f"uploads/u1/{blob.sha256}.csv"]
+    assert blobs.upload_path(ref).read_bytes() == b"a,b"
+    assert await blobs.upload_ids() == {"u1"}
+    await blobs.remove_uploads(["u1", "never"])
+    assert files(tmp_path) == []
+    assert await blobs.upload_ids() == set()
+
+
+async def test_an_upload_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path, max_bytes=1, max_upload_bytes=3)
+    await blobs.put_upload("u1", "", pieces(b"abc"))
+    with pytest.raises(BadBlob, match="larger than 3 bytes"):
+        await blobs.put_upload("u2", "", pieces(b"abc", b"d"))
+    assert await blobs.upload_ids() == {"u1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("a.tar.GZ", ".gz"), ("none", ""), ("x.", ""), ("a.c v", ""), (".env", ".env"), ("a.é", "")],
+)
+def test_only_plain_endings_reach_the_disk(name: str, suffix: str) -> None:
+    assert UploadRef("u1", name, "text/plain", 0, "").suffix == suffix

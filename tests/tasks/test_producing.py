@@ -30,7 +30,7 @@ from taskpush.runner.reported import ReportedAttempts
 from taskpush.runner.workshop import Workshop
 from taskpush.store.blobs import Blobs
 from taskpush.store.memory import MemoryStore
-from taskpush.tasks.producing import Producers, Upload
+from taskpush.tasks.producing import Producers, SentFile
 from taskpush.tasks.recovery import reported_tasks, settle_abandoned
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import TelemetryEvent
@@ -163,8 +163,8 @@ async def test_a_file_that_takes_long_renews_the_lease_while_it_comes(studio: St
             await studio.pass_time(10)
             yield b"x"
 
-    upload = Upload(1, "p1", "a.txt", None)
-    taken, fresh = await studio.producers.keep(LOCAL, task_id, upload, slowly())
+    sent = SentFile(1, "p1", "a.txt", None)
+    taken, fresh = await studio.producers.keep(LOCAL, task_id, sent, slowly())
     assert (taken.size_bytes, taken.media_type, fresh) == (4, "text/plain", True)
 
 
@@ -286,9 +286,9 @@ async def test_files_of_an_attempt_that_is_over_are_refused(studio: Studio) -> N
         yield b"late"
 
     with pytest.raises(IllegalTransition):
-        await studio.producers.keep(LOCAL, task_id, Upload(1, "p1", "a", None), content())
+        await studio.producers.keep(LOCAL, task_id, SentFile(1, "p1", "a", None), content())
     with pytest.raises(StaleAttempt):
-        await studio.producers.keep(LOCAL, task_id, Upload(2, "p1", "a", None), content())
+        await studio.producers.keep(LOCAL, task_id, SentFile(2, "p1", "a", None), content())
     with pytest.raises(TaskPushError) as caught:
-        await studio.producers.keep(LOCAL, new_task_id(), Upload(1, "p1", "a", None), content())
+        await studio.producers.keep(LOCAL, new_task_id(), SentFile(1, "p1", "a", None), content())
     assert caught.value.code == "not_found"

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from taskpush.models import commands, events, feed, pages, position, queue, task
+from taskpush.models import commands, events, feed, pages, position, queue, task, uploads
 
 MODELS: tuple[type[BaseModel], ...] = (
     commands.CreateTask,
@@ -27,6 +27,7 @@ MODELS: tuple[type[BaseModel], ...] = (
     task.ListedArtifact,
     task.Snapshot,
     task.Summary,
+    uploads.Upload,
 )
 
 

@@ -25,6 +25,7 @@ from taskpush.api import (
     stream,
     tasks,
     tokens,
+    uploads,
     webhooks,
 )
 from taskpush.api.assets import STATIC, Assets
@@ -58,6 +59,7 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
             {"name": "tasks", "description": "The life of a task."},
             {"name": "feeds", "description": "What changes in a set of tasks."},
             {"name": "artifacts", "description": "Files that jobs made."},
+            {"name": "uploads", "description": "Files that jobs are given."},
             {"name": "producers", "description": "For programs that run tasks themselves."},
             {"name": "webhooks", "description": "Where events of a task are sent."},
             {"name": "kinds", "description": "What can be run here."},
@@ -72,6 +74,7 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
     app.state.services = services
     parts = (
         tasks,
+        uploads,
         producing,
         webhooks,
         stream,
@@ -89,7 +92,11 @@ def build(services: Services, socket: ASGIApp, *, version: str) -> ASGIApp:
         dashboard,
     )
     problems.install(app, [route for part in parts for route in part.router.routes])
-    app.add_middleware(BodyLimit, max_bytes=services.limits.body_bytes)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=services.limits.body_bytes,
+        max_upload_bytes=services.limits.upload_bytes,
+    )
     app.add_middleware(BodyDeadline)
     for part in parts:
         guarded = {} if part in (meta, pages, dashboard) else problems.responses(400, 401, 403)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path as FilePath
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
@@ -67,19 +68,36 @@ async def get_artifact(
     """
     canonical = _canonical(task_id)
     artifact = await services.queries.artifact(principal, canonical, name, sha256)
-    inline = artifact.media_type.partition(";")[0].strip() in SHOWN_IN_PLACE
-    return FileResponse(
+    response = served(
         services.blobs.path(canonical, artifact.sha256),
-        media_type=artifact.media_type if inline else "application/octet-stream",
-        filename=artifact.name,
+        name=artifact.name,
+        media_type=artifact.media_type,
+        sha256=artifact.sha256,
+        pinned=sha256 is not None,
+    )
+    response.headers["X-Taskpush-Attempt"] = str(artifact.attempt)
+    response.headers["X-Taskpush-Partial"] = "true" if artifact.partial else "false"
+    return response
+
+
+def served(
+    path: FilePath, *, name: str, media_type: str, sha256: str, pinned: bool = True
+) -> FileResponse:
+    """A file that somebody made, such that it cannot act as a page.
+
+    `pinned`: the address has this content for ever.
+    """
+    inline = media_type.partition(";")[0].strip() in SHOWN_IN_PLACE
+    return FileResponse(
+        path,
+        media_type=media_type if inline else "application/octet-stream",
+        filename=name,
         content_disposition_type="inline" if inline else "attachment",
         headers={
             "Content-Security-Policy": "default-src 'none'; sandbox",
-            "ETag": f'"{artifact.sha256}"',
-            "X-Taskpush-Attempt": str(artifact.attempt),
-            "X-Taskpush-Partial": "true" if artifact.partial else "false",
+            "ETag": f'"{sha256}"',
             "Cache-Control": (
-                "private, immutable, max-age=31536000" if sha256 else "private, no-cache"
+                "private, immutable, max-age=31536000" if pinned else "private, no-cache"
             ),
         },
     )

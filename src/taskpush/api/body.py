@@ -17,8 +17,8 @@ from taskpush.api.services import admitted
 from taskpush.errors import TaskPushError
 from taskpush.models.values import parse_json
 
-_FILES: Final = re.compile(r"/api/tasks/[^/]+/artifacts/[^/]+/?$")
-"""Where files are sent to, which have a limit of their own: they are never held in memory."""
+_ARTIFACTS: Final = re.compile(r"/api/tasks/[^/]+/artifacts/[^/]+/?$")
+_UPLOADS: Final = re.compile(r"/api/uploads/?$")
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
 
@@ -53,45 +53,58 @@ class BodyLimit:
     a problem document.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, max_upload_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._max_upload_bytes = max_upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_file(scope):
+        if scope["type"] != "http" or _is_artifact(scope):
             await self._app(scope, receive, send)
             return
-        if _declared_length(scope) > self._max_bytes:
-            refuse = problem_response(self._too_large())
+        upload = _is_upload(scope)
+        max_bytes = self._max_upload_bytes if upload else self._max_bytes
+        if _declared_length(scope) > max_bytes:
+            refuse = problem_response(_too_large(max_bytes))
             await refuse(scope, receive, lambda message: _linger(message, receive, send))
             return
         received = 0
+        # Whether it may be refused before it has come: it is not read first, and judged then.
+        unread = upload
 
         async def bounded_receive() -> Message:
-            nonlocal received
+            nonlocal received, unread
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise self._too_large()
+            unread = unread and message.get("more_body", False)
+            if received > max_bytes:
+                raise _too_large(max_bytes)
             return message
 
         async def lingering_send(message: Message) -> None:
-            if received > self._max_bytes:
+            if unread or received > max_bytes:
                 await _linger(message, receive, send)
             else:
                 await send(message)
 
         await self._app(scope, bounded_receive, lingering_send)
 
-    def _too_large(self) -> TaskPushError:
-        return TaskPushError(
-            f"a body may have at most {self._max_bytes} bytes", code="payload_too_large"
-        )
-
 
 def is_file(scope: Scope) -> bool:
     """Whether the body is a file, which has a limit of its own and is never held in memory."""
-    return scope["method"] == "PUT" and _FILES.search(scope["path"]) is not None
+    return _is_artifact(scope) or _is_upload(scope)
+
+
+def _is_artifact(scope: Scope) -> bool:
+    return scope["method"] == "PUT" and _ARTIFACTS.search(scope["path"]) is not None
+
+
+def _is_upload(scope: Scope) -> bool:
+    return scope["method"] == "POST" and _UPLOADS.search(scope["path"]) is not None
+
+
+def _too_large(max_bytes: int) -> TaskPushError:
+    return TaskPushError(f"a body may have at most {max_bytes} bytes", code="payload_too_large")
 
 
 async def _linger(message: Message, receive: Receive, send: Send) -> None:

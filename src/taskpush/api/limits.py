@@ -52,4 +52,7 @@ _ROWS = (
     ("event_bytes", "… of an event", "left out, and said in the log"),
     ("log_line_bytes", "… of a log message", "cut"),
     ("artifact_bytes", "… of an artifact", "left out, and said in the log"),
+    ("upload_bytes", "… of an upload", "413 `payload_too_large`"),
+    ("unused_uploads", "uploads of one owner that no task uses", "409 `upload_limit`"),
+    ("unused_upload_bytes", "… bytes of them, together", "409 `upload_limit`"),
 )

@@ -18,7 +18,7 @@ from taskpush.models.producing import (
     ReportBatch,
     ReportsTaken,
 )
-from taskpush.tasks.producing import Upload
+from taskpush.tasks.producing import SentFile
 
 router = APIRouter(prefix="/api/tasks", tags=["producers"], route_class=StrictRoute)
 
@@ -74,9 +74,9 @@ async def put_artifact(
     ] = None,
 ) -> ArtifactTaken:
     """Keep a file of up to 1 GiB that the producer's job made, and announce it in the log."""
-    upload = Upload(attempt, producer_id, name, content_type)
+    sent = SentFile(attempt, producer_id, name, content_type)
     taken, fresh = await services.producers.keep(
-        principal, _canonical(task_id), upload, request.stream()
+        principal, _canonical(task_id), sent, request.stream()
     )
     response.status_code = 201 if fresh else 200
     response.headers["Location"] = request.scope.get("root_path", "") + taken.url

@@ -41,5 +41,6 @@ async def read_queue(
     given = parse_json(params.encode())
     if kind is None or not isinstance(given, dict):
         raise InvalidRequest("params are a JSON object, and go with a kind")
-    queue = await services.queue.queue_before(principal, kind, given, limit=limit)
+    uploads = await services.uploads.of(principal, services.registry.require(kind), given)
+    queue = await services.queue.queue_before(principal, kind, given, uploads, limit=limit)
     return Page(items=[queue], next=None)

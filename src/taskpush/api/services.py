@@ -37,6 +37,7 @@ from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.queueing.keeper import QueueKeeper
 from taskpush.tasks.readiness import Readiness
 from taskpush.tasks.service import TaskService
+from taskpush.tasks.uploads import UploadShelf
 from taskpush.tasks.watching import Watching
 from taskpush.tasks.webhooks.showing import TaskWebhooks
 from taskpush.telemetry.bus import Telemetry
@@ -66,6 +67,7 @@ class Services:
     lag: LoopLag
     registry: Registry
     blobs: Blobs
+    uploads: UploadShelf
     webhooks: TaskWebhooks
     authenticator: Authenticator
     mint: TokenMint

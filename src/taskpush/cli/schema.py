@@ -17,6 +17,8 @@ _BOUNDS: Final = (
     ("minItems", "{} or more"),
     ("maxItems", "{} at most"),
 )
+UPLOAD: Final = "taskpush-upload"
+"""The `format` of a text that is the id of a file."""
 _SHOWN_CHOICES: Final = 8
 
 
@@ -38,12 +40,12 @@ def params_in(schema: Mapping[str, Any]) -> list[Param]:
     return [
         Param(
             name=str(name),
-            type=type_of(_mapping(value), schema),
+            type=type_of(mapping(value), schema),
             required=name in required,
-            default=_json(value["default"]) if "default" in _mapping(value) else "",
-            meaning=str(_mapping(value).get("description") or ""),
+            default=_json(value["default"]) if "default" in mapping(value) else "",
+            meaning=str(mapping(value).get("description") or ""),
         )
-        for name, value in _mapping(schema.get("properties")).items()
+        for name, value in mapping(schema.get("properties")).items()
     ]
 
 
@@ -56,11 +58,13 @@ def type_of(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) ->
         shown = [_json(choice) for choice in choices[:_SHOWN_CHOICES]]
         return " or ".join(shown) + (" …" if len(choices) > _SHOWN_CHOICES else "")
     if parts := schema.get("anyOf") or schema.get("oneOf"):
-        return " or ".join(dict.fromkeys(type_of(_mapping(part), root) for part in parts))
+        return " or ".join(dict.fromkeys(type_of(mapping(part), root) for part in parts))
+    if schema.get("format") == UPLOAD:
+        return " ".join(["file (name=@path)", " or ".join(schema.get("accept") or ())]).strip()
     name = schema.get("type", "anything")
     words = [" or ".join(name) if isinstance(name, list) else str(name)]
     if name == "array" and schema.get("items"):
-        words.append(f"of {type_of(_mapping(schema['items']), root)}")
+        words.append(f"of {type_of(mapping(schema['items']), root)}")
     if schema.get("format"):
         words.append(f"({schema['format']})")
     words += [text.format(schema[bound]) for bound, text in _BOUNDS if bound in schema]
@@ -73,11 +77,18 @@ def _followed(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str
     if not isinstance(reference, str):
         return schema
     name = reference.rpartition("/")[2]
-    found = _mapping(_mapping(root.get("$defs")).get(name))
+    found = mapping(mapping(root.get("$defs")).get(name))
     return {"type": name} if found.get("type") == "object" or not found else found
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def is_file(schema: Mapping[str, Any], root: Mapping[str, Any]) -> bool:
+    """Whether a schema, or what it allows beside others, is a file that was sent."""
+    schema = _followed(schema, root)
+    parts = (*(schema.get("anyOf") or ()), *(schema.get("oneOf") or ()))
+    return schema.get("format") == UPLOAD or any(is_file(mapping(part), root) for part in parts)
+
+
+def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 

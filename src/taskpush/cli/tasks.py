@@ -10,6 +10,7 @@ import typer
 
 from taskpush.cli import complete
 from taskpush.cli.exits import ExitCode, errors_told
+from taskpush.cli.files import apart, with_files
 from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.listing import show_artifacts, show_task, show_tasks
 from taskpush.cli.options import (
@@ -39,7 +40,7 @@ def submit(
         list[str] | None,
         typer.Argument(
             metavar="NAME=VALUE",
-            help="Params; a value is JSON or else text.",
+            help="Params; a value is JSON or else text, @FILE for a param that takes a file.",
             autocompletion=complete.params,
         ),
     ] = None,
@@ -53,10 +54,12 @@ def submit(
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Create a task; prints its id, or watches it with --watch."""
-    params = params_of(words or (), json_file)
+    values, files = apart(words or ())
+    params = params_of(values, json_file)
     with errors_told():
         with client_for(server, token) as client:
-            task = client.create_task(kind, params, title=title)
+            filled = with_files(client, kind, params, files)
+            task = client.create_task(kind, filled, title=title)
         if watch:
             raise typer.Exit(watched(task.task_id, server, token, json_lines=json_lines))
         if json_lines:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 from urllib.parse import quote
 
 from taskpush.client.errors import (
@@ -25,6 +27,8 @@ After = Position | str | int | None
 """Where a watch starts: None is the log's start, "now" the present; else a position, or its text
 `epoch:seq`, or a bare seq."""
 
+_NO_TYPE: Final = "application/octet-stream"
+"""Of a file whose type is not said: the server goes by its name."""
 _PAGE: Final = 200
 """Items asked for at once; the server gives no more."""
 
@@ -149,6 +153,47 @@ class Calls:
         `partial` are those of an attempt that failed, was cancelled or interrupted.
         """
         return [fields async for fields in self._items(f"{_path(task_id)}/artifacts", {})]
+
+    async def upload(
+        self,
+        content: str | Path | bytes,
+        *,
+        name: str | None = None,
+        media_type: str | None = None,
+    ) -> str:
+        """Send a file, by its path or its bytes; gives the id that stands for it in params.
+
+        `create_task("import", {"table": client.upload("parts.csv")})`. Bytes need a `name`; without
+        a `media_type` the name decides. A file of any size is sent piece by piece. Who wants it
+        gone before it expires can `discard_upload` it.
+
+        Raises `OSError` when the file cannot be read, and `RequestRefused` with
+        `payload_too_large` or `upload_limit`.
+        """
+        if isinstance(content, bytes):
+            if name is None:
+                raise TypeError("bytes are sent with a name")
+            return await self._upload(content, name, media_type)
+        path = Path(content)
+        with await asyncio.to_thread(path.open, "rb") as file:
+            return await self._upload(file, name or path.name, media_type)
+
+    async def _upload(self, content: bytes | BinaryIO, name: str, media_type: str | None) -> str:
+        answer = await self._rest.send_file(
+            "POST", "/uploads", content, media_type or _NO_TYPE, query={"name": name}
+        )
+        upload = answer.accepted()
+        if not isinstance(upload, dict) or not isinstance(upload.get("upload_id"), str):
+            raise BadAnswer("the server sent an upload that is none")
+        upload_id: str = upload["upload_id"]
+        return upload_id
+
+    async def discard_upload(self, upload_id: str) -> None:
+        """Delete a file that no task uses; raises `RequestRefused` with `upload_in_use`."""
+        path = f"/uploads/{quote(upload_id, safe='')}"
+        answer = await self._rest.call("DELETE", path, repeatable=False)
+        if answer.status >= 400:
+            raise answer.refusal()
 
     async def kinds(self) -> list[dict[str, Any]]:
         """What tasks the server runs, with JSON Schema of their params and results."""

@@ -8,7 +8,7 @@ import json
 import random
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import aiohttp
 from aiohttp import ClientTimeout
@@ -128,10 +128,11 @@ class Rest:
             outcome = await self._try(method, url, sent, repeated=repeated)
         return self._answer(outcome)
 
-    async def put(
+    async def send_file(
         self,
+        method: str,
         path: str,
-        content: AsyncIterable[bytes] | bytes,
+        content: AsyncIterable[bytes] | bytes | BinaryIO,
         media_type: str,
         *,
         query: Mapping[str, str],
@@ -146,7 +147,7 @@ class Rest:
             "headers": {"Content-Type": media_type},
             "timeout": ClientTimeout(total=None, sock_connect=silence_s, sock_read=silence_s),
         }
-        return self._answer(await self._try("PUT", self._url(path, query), sent, repeated=False))
+        return self._answer(await self._try(method, self._url(path, query), sent, repeated=False))
 
     async def close(self) -> None:
         """Close the connections; a later call opens new ones."""

@@ -141,6 +141,8 @@ class Client(CallbackClient):
     retry = _blocking(AsyncClient.retry)
     delete = _blocking(AsyncClient.delete)
     artifacts = _blocking(AsyncClient.artifacts)
+    upload = _blocking(AsyncClient.upload)
+    discard_upload = _blocking(AsyncClient.discard_upload)
     kinds = _blocking(AsyncClient.kinds)
     queue = _blocking(AsyncClient.queue)
     stats = _blocking(AsyncClient.stats)

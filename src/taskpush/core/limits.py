@@ -67,6 +67,10 @@ class Limits:
     metadata_bytes: int = MAX_METADATA_BYTES
     log_line_bytes: int = MAX_LOG_LINE_BYTES
     artifact_bytes: int = 1024**3
+    # A file that is sent for params; and of one owner's what no task uses, together.
+    upload_bytes: int = 1024**3
+    unused_uploads: int = 100
+    unused_upload_bytes: int = 4 * 1024**3
 
     def told(self, *, local_address: bool, local_principal: bool) -> dict[str, int | None]:
         """The limits as one client has them, by their names on the wire; None is no limit."""
@@ -85,6 +89,9 @@ class Limits:
             "event_bytes": MAX_EVENT_BYTES,
             "log_line_bytes": self.log_line_bytes,
             "artifact_bytes": self.artifact_bytes,
+            "upload_bytes": self.upload_bytes,
+            "unused_uploads": self.unused_uploads,
+            "unused_upload_bytes": self.unused_upload_bytes,
         }
 
 

@@ -43,7 +43,7 @@ class FinishedTask:
     # What the bodies of its logged events take, and of that the last one.
     log_bytes: int
     last_event_bytes: int
-    # What the record takes, with params and result.
+    # What the record takes, with params and result, and the files that it was created with.
     record_bytes: int
     # What its files take; 0 as long as nobody has looked.
     file_bytes: int = 0

@@ -20,6 +20,7 @@ from taskpush.models.task import (
     TaskRecord,
     VolatileEvent,
 )
+from taskpush.models.uploads import TaskUpload, UploadRef
 from taskpush.models.values import encoded
 
 _SHOWN: Final = frozenset({EventType.PROGRESS, EventType.QUEUE, EventType.STATS})
@@ -42,6 +43,7 @@ def snapshot_of(record: TaskRecord) -> Snapshot:
     return Snapshot(
         **_shared(record),
         params=dict(record.params),
+        uploads=[_upload_of(record.task_id, ref) for ref in record.uploads],
         metadata=dict(record.metadata),
         links=links_of(record.task_id),
     )
@@ -82,6 +84,17 @@ def _is_partial(record: TaskRecord, attempt: int) -> bool:
     if attempt < record.attempt:
         return True
     return record.status.is_over and record.status is not Status.COMPLETED
+
+
+def _upload_of(task_id: str, ref: UploadRef) -> TaskUpload:
+    return TaskUpload(
+        upload_id=ref.upload_id,
+        name=ref.name,
+        media_type=ref.media_type,
+        size_bytes=ref.size_bytes,
+        sha256=ref.sha256,
+        url=f"/api/tasks/{task_id}/uploads/{ref.upload_id}",
+    )
 
 
 def links_of(task_id: str) -> Links:

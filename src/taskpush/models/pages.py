@@ -106,6 +106,9 @@ class Limits(BaseModel):
     event_bytes: int
     log_line_bytes: int
     artifact_bytes: int
+    upload_bytes: int = Field(description="A file that is sent for params.")
+    unused_uploads: int = Field(description="Files of one owner that no task uses.")
+    unused_upload_bytes: int = Field(description="The same, together.")
 
 
 class Health(BaseModel):

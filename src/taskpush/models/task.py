@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from taskpush.models.events import EventType, Status
 from taskpush.models.position import START, Position, WirePosition
+from taskpush.models.uploads import TaskUpload, UploadRef
 from taskpush.models.webhooks import Webhook
 
 
@@ -158,6 +159,8 @@ class TaskRecord:
     runner: str | None = None
     # Where events are sent to; they are no part of what readers see.
     webhooks: tuple[Webhook, ...] = ()
+    # The files that stand in the params.
+    uploads: tuple[UploadRef, ...] = ()
     # None until a producer outside the server reports; then the newest one.
     producer: ProducerRef | None = None
     # Whether the program that runs it has created it, so that nobody else takes it up.
@@ -271,5 +274,6 @@ class Snapshot(Summary):
     """The record with the newest volatile data and the position, read in one transaction."""
 
     params: dict[str, Any]
+    uploads: list[TaskUpload] = Field(description="The files whose ids stand in the params.")
     metadata: dict[str, Any]
     links: Links

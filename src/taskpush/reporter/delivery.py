@@ -223,7 +223,8 @@ class Delivery:
             body = {**who, "events": item.numbered()}
             return await self._judged(self._call("POST", f"{self._path}/events", body))
         content = item.source if isinstance(item.source, bytes) else _content(item.source)
-        sending = self._rest.put(
+        sending = self._rest.send_file(
+            "PUT",
             f"{self._path}/artifacts/{item.name}",
             content,
             item.media_type,

@@ -35,6 +35,7 @@ from taskpush.runner.kind import KindSpec, Style
 from taskpush.runner.policy import Key
 from taskpush.runner.process import ProcessExecution
 from taskpush.runner.recorder import Recorder
+from taskpush.runner.uploads import Uploads, handed_over
 from taskpush.runner.workshop import Workshop
 from taskpush.store.base import Commit
 from taskpush.store.blobs import BadBlob, Blobs
@@ -179,8 +180,9 @@ class Attempt:
 
     async def _execute(self, record: TaskRecord, recorder: Recorder) -> Ending:
         """Run the handler until it ends or is let go."""
+        uploads = handed_over(record.uploads, self._workshop.blobs.upload_path)
         try:
-            params = self._spec.parse_params(record.params)
+            params = self._spec.parse_params(record.params, uploads)
         except TaskPushError as error:
             return refused(error)
         try:
@@ -189,7 +191,7 @@ class Attempt:
             return unresumable(error)
         if self._cancelled or self._stopping:
             return Stopped()
-        execution = self._execution = self._begin(record, recorder, params, state)
+        execution = self._execution = self._begin(record, recorder, params, uploads, state)
         timer = self._time(record.timeout_s)
         await _either(execution.ended, self._let_go)
         if timer is not None:
@@ -208,7 +210,12 @@ class Attempt:
         return await self._workshop.blobs.read_checkpoint(self.task_id, record.checkpoint.sha256)
 
     def _begin(
-        self, record: TaskRecord, recorder: Recorder, params: Any, state: bytes | None
+        self,
+        record: TaskRecord,
+        recorder: Recorder,
+        params: Any,
+        uploads: Uploads,
+        state: bytes | None,
     ) -> Execution:
         work = self._workshop
         if self._spec.style is Style.PROCESS:
@@ -216,6 +223,7 @@ class Attempt:
                 self._spec,
                 record,
                 recorder,
+                uploads=uploads,
                 spool=work.blobs.spool(f"{self.task_id}-{record.attempt}"),
                 env=work.process_env,
                 grace_s=work.grace_s,

@@ -20,6 +20,7 @@ from taskpush.models.values import joined, value_problems
 from taskpush.runner.context import TaskContext
 from taskpush.runner.policy import Policy
 from taskpush.runner.reports import cut, plain, shown, without_surrogates
+from taskpush.runner.uploads import FORMAT, NO_UPLOADS, Uploads
 
 Handler = Callable[..., Any]
 
@@ -98,12 +99,20 @@ class KindSpec(Policy):
         """Hides what is sensitive in the result."""
         return Mask(self.result_schema)
 
-    def validate_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    @cached_property
+    def takes_uploads(self) -> bool:
+        """Whether ids of uploads stand in the params."""
+        return f'"{FORMAT}"'.encode() in orjson.dumps(self.params_schema, default=str)
+
+    def validate_params(
+        self, params: Mapping[str, Any], uploads: Uploads = NO_UPLOADS
+    ) -> dict[str, Any]:
         """The params as a JSON object with defaults filled in.
 
-        Raises `invalid_params`, with one problem per wrong field, located like `params.seed`.
+        `uploads` are the files that ids in them may stand for. Raises `invalid_params`, with one
+        problem per wrong field, located like `params.seed`.
         """
-        parsed = self.parse_params(params)
+        parsed = self.parse_params(params, uploads)
         if self.params is None:
             return {}
         normalised: Any = None
@@ -111,7 +120,9 @@ class KindSpec(Policy):
             normalised = self.params.dump_python(parsed, mode="json", by_alias=True)
             # A secret or an excluded field, an alias for one direction only: where the dump does
             # not say what was given, what was given is kept.
-            faithful = isinstance(normalised, dict) and self.parse_params(normalised) == parsed
+            faithful = (
+                isinstance(normalised, dict) and self.parse_params(normalised, uploads) == parsed
+            )
         except (TaskPushError, PydanticSerializationError):
             faithful = False
         checked: dict[str, Any] = normalised if faithful else dict(params)
@@ -120,7 +131,7 @@ class KindSpec(Policy):
             raise _invalid([FieldProblem(loc, message)])
         return checked
 
-    def parse_params(self, params: Mapping[str, Any]) -> Any:
+    def parse_params(self, params: Mapping[str, Any], uploads: Uploads = NO_UPLOADS) -> Any:
         """The params as the handler takes them; raises `invalid_params`."""
         if self.params is None:
             if params:
@@ -130,7 +141,7 @@ class KindSpec(Policy):
             return None
         try:
             # Read as JSON, which they are: a strict model takes a date from its text.
-            return self.params.validate_json(orjson.dumps(dict(params)))
+            return self.params.validate_json(orjson.dumps(dict(params)), context=uploads)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
             raise _invalid([_problem(each) for each in found[:MAX_PROBLEMS]]) from None

@@ -34,6 +34,7 @@ from taskpush.runner.reports import (
     Newest,
     Report,
 )
+from taskpush.runner.uploads import NO_UPLOADS, Uploads, to_message
 
 TERMINATE_S: Final = 1.0
 """Between SIGTERM and SIGKILL."""
@@ -53,6 +54,7 @@ class ProcessExecution:
         record: TaskRecord,
         recorder: Recorder,
         *,
+        uploads: Uploads = NO_UPLOADS,
         spool: Path,
         env: Mapping[str, str],
         grace_s: float,
@@ -67,6 +69,7 @@ class ProcessExecution:
             **_job(spec, record, recorder, spool, strict_reporting=strict_reporting),
             # Read there before the handler can make a newer one, which removes it.
             "resumed_from": None if resumed_from is None else str(resumed_from.absolute()),
+            "uploads": to_message(uploads),
         }
         self._loop = asyncio.get_running_loop()
         # None before the child is spawned; the writer also after it is gone.

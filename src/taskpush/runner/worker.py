@@ -43,6 +43,7 @@ from taskpush.runner.reports import (
     Newest,
     Report,
 )
+from taskpush.runner.uploads import from_message
 
 INTERVAL_S: Final = 0.05
 """Between two volatile states of one type."""
@@ -79,7 +80,7 @@ def _run(job: Mapping[str, Any], channel: WorkerChannel) -> Ending:
     try:
         handler = _found(job)
         spec = inspect_handler(job["kind"], handler, process=True)
-        params = spec.parse_params(job["params"])
+        params = spec.parse_params(job["params"], from_message(job["uploads"]))
         resumed_from = _read_state(job["resumed_from"])
     except TaskPushError as error:
         return refused(error)

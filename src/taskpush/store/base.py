@@ -21,6 +21,7 @@ from taskpush.models.events import EventType, Status
 from taskpush.models.feed import Change, FeedFilter, Mark
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
+from taskpush.models.uploads import KeptUpload, UnusedUploads
 from taskpush.models.webhooks import DeliveryState, Hooked
 from taskpush.store.changes import ChangePage
 from taskpush.store.daystats import DayStats
@@ -251,8 +252,8 @@ class Store(ABC):
 
         The future gives the `Commit`; or what `decide` raised; or `ValueError` or `TypeError` for
         a record that cannot be stored, or that is not what the task was created with (id, tenant,
-        owner, kind, `created_at`, tags); or `StoreUnavailable` when the commit failed. When it is
-        done, the commit survives the end of this process; with `synced` also power loss.
+        owner, kind, `created_at`, tags, uploads); or `StoreUnavailable` when the commit failed.
+        When it is done, the commit survives the end of this process; with `synced` also power loss.
         Cancelling the future, or who awaits it, does not undo the write.
 
         The decision's notes are entries of the audit trail, of the same transaction.
@@ -284,6 +285,9 @@ class Store(ABC):
         creation that would make them more raises `QueueFull`, unless its key makes it the
         repetition of an earlier one. Raises `ValueError` at once for no tasks or too many, and for
         texts that have no UTF-8 form.
+
+        The uploads of the records are in use from then on. One that does not exist for the
+        record's owner, or has expired, fails the whole with `invalid_params`.
         """
 
     @abstractmethod
@@ -294,7 +298,7 @@ class Store(ABC):
         which outlive the task in the audit trail. The future gives the record as it was, or what
         `decide` raised, or `NotFound`. Deletions take their
         place in the order of the writes. From then on the task does not exist, and its id is never
-        given again.
+        given again; nor do the uploads exist that no other task uses.
         """
 
     @abstractmethod
@@ -446,6 +450,33 @@ class Store(ABC):
 
         In the order of their creation: those that are not over, or have a webhook that is behind
         the head of the log and not gone.
+        """
+
+    @abstractmethod
+    def keep_upload(self, upload: KeptUpload) -> Future[None]:
+        """Add a file that no task uses so far, whose content is kept already; synced, as `write`.
+
+        The future raises `ValueError` for an id that is taken, and for a text without UTF-8 form.
+        """
+
+    @abstractmethod
+    async def uploads(self, upload_ids: Collection[str]) -> Mapping[str, KeptUpload]:
+        """Those of the uploads that exist, by their ids; expired ones are among them."""
+
+    @abstractmethod
+    async def unused_uploads(self, tenant: str, owner: str) -> UnusedUploads:
+        """How much an owner has of what no task uses, with what has expired."""
+
+    @abstractmethod
+    async def expired_uploads(self, now: datetime, *, limit: int) -> Sequence[str]:
+        """Uploads that no task uses and whose time is over, oldest first."""
+
+    @abstractmethod
+    def forget_uploads(self, upload_ids: Collection[str]) -> Future[Collection[str]]:
+        """Remove those of the uploads that no task uses; synced, as `write` is.
+
+        The future gives those of the ids that name nothing (any more): what was kept for them can
+        go.
         """
 
     @abstractmethod

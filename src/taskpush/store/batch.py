@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 from taskpush.errors import StoreUnavailable
 from taskpush.models.feed import Tombstone
 from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
+from taskpush.models.uploads import KeptUpload
 from taskpush.models.webhooks import DeliveryState
 from taskpush.store.base import Announcement, Commit, Created
 from taskpush.store.calls import Call, Entry, KeptKey
@@ -57,7 +58,7 @@ class Forgetting:
     removed: int = 0
 
 
-Outcome = Commit | Created | TaskRecord | Cut | Forgetting | Exception | None
+Outcome = Commit | Created | TaskRecord | Cut | Forgetting | Collection[str] | Exception | None
 
 
 @dataclass(slots=True)
@@ -95,6 +96,8 @@ class Batch:
     forgettings: list[Forgetting] = field(default_factory=list)
     # How far the webhooks of tasks have come, with the tasks as they were then.
     deliveries: dict[str, tuple[Entry, Sequence[DeliveryState]]] = field(default_factory=dict)
+    # The newest state of each upload that was touched; None: it goes.
+    uploads: dict[str, KeptUpload | None] = field(default_factory=dict)
     # What was stirred when the batch was staged; later stirs are not covered by it.
     stirred: int = 0
     # The high-water mark to store; None while the stored one is far enough.
@@ -121,6 +124,7 @@ class Batch:
             or self.notes
             or self.forgettings
             or self.deliveries
+            or self.uploads
             or self.reserved_rev is not None
         )
 

@@ -1,4 +1,4 @@
-"""Artifacts and checkpoints: written aside, synced, renamed, and only then spoken of.
+"""Artifacts, checkpoints and uploads: written aside, synced, renamed, and only then spoken of.
 
 A file is named after its hash, so a retry never overwrites what a URL pins.
 """
@@ -11,14 +11,24 @@ import io
 import os
 import shutil
 import stat
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Sequence,
+)
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeVar
 from uuid import uuid4
 
 from taskpush.errors import StoreUnavailable
+from taskpush.models.uploads import UploadRef
+
+Result = TypeVar("Result")
 
 MAX_BLOB_BYTES: Final = 1024**3
 _PIECE_BYTES: Final = 1024 * 1024
@@ -39,12 +49,19 @@ class Blob:
 class Blobs:
     """The files of one data folder; used by one process at a time, as the store is.
 
-    An artifact may have `max_bytes`.
+    An artifact may have `max_bytes`, a file that a client sends for params `max_upload_bytes`.
     """
 
-    def __init__(self, root: Path, *, max_bytes: int = MAX_BLOB_BYTES) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        max_bytes: int = MAX_BLOB_BYTES,
+        max_upload_bytes: int = MAX_BLOB_BYTES,
+    ) -> None:
         self._root = root
         self._max_bytes = max_bytes
+        self._max_upload_bytes = max_upload_bytes
 
     async def put(self, task_id: str, source: Path | bytes) -> Blob:
         """Keep a copy of `source`; when it returns, the copy survives power loss.
@@ -57,17 +74,31 @@ class Blobs:
 
     async def put_stream(self, task_id: str, pieces: AsyncIterable[bytes]) -> Blob:
         """As `put`, for content that is still coming; what `pieces` raises is raised."""
-        part = await asyncio.to_thread(self._begin, self._max_bytes)
-        try:
-            async for piece in _gathered(pieces):
-                await asyncio.to_thread(_written, part, piece)
-            return await asyncio.to_thread(self._finish, part, self._artifacts(task_id))
-        finally:
-            await asyncio.to_thread(part.discard)
+        return await self._put_stream(self._artifacts(task_id), pieces, self._max_bytes)
 
     def path(self, task_id: str, sha256: str) -> Path:
         """Where the content is, if it was kept."""
         return self._artifacts(task_id) / sha256
+
+    async def put_upload(self, upload_id: str, suffix: str, pieces: AsyncIterable[bytes]) -> Blob:
+        """As `put_stream`, for a file that no task has as yet.
+
+        Its name ends in `suffix`: there are libraries that ask a name what is in a file.
+        """
+        folder = self._upload(upload_id)
+        return await self._put_stream(folder, pieces, self._max_upload_bytes, suffix)
+
+    def upload_path(self, upload: UploadRef) -> Path:
+        """Where the content of an upload is, if it was kept."""
+        return (self._upload(upload.upload_id) / f"{upload.sha256}{upload.suffix}").absolute()
+
+    async def remove_uploads(self, upload_ids: Iterable[str]) -> None:
+        """Remove the content of uploads; to be called when the store has forgotten them."""
+        await asyncio.to_thread(_remove_all, map(self._upload, upload_ids))
+
+    async def upload_ids(self) -> set[str]:
+        """The uploads for which anything is kept."""
+        return await asyncio.to_thread(_listed, self._root / "uploads")
 
     async def put_checkpoint(self, task_id: str, source: Path | bytes) -> Blob:
         """As `put`, for what an attempt can be gone on with; it lies apart from artifacts."""
@@ -111,8 +142,7 @@ class Blobs:
         await asyncio.to_thread(shutil.rmtree, self._root / "spool", ignore_errors=True)
 
     def _task_ids(self) -> Collection[str]:
-        folders = (self._root / "artifacts", self._root / "checkpoints")
-        return {each for folder in folders if folder.is_dir() for each in os.listdir(folder)}
+        return _listed(self._root / "artifacts") | _listed(self._root / "checkpoints")
 
     def _artifacts(self, task_id: str) -> Path:
         return self._root / "artifacts" / task_id
@@ -120,10 +150,12 @@ class Blobs:
     def _checkpoints(self, task_id: str) -> Path:
         return self._root / "checkpoints" / task_id
 
+    def _upload(self, upload_id: str) -> Path:
+        return self._root / "uploads" / upload_id
+
     def _remove(self, task_ids: Iterable[str]) -> None:
         for task_id in task_ids:
-            for folder in (self._artifacts(task_id), self._checkpoints(task_id)):
-                shutil.rmtree(folder, ignore_errors=True)
+            _remove_all((self._artifacts(task_id), self._checkpoints(task_id)))
 
     def _size(self, task_id: str) -> int:
         size_bytes = 0
@@ -151,6 +183,25 @@ class Blobs:
                 with suppress(OSError):
                     each.unlink()
 
+    async def _put_stream(
+        self, folder: Path, pieces: AsyncIterable[bytes], max_bytes: int, suffix: str = ""
+    ) -> Blob:
+        part: _Part | None = None
+
+        def begin() -> _Part:
+            nonlocal part
+            part = self._begin(max_bytes)
+            return part
+
+        try:
+            begun = await _to_the_end(begin)
+            async for piece in _gathered(pieces):
+                await _to_the_end(_written, begun, piece)
+            return await _to_the_end(self._finish, begun, folder, suffix)
+        finally:
+            if part is not None:
+                await _to_the_end(part.discard)
+
     def _put(self, folder: Path, source: Path | bytes, max_bytes: int) -> Blob:
         with _opened(source) as content:
             part = self._begin(max_bytes)
@@ -169,9 +220,9 @@ class Blobs:
         except OSError as error:
             raise _unwritable(error) from error
 
-    def _finish(self, part: _Part, folder: Path) -> Blob:
+    def _finish(self, part: _Part, folder: Path, suffix: str = "") -> Blob:
         try:
-            return part.keep(folder.absolute())
+            return part.keep(folder.absolute(), suffix)
         except OSError as error:
             raise _unwritable(error) from error
 
@@ -193,14 +244,14 @@ class _Part:
         self._digest.update(piece)
         self._out.write(piece)
 
-    def keep(self, folder: Path) -> Blob:
+    def keep(self, folder: Path, suffix: str) -> Blob:
         """Sync it, and move it to where it belongs."""
         self._out.flush()
         os.fsync(self._out.fileno())
         self._out.close()
         blob = Blob(self._digest.hexdigest(), self._size_bytes)
         _make_folder(folder)
-        self._path.rename(folder / blob.sha256)
+        self._path.rename(folder / f"{blob.sha256}{suffix}")
         _sync_folder(folder)
         return blob
 
@@ -210,6 +261,16 @@ class _Part:
         with suppress(OSError):
             self._out.close()
         self._path.unlink(missing_ok=True)
+
+
+async def _to_the_end(work: Callable[..., Result], *given: Any) -> Result:
+    """Do it in a thread. Who is cancelled is so when it is done: nothing goes on by itself."""
+    step = asyncio.ensure_future(asyncio.to_thread(work, *given))
+    try:
+        return await asyncio.shield(step)
+    except asyncio.CancelledError:
+        await asyncio.wait([step])
+        raise
 
 
 def _written(part: _Part, piece: bytes) -> None:
@@ -253,6 +314,15 @@ def _read(content: BinaryIO) -> bytes:
         return content.read(_PIECE_BYTES)
     except OSError as error:
         raise BadBlob(error.strerror or "cannot be read") from error
+
+
+def _remove_all(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _listed(folder: Path) -> set[str]:
+    return set(os.listdir(folder)) if folder.is_dir() else set()
 
 
 def _make_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from taskpush.core.lifecycle import Decide
 from taskpush.models.audit import AuditEntry
 from taskpush.models.task import TaskRecord
+from taskpush.models.uploads import KeptUpload
 from taskpush.models.webhooks import DeliveryState
 from taskpush.store.base import KEY_LIFETIME, Commit, Created, IdempotencyKey
 
@@ -108,7 +109,27 @@ class Deliver:
         return (self.task_id,)
 
 
-Call = Write | Create | Delete | Trim | Note | ForgetAudit | Deliver
+@dataclass(frozen=True, slots=True)
+class KeepUpload:
+    """One call of `Store.keep_upload`."""
+
+    upload: KeptUpload
+    future: Future[None]
+    synced: bool = True
+    task_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetUploads:
+    """One call of `Store.forget_uploads`."""
+
+    upload_ids: tuple[str, ...]
+    future: Future[Collection[str]]
+    synced: bool = True
+    task_ids: tuple[str, ...] = ()
+
+
+Call = Write | Create | Delete | Trim | Note | ForgetAudit | Deliver | KeepUpload | ForgetUploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +162,5 @@ class Stored:
     deleted: Collection[str] = ()
     # By `IdempotencyKey.name`.
     keys: Mapping[tuple[str, str, str], KeptKey] = field(default_factory=dict)
+    # Those that the calls use, give back, keep or forget.
+    uploads: Mapping[str, KeptUpload] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import apsw
 
 from taskpush.errors import StoreUnavailable
+from taskpush.models.uploads import KeptUpload
 from taskpush.store.base import IdempotencyKey
 from taskpush.store.batch import Batch
 from taskpush.store.calls import Entry, Stored
@@ -72,6 +73,11 @@ class Files:
         """What is committed of the tasks and the keys; read on the calling thread."""
         with _readable():
             return self._peeker.stored(task_ids, keys)
+
+    def load_uploads(self, upload_ids: Collection[str]) -> Mapping[str, KeptUpload]:
+        """What is committed of the uploads; read on the calling thread."""
+        with _readable():
+            return self._peeker.uploads(upload_ids)
 
     def peek(self, task_id: str) -> Entry | None:
         """One committed entry; read on the calling thread."""

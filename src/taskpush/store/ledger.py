@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from taskpush.clock import Clock
@@ -17,6 +18,7 @@ from taskpush.models.audit import AuditEntry
 from taskpush.models.events import EventType, Status
 from taskpush.models.feed import Change, How, Tombstone
 from taskpush.models.task import NewEvent, TaskRecord, VolatileEvent
+from taskpush.models.uploads import KeptUpload
 from taskpush.store.base import (
     KEY_LIFETIME,
     ChangeListener,
@@ -34,6 +36,8 @@ from taskpush.store.calls import (
     Deliver,
     Entry,
     ForgetAudit,
+    ForgetUploads,
+    KeepUpload,
     KeptKey,
     Note,
     Stored,
@@ -44,6 +48,7 @@ from taskpush.store.changes import ChangeBook
 from taskpush.store.latest import is_past, newest_latest
 from taskpush.store.moves import Move, move_to
 from taskpush.store.notes import note_row
+from taskpush.store.uploads import given_back, used
 
 REV_BLOCK: Final = 1 << 20
 """How many revs are reserved on disk at a time, so that a rev costs no write."""
@@ -89,6 +94,11 @@ class Ledger:
     def live(self, task_id: str) -> TaskRecord | None:
         """The committed record, when it is held in memory."""
         entry = self._live.get(task_id)
+        return entry.record if entry else None
+
+    def newest(self, task_id: str, stored: Stored) -> TaskRecord | None:
+        """The committed record of a task that is live or `stored`."""
+        entry = self._live.get(task_id) or stored.entries.get(task_id)
         return entry.record if entry else None
 
     def cold(self, task_ids: Iterable[str]) -> set[str]:
@@ -181,6 +191,11 @@ class Ledger:
                     forgetting = Forgetting(call.before)
                     batch.forgettings.append(forgetting)
                     return forgetting
+                case KeepUpload(upload):
+                    self._keep_upload(upload, batch, stored)
+                    return None
+                case ForgetUploads(upload_ids):
+                    return self._forget_uploads(upload_ids, batch, stored)
         except StopIteration as error:
             # A future cannot carry one.
             return RuntimeError(f"decide raised {error!r}")
@@ -205,7 +220,9 @@ class Ledger:
             for place, record in enumerate(call.records)
         ]
         self._check_room(call, batch)
+        uploads = used(call.records, partial(_upload, batch, stored), now)
         self._accept(moves, batch)
+        batch.uploads.update(uploads)
         batch.forget_keys_of = now - KEY_LIFETIME
         if call.key is not None:
             batch.keys[call.key.name] = KeptKey(call.key, now, call.task_ids)
@@ -234,6 +251,7 @@ class Ledger:
         entry, notes = self._allowed(call, batch, stored)
         batch.notes += list(map(note_row, notes))
         batch.deleted[call.task_id] = entry
+        batch.uploads.update(given_back(entry.record.uploads, partial(_upload, batch, stored)))
         batch.pending[entry.record.kind] -= entry.record.status is Status.PENDING
         batch.tombstones.append(_tombstone(entry.record, self.changes.next_written()))
         batch.told.append(TaskDeleted(call.task_id))
@@ -253,6 +271,24 @@ class Ledger:
         if entry is None:
             raise NotFound
         batch.deliveries[call.task_id] = (entry, call.states)
+
+    def _keep_upload(self, upload: KeptUpload, batch: Batch, stored: Stored) -> None:
+        upload_id = upload.ref.upload_id
+        if _upload(batch, stored, upload_id) is not None:
+            raise ValueError("an upload with this id is kept already")
+        batch.uploads[upload_id] = upload
+
+    def _forget_uploads(
+        self, upload_ids: Iterable[str], batch: Batch, stored: Stored
+    ) -> Collection[str]:
+        gone = []
+        for upload_id in upload_ids:
+            upload = _upload(batch, stored, upload_id)
+            if upload is not None and not upload.uses:
+                batch.uploads[upload_id] = None
+            if upload is None or not upload.uses:
+                gone.append(upload_id)
+        return gone
 
     def _allowed(
         self, call: Delete | Trim, batch: Batch, stored: Stored
@@ -389,6 +425,11 @@ def _tombstone(record: TaskRecord, changed: int) -> Tombstone:
         tags=record.tags,
         changed=changed,
     )
+
+
+def _upload(batch: Batch, stored: Stored, upload_id: str) -> KeptUpload | None:
+    known = batch.uploads if upload_id in batch.uploads else stored.uploads
+    return known.get(upload_id)
 
 
 def _ended(batch: Batch) -> Collection[str]:

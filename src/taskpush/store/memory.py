@@ -25,6 +25,7 @@ from taskpush.models.events import EventType, Status
 from taskpush.models.feed import FeedFilter, Mark, Tombstone
 from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
+from taskpush.models.uploads import KeptUpload, UnusedUploads
 from taskpush.models.webhooks import DeliveryState, Hooked
 from taskpush.store.base import (
     MAX_FORGOTTEN_ENTRIES,
@@ -90,6 +91,7 @@ class MemoryStore(Store):
         # How far webhooks have come, and the tasks of which something may be left to deliver.
         self._deliveries: dict[str, tuple[DeliveryState, ...]] = {}
         self._open_webhooks: set[str] = set()
+        self._uploads: dict[str, KeptUpload] = {}
         self._eras: dict[str, int] = {}
         self._forgotten = 0
         self._last_order = 0
@@ -123,6 +125,7 @@ class MemoryStore(Store):
         self._writer = Writer(
             self._ledger,
             load=self._load,
+            load_uploads=self._load_uploads,
             commit=self._commit,
             tidy=_do_nothing,
             shrink=_find_nothing,
@@ -402,6 +405,43 @@ class MemoryStore(Store):
         return found
 
     @override
+    def keep_upload(self, upload: KeptUpload) -> Future[None]:
+        return self._opened()[1].keep_upload(upload)
+
+    @override
+    async def uploads(self, upload_ids: Collection[str]) -> Mapping[str, KeptUpload]:
+        self._opened()
+        found = self._load_uploads(upload_ids)
+        await _read_elsewhere()
+        return found
+
+    @override
+    async def unused_uploads(self, tenant: str, owner: str) -> UnusedUploads:
+        self._opened()
+        sizes = [
+            upload.ref.size_bytes
+            for upload in self._uploads.values()
+            if not upload.uses and (upload.tenant, upload.owner) == (tenant, owner)
+        ]
+        await _read_elsewhere()
+        return UnusedUploads(len(sizes), sum(sizes))
+
+    @override
+    async def expired_uploads(self, now: datetime, *, limit: int) -> Sequence[str]:
+        self._opened()
+        found = sorted(
+            (upload.expires_at, upload_id)
+            for upload_id, upload in self._uploads.items()
+            if upload.expires_at is not None and upload.expires_at <= now
+        )
+        await _read_elsewhere()
+        return [upload_id for _, upload_id in found[:limit]]
+
+    @override
+    def forget_uploads(self, upload_ids: Collection[str]) -> Future[Collection[str]]:
+        return self._opened()[1].forget_uploads(upload_ids)
+
+    @override
     async def usage(self) -> StoreUsage:
         self._opened()
         records = [entry.record for entry in self._entries.values()]
@@ -445,6 +485,9 @@ class MemoryStore(Store):
             task_id: self._entries[task_id] for task_id in wanted if task_id in self._entries
         }
         return Stored(entries, wanted & self._deleted.keys(), kept)
+
+    def _load_uploads(self, upload_ids: Collection[str]) -> Mapping[str, KeptUpload]:
+        return {each: self._uploads[each] for each in upload_ids if each in self._uploads}
 
     async def _commit(self, batch: Batch) -> None:
         self._entries.update(
@@ -490,6 +533,11 @@ class MemoryStore(Store):
             (self._open_webhooks.add if is_open else self._open_webhooks.discard)(
                 entry.record.task_id
             )
+        for upload_id, upload in batch.uploads.items():
+            if upload is None:
+                self._uploads.pop(upload_id, None)
+            else:
+                self._uploads[upload_id] = upload
         for task_id in batch.deleted:
             self._deliveries.pop(task_id, None)
             self._open_webhooks.discard(task_id)
@@ -523,7 +571,8 @@ class MemoryStore(Store):
             events=len(log),
             log_bytes=self._log_bytes(entry.record),
             last_event_bytes=len(log[-1].body) if log else 0,
-            record_bytes=len(encode_record(entry.record)),
+            record_bytes=len(encode_record(entry.record))
+            + sum(upload.size_bytes for upload in entry.record.uploads),
         )
 
     def _log_bytes(self, record: TaskRecord) -> int:

@@ -81,4 +81,5 @@ def _birth(record: TaskRecord) -> tuple[object, ...]:
         record.kind,
         record.created_at,
         record.tags,
+        record.uploads,
     )

@@ -23,6 +23,7 @@ from taskpush.models.events import EventType, Status
 from taskpush.models.feed import FeedFilter, Tombstone
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, TaskRecord
+from taskpush.models.uploads import KeptUpload, UnusedUploads, UploadRef
 from taskpush.models.webhooks import Hooked
 from taskpush.store.base import IdempotencyKey, LogPage, TaskFilter, TaskPage, Waiting
 from taskpush.store.calls import Entry, KeptKey, Stored
@@ -118,6 +119,23 @@ _KEYS: Final = """
     SELECT json_group_array(json_array(tenant, owner, key, body_hash, created_at, json(task_ids)))
     FROM idempotency_keys WHERE (tenant, owner, key) IN (
         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:names)
+    )
+"""
+
+# As [upload_id, name, media_type, size_bytes, sha256, tenant, owner, created_at, expires_at, uses].
+_UPLOADS: Final = """
+    SELECT json_group_array(json_array(upload_id, name, media_type, size_bytes, sha256,
+                                       tenant, owner, created_at, expires_at, uses))
+    FROM uploads WHERE upload_id IN (SELECT value FROM json_each(:upload_ids))
+"""
+_UNUSED_UPLOADS: Final = """
+    SELECT json_array(count(*), coalesce(sum(size_bytes), 0)) FROM uploads
+    WHERE tenant = :tenant AND owner = :owner AND uses = 0
+"""
+_EXPIRED_UPLOADS: Final = """
+    SELECT json_group_array(upload_id) FROM (
+        SELECT upload_id FROM uploads INDEXED BY uploads_by_age
+        WHERE uses = 0 AND expires_at <= :now ORDER BY expires_at, upload_id LIMIT :limit
     )
 """
 
@@ -219,6 +237,23 @@ class Reader:
             Hooked(task, webhooks := webhooks_of(listed), decode_states(doc, len(webhooks)))
             for task, listed, doc in orjson.loads(found)
         ]
+
+    def uploads(self, upload_ids: Collection[str]) -> Mapping[str, KeptUpload]:
+        """See `Store.uploads`."""
+        ids = orjson.dumps(list(upload_ids)).decode()
+        found = orjson.loads(self._connection.execute(_UPLOADS, {"upload_ids": ids}).get)
+        return {columns[0]: _upload(*columns) for columns in found}
+
+    def unused_uploads(self, tenant: str, owner: str) -> UnusedUploads:
+        """See `Store.unused_uploads`."""
+        bindings = {"tenant": tenant, "owner": owner}
+        return UnusedUploads(*orjson.loads(self._connection.execute(_UNUSED_UPLOADS, bindings).get))
+
+    def expired_uploads(self, now: datetime, limit: int) -> Sequence[str]:
+        """See `Store.expired_uploads`."""
+        bindings = {"now": to_microseconds(now), "limit": limit}
+        found: list[str] = orjson.loads(self._connection.execute(_EXPIRED_UPLOADS, bindings).get)
+        return found
 
     def was_deleted(self, task_id: str, tenant: str, owner: str) -> bool:
         """See `Store.was_deleted`."""
@@ -329,6 +364,28 @@ def _kept_key(
 ) -> KeptKey:
     name = IdempotencyKey(tenant, owner, key, body_hash)
     return KeptKey(name, from_microseconds(created_at), tuple(task_ids))
+
+
+def _upload(
+    upload_id: str,
+    name: str,
+    media_type: str,
+    size_bytes: int,
+    sha256: str,
+    tenant: str,
+    owner: str,
+    created_at: int,
+    expires_at: int | None,
+    uses: int,
+) -> KeptUpload:
+    return KeptUpload(
+        ref=UploadRef(upload_id, name, media_type, size_bytes, sha256),
+        tenant=tenant,
+        owner=owner,
+        created_at=from_microseconds(created_at),
+        expires_at=from_microseconds(expires_at) if expires_at is not None else None,
+        uses=uses,
+    )
 
 
 def _entry(

@@ -19,6 +19,7 @@ from taskpush.models.task import (
     TaskRecord,
     VolatileEvent,
 )
+from taskpush.models.uploads import UploadRef
 from taskpush.models.webhooks import DeliveryState, Webhook
 
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,6 +75,7 @@ def encode_record(record: TaskRecord) -> bytes:
             "producer": record.producer and _producer_document(record.producer),
             "created_by_producer": record.created_by_producer,
             "webhooks": [[webhook.url, webhook.events] for webhook in record.webhooks],
+            "uploads": [_upload_document(upload) for upload in record.uploads],
         }
     )
 
@@ -117,6 +119,7 @@ def decode_record(
         producer=_producer(doc["producer"]) if doc["producer"] else None,
         created_by_producer=doc["created_by_producer"],
         webhooks=webhooks_of(doc["webhooks"]),
+        uploads=tuple(UploadRef(**upload) for upload in doc["uploads"]),
         head=head,
         last_event_at=last_event_at,
         latest=latest or {},
@@ -147,6 +150,16 @@ def _producer_document(producer: ProducerRef) -> dict[str, Any]:
 
 def _producer(doc: Mapping[str, Any]) -> ProducerRef:
     return ProducerRef(**{**doc, "runs": tuple(TakenRun(*run) for run in doc["runs"])})
+
+
+def _upload_document(upload: UploadRef) -> dict[str, Any]:
+    return {
+        "upload_id": upload.upload_id,
+        "name": upload.name,
+        "media_type": upload.media_type,
+        "size_bytes": upload.size_bytes,
+        "sha256": upload.sha256,
+    }
 
 
 def webhooks_of(found: Iterable[tuple[str, Iterable[str]]]) -> tuple[Webhook, ...]:

@@ -27,6 +27,7 @@ from taskpush.models.events import EventType
 from taskpush.models.feed import FeedFilter, Mark, Tombstone
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
+from taskpush.models.uploads import KeptUpload, UnusedUploads
 from taskpush.models.webhooks import DeliveryState, Hooked
 from taskpush.store.base import (
     MAX_PAGE_BYTES,
@@ -101,6 +102,7 @@ class SqliteStore(Store):
         writer = Writer(
             ledger,
             load=files.load,
+            load_uploads=files.load_uploads,
             commit=files.commit,
             tidy=files.tidy,
             shrink=files.shrink,
@@ -287,6 +289,26 @@ class SqliteStore(Store):
     @override
     async def undelivered(self) -> Sequence[Hooked]:
         return await self._opened().files.browse(lambda reader: reader.hooked())
+
+    @override
+    def keep_upload(self, upload: KeptUpload) -> Future[None]:
+        return self._opened().writer.keep_upload(upload)
+
+    @override
+    async def uploads(self, upload_ids: Collection[str]) -> Mapping[str, KeptUpload]:
+        return await self._opened().files.ask(lambda reader: reader.uploads(upload_ids))
+
+    @override
+    async def unused_uploads(self, tenant: str, owner: str) -> UnusedUploads:
+        return await self._opened().files.ask(lambda reader: reader.unused_uploads(tenant, owner))
+
+    @override
+    async def expired_uploads(self, now: datetime, *, limit: int) -> Sequence[str]:
+        return await self._opened().files.browse(lambda reader: reader.expired_uploads(now, limit))
+
+    @override
+    def forget_uploads(self, upload_ids: Collection[str]) -> Future[Collection[str]]:
+        return self._opened().writer.forget_uploads(upload_ids)
 
     @override
     async def usage(self) -> StoreUsage:

@@ -26,7 +26,7 @@ _RECENT: Final = (
 _FORGET_RECENT: Final = "DELETE FROM recent_events WHERE id < ?"
 _TASKS: Final = (
     "INSERT INTO tasks (id, task_id, tenant, owner, kind, status, attempt, priority, created_at,"
-    " run_at, started_at, finished_at, runner, folded_title, changed, doc)"
+    " run_at, started_at, finished_at, runner, folded_title, changed, upload_bytes, doc)"
     " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
     " ON CONFLICT (id) DO UPDATE SET status = excluded.status, attempt = excluded.attempt,"
     " priority = excluded.priority, run_at = excluded.run_at, started_at = excluded.started_at,"
@@ -85,6 +85,12 @@ _DELIVERIES: Final = (
     "INSERT OR REPLACE INTO webhooks (task, open, doc)"
     " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
 )
+_UPLOADS: Final = (
+    "INSERT OR REPLACE INTO uploads (upload_id, tenant, owner, name, media_type, size_bytes,"
+    " sha256, created_at, expires_at, uses)"
+    " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+)
+_DROP_UPLOADS: Final = "DELETE FROM uploads WHERE upload_id IN (SELECT value FROM json_each(?))"
 _META: Final = (
     "INSERT OR REPLACE INTO meta (name, value)"
     " SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
@@ -102,7 +108,7 @@ class Statements:
 
     def of(self, batch: Batch, placement: Placement) -> Iterable[tuple[str, Values]]:
         """The statements that write everything but what is cut and deleted, in their order."""
-        yield from self._inserts(_TASKS, 16, _task_rows(batch))
+        yield from self._inserts(_TASKS, 17, _task_rows(batch))
         yield from self._inserts(_TAGS, 3, _tag_rows(batch))
         yield from self._inserts(_EVENTS, 8, placement.logged)
         yield from self._inserts(_RECENT, 9, placement.recent)
@@ -120,6 +126,10 @@ class Statements:
         yield from self._inserts(_NOTES, 6, _note_rows(batch))
         yield from self._inserts(_WEBHOOKS_BEGUN, 1, [(entry.order,) for entry in batch.begun])
         yield from self._inserts(_DELIVERIES, 3, _delivery_rows(batch))
+        yield from self._inserts(_UPLOADS, 10, _upload_rows(batch))
+        dropped = [upload_id for upload_id, upload in batch.uploads.items() if upload is None]
+        if dropped:
+            yield _DROP_UPLOADS, (_json(dropped),)
         yield from self._inserts(_META, 2, _meta_rows(batch))
 
     def _inserts(
@@ -161,6 +171,7 @@ def _task_rows(batch: Batch) -> Sequence[Values]:
             row.record.runner,
             row.record.title and row.record.title.casefold(),
             row.changed,
+            sum(upload.size_bytes for upload in row.record.uploads),
             row.doc,
         )
         for row in batch.rows.values()
@@ -230,6 +241,25 @@ def _delivery_rows(batch: Batch) -> Sequence[Values]:
     ]
 
 
+def _upload_rows(batch: Batch) -> Sequence[Values]:
+    return [
+        (
+            upload_id,
+            upload.tenant,
+            upload.owner,
+            upload.ref.name,
+            upload.ref.media_type,
+            upload.ref.size_bytes,
+            upload.ref.sha256,
+            to_microseconds(upload.created_at),
+            _microseconds(upload.expires_at),
+            upload.uses,
+        )
+        for upload_id, upload in batch.uploads.items()
+        if upload is not None
+    ]
+
+
 def _microseconds(moment: datetime | None) -> int | None:
     return to_microseconds(moment) if moment is not None else None
 
@@ -244,7 +274,7 @@ def _meta_rows(batch: Batch) -> Sequence[Values]:
         rows.append(("rev", batch.reserved_rev))
     if batch.forget_tombstones is not None:
         rows.append(("forgotten", batch.forget_tombstones))
-    if batch.synced and not (batch.rows or batch.events or batch.notes or rows):
+    if batch.synced and not (batch.rows or batch.events or batch.notes or batch.uploads or rows):
         # Something must be written for a sync to happen: what the caller's decision saw, and is
         # told is safe, may so far be in the system's cache only.
         rows.append(("probe", 0))

@@ -23,7 +23,7 @@ from taskpush.store.schema import check_present
 
 _FINISHED: Final = """
     SELECT json_group_array(json_array(
-        task_id, kind, id, attempt, finished_at, octet_length(doc), json((
+        task_id, kind, id, attempt, finished_at, octet_length(doc) + upload_bytes, json((
         SELECT json_array(count(*), total(octet_length(body))) FROM events WHERE task = t.id
     )), (
         SELECT octet_length(body) FROM events WHERE task = t.id ORDER BY seq DESC LIMIT 1

@@ -10,6 +10,7 @@ import asyncio
 from asyncio import Future
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +18,7 @@ from taskpush.core.lifecycle import Decide
 from taskpush.errors import StoreUnavailable
 from taskpush.models.audit import AuditEntry
 from taskpush.models.task import TaskRecord
+from taskpush.models.uploads import KeptUpload
 from taskpush.models.values import is_clean_text
 from taskpush.models.webhooks import DeliveryState
 from taskpush.store.base import MAX_CREATED_TASKS, Commit, Created, IdempotencyKey
@@ -27,6 +29,8 @@ from taskpush.store.calls import (
     Delete,
     Deliver,
     ForgetAudit,
+    ForgetUploads,
+    KeepUpload,
     Note,
     Stored,
     Trim,
@@ -34,6 +38,7 @@ from taskpush.store.calls import (
 )
 from taskpush.store.gathering import Gathering
 from taskpush.store.ledger import Ledger
+from taskpush.store.uploads import named
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import StoreFailed
 
@@ -46,9 +51,10 @@ NOT_OPEN: Final = "the store is not open"
 class Writer:
     """Owns the queue and the one task that takes from it.
 
-    `load` gives what is committed of tasks that are not live, and of keys; `commit` makes a batch
-    durable or raises, in which case nothing of it took effect; `tidy` is called between batches;
-    `shrink` gives back some unused space, and says whether there is more.
+    `load` gives what is committed of tasks that are not live, and of keys, `load_uploads` the same
+    of uploads; `commit` makes a batch durable or raises, in which case nothing of it took effect;
+    `tidy` is called between batches; `shrink` gives back some unused space, and says whether there
+    is more.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class Writer:
         ledger: Ledger,
         *,
         load: Callable[[Collection[str], Collection[IdempotencyKey]], Stored],
+        load_uploads: Callable[[Collection[str]], Mapping[str, KeptUpload]],
         commit: Callable[[Batch], Awaitable[None]],
         tidy: Callable[[], Awaitable[None]],
         shrink: Callable[[], Awaitable[bool]],
@@ -64,6 +71,7 @@ class Writer:
     ) -> None:
         self._ledger = ledger
         self._load = load
+        self._load_uploads = load_uploads
         self._commit = commit
         self._tidy = tidy
         self._shrink = shrink
@@ -145,6 +153,23 @@ class Writer:
         _check_texts(task_id)
         future: Future[None] = asyncio.get_running_loop().create_future()
         self._add(Deliver(task_id, tuple(states), future))
+        return future
+
+    def keep_upload(self, upload: KeptUpload) -> Future[None]:
+        """Queue a new upload; see `Store.keep_upload`."""
+        self._check_open()
+        ref = upload.ref
+        _check_texts(ref.upload_id, ref.name, ref.media_type, upload.tenant, upload.owner)
+        future: Future[None] = asyncio.get_running_loop().create_future()
+        self._add(KeepUpload(upload, future))
+        return future
+
+    def forget_uploads(self, upload_ids: Collection[str]) -> Future[Collection[str]]:
+        """Queue the removal of unused uploads; see `Store.forget_uploads`."""
+        self._check_open()
+        _check_texts(*upload_ids)
+        future: Future[Collection[str]] = asyncio.get_running_loop().create_future()
+        self._add(ForgetUploads(tuple(upload_ids), future))
         return future
 
     def shrink(self) -> Future[None]:
@@ -239,7 +264,7 @@ class Writer:
     ) -> Exception | None:
         batch = Batch(synced=False, calls=calls)
         try:
-            stored = self._load(self._ledger.cold(_task_ids(calls)), _keys(calls))
+            stored = self._stored(calls)
             synced = probed or any(call.synced for call in calls)
             batch = self._ledger.stage(calls, stored, synced=synced, flush=flush)
             self._queue.extendleft(reversed(calls[len(batch.calls) :]))
@@ -256,6 +281,12 @@ class Writer:
         self._ledger.apply(batch)
         batch.resolve()
         return None
+
+    def _stored(self, calls: Sequence[Call]) -> Stored:
+        """What is committed of what the calls are about."""
+        stored = self._load(self._ledger.cold(_task_ids(calls)), _keys(calls))
+        uploads = set(named(calls, lambda task_id: self._ledger.newest(task_id, stored)))
+        return replace(stored, uploads=self._load_uploads(uploads)) if uploads else stored
 
     async def _shrink_some(self) -> None:
         """A part at a time, so that commits need not wait for the whole."""

@@ -31,7 +31,7 @@ _NONE: Final = b""
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class SentFile:
     """A file that a producer sends: of which attempt, and what it is called."""
 
     attempt: int
@@ -103,7 +103,7 @@ class Producers:
         self,
         principal: Principal,
         task_id: str,
-        upload: Upload,
+        sent: SentFile,
         content: AsyncIterator[bytes],
     ) -> tuple[ArtifactTaken, bool]:
         """Keep a file that a producer sends, and announce it; whether that was new.
@@ -112,29 +112,29 @@ class Producers:
         Raises as `report`, and `payload_too_large`.
         """
         record = await self._mine(principal, task_id)
-        attempt = self._present(record, upload)
+        attempt = self._present(record, sent)
         try:
-            media_type = new_artifact(upload.name, _NONE, upload.media_type).media_type
+            media_type = new_artifact(sent.name, _NONE, sent.media_type).media_type
         except BadReport as error:
             raise InvalidRequest(str(error)) from None
         try:
             blob = await self._blobs.put_stream(task_id, _alive(content, attempt))
         except BadBlob as error:
             raise TaskPushError(str(error), code="payload_too_large") from None
-        return await self._see_through(self._announce(principal, task_id, upload, media_type, blob))
+        return await self._see_through(self._announce(principal, task_id, sent, media_type, blob))
 
     async def _announce(
-        self, principal: Principal, task_id: str, upload: Upload, media_type: str, blob: Blob
+        self, principal: Principal, task_id: str, sent: SentFile, media_type: str, blob: Blob
     ) -> tuple[ArtifactTaken, bool]:
         async with self._attempts.lock(task_id):
             # It may have ended while the content came.
             record = await self._mine(principal, task_id)
-            attempt = self._present(record, upload)
+            attempt = self._present(record, sent)
             attempt.heard()
-            event = await self._announced(record, upload.name, blob)
+            event = await self._announced(record, sent.name, blob)
             fresh = event is None
             if event is None:
-                commit = await attempt.announce(upload.name, media_type, blob)
+                commit = await attempt.announce(sent.name, media_type, blob)
                 record, event = commit.record, commit.events[-1].body
             data = orjson.loads(event)["data"]
         return ArtifactTaken(**data, cancel_wanted=record.cancel_requested), fresh
@@ -149,13 +149,13 @@ class Producers:
                 return event.body if same else None
         return None
 
-    def _present(self, record: TaskRecord, upload: Upload) -> ReportedAttempt:
+    def _present(self, record: TaskRecord, sent: SentFile) -> ReportedAttempt:
         """The running attempt, which this producer reports; raises unless there is one."""
-        producing.first_fresh(record, upload.attempt, upload.producer_id, 1, 0)
+        producing.first_fresh(record, sent.attempt, sent.producer_id, 1, 0)
         next_status(record.status, Command.REPORT)
-        attempt = self._attempts.find(record, upload.producer_id)
+        attempt = self._attempts.find(record, sent.producer_id)
         if attempt is None:
-            attempt = self._attempts.begin(record, upload.producer_id)
+            attempt = self._attempts.begin(record, sent.producer_id)
         attempt.heard()
         return attempt
 

@@ -48,14 +48,18 @@ async def settle_abandoned(store: Store, clock: Clock) -> int:
 
 
 async def remove_orphans(store: Store, blobs: Blobs) -> int:
-    """Remove the files of tasks that were deleted; returns of how many there were any.
+    """Remove the files of tasks that were deleted, and uploads that the store does not know.
 
-    A server may be killed between the commit of a deletion and the removal of the files.
+    A server may be killed between the commit of a deletion and the removal of the files, or
+    between an upload's last byte and its commit. Returns of how many there were any.
     """
     orphans = await store.missing(await blobs.task_ids())
     for task_id in orphans:
         await blobs.remove(task_id)
-    return len(orphans)
+    kept = await blobs.upload_ids()
+    unknown = kept - (await store.uploads(kept)).keys() if kept else set()
+    await blobs.remove_uploads(unknown)
+    return len(orphans) + len(unknown)
 
 
 async def resume_interrupted(store: Store, registry: Registry) -> int:

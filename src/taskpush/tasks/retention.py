@@ -18,10 +18,12 @@ from taskpush.clock import Clock
 from taskpush.core import lifecycle
 from taskpush.core.retention import Fate, FinishedTask, Judge, Retention, pays_to_shrink
 from taskpush.errors import IllegalTransition, NotFound, StaleAttempt, StoreUnavailable
+from taskpush.models.task import TaskRecord
 from taskpush.store.base import MAX_FORGOTTEN_ENTRIES, Store
 from taskpush.store.blobs import Blobs
+from taskpush.tasks.uploads import UploadShelf, remove_files
 from taskpush.telemetry.bus import Telemetry
-from taskpush.telemetry.events import AuditForgotten, RetentionPruned
+from taskpush.telemetry.events import AuditForgotten, RetentionPruned, UploadsForgotten
 
 PAGE: Final = 200
 """Tasks that are asked for at once: some milliseconds."""
@@ -116,9 +118,9 @@ async def _remove(store: Store, blobs: Blobs, given: Sequence[Verdict]) -> list[
     calls = [_begin(store, verdict) for verdict in given]
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     done = list(_effective(given, outcomes))
-    deleted = [each.task.task_id for each in done if each.fate is Fate.DELETE]
+    deleted = [outcome for outcome in outcomes if isinstance(outcome, TaskRecord)]
     if deleted:
-        await blobs.remove(*deleted)
+        await remove_files(store, blobs, deleted)
     return done
 
 
@@ -149,7 +151,7 @@ class RetentionRounds:
 
     A round takes at most half of the time, so that others have theirs. `of_kinds` are the kinds
     with a retention of their own; `audit_age` is how old entries of the audit trail become, None
-    for ever. Does nothing when everything is kept.
+    for ever. Does nothing when everything is kept: with `uploads`, some of those never are.
     """
 
     def __init__(
@@ -162,6 +164,7 @@ class RetentionRounds:
         retention: Retention,
         of_kinds: Mapping[str, Retention],
         audit_age: timedelta | None = None,
+        uploads: UploadShelf | None = None,
         interval_s: float,
     ) -> None:
         self._store = store
@@ -171,6 +174,7 @@ class RetentionRounds:
         self._retention = retention
         self._of_kinds = of_kinds
         self._audit_age = audit_age
+        self._uploads = uploads
         self._interval_s = interval_s
         self._stop = asyncio.Event()
         # None before `start`, and when there is nothing to do.
@@ -178,7 +182,8 @@ class RetentionRounds:
 
     def start(self) -> None:
         """Begin, if anything is limited."""
-        if self._audit_age is not None or not self._judge().keeps_everything:
+        kept = self._audit_age is None and self._uploads is None
+        if not (kept and self._judge().keeps_everything):
             self._worker = asyncio.create_task(self._work(), name="retention")
             self._worker.add_done_callback(_say_broken)
 
@@ -195,6 +200,7 @@ class RetentionRounds:
         """
         begin_s = asyncio.get_running_loop().time()
         await self._forget_audit()
+        await self._forget_uploads()
         tally = Tally() if self._judge().keeps_everything else await self._remove()
         if tally.deleted or tally.trimmed:
             given_back = await self._shrink()
@@ -235,6 +241,10 @@ class RetentionRounds:
                 break
         if removed:
             self._telemetry.emit(AuditForgotten(removed))
+
+    async def _forget_uploads(self) -> None:
+        if self._uploads is not None and (removed := await self._uploads.forget_expired()):
+            self._telemetry.emit(UploadsForgotten(removed))
 
     def _judge(self) -> Judge:
         return Judge(self._clock.now(), self._retention, self._of_kinds)

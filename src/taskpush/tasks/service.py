@@ -46,14 +46,17 @@ from taskpush.models.commands import (
 )
 from taskpush.models.events import Status
 from taskpush.models.task import TaskRecord
+from taskpush.models.uploads import UploadRef, ids_in
 from taskpush.models.values import joined, value_problems
 from taskpush.models.webhooks import Webhook
 from taskpush.runner.base import Runner
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
+from taskpush.runner.uploads import Uploads
 from taskpush.store.base import IdempotencyKey, Store, Waiting
 from taskpush.store.blobs import Blobs
 from taskpush.tasks.audit import AuditTrail, noted
+from taskpush.tasks.uploads import UploadShelf, remove_files
 
 Outcome = TypeVar("Outcome")
 
@@ -103,6 +106,7 @@ class TaskService:
         room_in_s: Callable[[str, int], Awaitable[float | None]] = _unknown,
         limits: Limits = DEFAULT_LIMITS,
         destinations: Destinations | None = None,
+        uploads: UploadShelf | None = None,
     ) -> None:
         self._limits = limits
         self._destinations = destinations or Destinations()
@@ -114,6 +118,7 @@ class TaskService:
         self._clock = clock
         self._blobs = blobs
         self._audit = audit
+        self._uploads = uploads or UploadShelf(store, blobs, clock, limits=limits)
         self._under_way: set[asyncio.Task[Any]] = set()
         # None means that every create has to name its kind.
         self._default_kind = default_kind
@@ -154,7 +159,7 @@ class TaskService:
         """
         demand(principal, Role.CREATE)
         return await self._see_through(
-            self._commit(principal, [self._new(principal, command)], key)
+            self._commit(principal, [await self._new(principal, command)], key)
         )
 
     async def create_batch(
@@ -165,7 +170,7 @@ class TaskService:
         records = []
         for index, command in enumerate(commands):
             try:
-                records.append(self._new(principal, command))
+                records.append(await self._new(principal, command))
             except TaskPushError as error:
                 raise _within(f"tasks.{index}", error) from None
         return await self._see_through(self._commit(principal, records, key))
@@ -266,8 +271,8 @@ class TaskService:
     async def _remove(self, principal: Principal, task_id: str, entry: AuditEntry) -> None:
         async with self._refusals_noted(entry, task_id):
             decide = _guarded(principal, noted(entry, lifecycle.delete()))
-            await self._store.delete(task_id, decide)
-        await self._blobs.remove(task_id)
+            deleted = await self._store.delete(task_id, decide)
+        await remove_files(self._store, self._blobs, [deleted])
 
     async def _control(
         self, principal: Principal, task_id: str, decide: lifecycle.Decide, entry: AuditEntry
@@ -300,10 +305,11 @@ class TaskService:
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
-    def _new(self, principal: Principal, command: CreateTask) -> TaskRecord:
+    async def _new(self, principal: Principal, command: CreateTask) -> TaskRecord:
         spec = self._kind(command.kind)
         _check_who_runs_it(spec, command)
-        params = spec.validate_params(command.params)
+        uploads = await self._uploads.of(principal, spec, command.params)
+        params = spec.validate_params(command.params, uploads)
         _check_travels(params, "params")
         _check_travels(command.metadata, "metadata")
         _check_size(params, "params", self._limits.params_bytes)
@@ -324,6 +330,7 @@ class TaskService:
             metadata=command.metadata,
             created_by_producer=command.producer_id is not None,
             webhooks=(*spec.webhooks, *self._webhooks(command)),
+            uploads=_used(uploads, params),
             message="Task created",
         )
 
@@ -341,6 +348,12 @@ class TaskService:
         if spec is None:
             raise TaskPushError(f"no kind named {name} is registered", code="unknown_kind")
         return spec
+
+
+def _used(uploads: Uploads, params: Mapping[str, Any]) -> tuple[UploadRef, ...]:
+    """Those of the uploads whose ids stand in the params, each once, in their order."""
+    named = dict.fromkeys(ids_in(params)) if uploads else ()
+    return tuple(uploads[upload_id].ref for upload_id in named if upload_id in uploads)
 
 
 def _guarded(principal: Principal, decide: lifecycle.Decide) -> lifecycle.Decide:

@@ -10,6 +10,7 @@ from taskpush.access.policy import may_see_sensitive
 from taskpush.access.principal import Principal
 from taskpush.core.masking import HIDDEN
 from taskpush.models.task import TaskRecord
+from taskpush.models.uploads import ids_in
 from taskpush.runner.registry import Registry
 
 
@@ -28,10 +29,13 @@ class Showing:
             return record
         spec = self._registry.get(record.kind)
         if spec is None:
-            return replace(record, params=dict.fromkeys(record.params, HIDDEN))
+            return replace(record, params=dict.fromkeys(record.params, HIDDEN), uploads=())
         if not spec.params_mask.hides:
             return record
-        return replace(record, params=spec.params_mask.apply(dict(record.params)))
+        params = spec.params_mask.apply(dict(record.params))
+        told = set(ids_in(params))
+        uploads = tuple(ref for ref in record.uploads if ref.upload_id in told)
+        return replace(record, params=params, uploads=uploads)
 
     def result(self, principal: Principal, record: TaskRecord) -> JsonValue:
         """The record's result as the principal may see it."""

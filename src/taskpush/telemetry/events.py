@@ -263,6 +263,14 @@ class AuditForgotten(TelemetryEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class UploadsForgotten(TelemetryEvent):
+    """Files that clients had sent, and that no task has used in time, were removed."""
+
+    name: ClassVar[str] = "uploads.forgotten"
+    uploads: int
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionPruned(TelemetryEvent):
     """Finished tasks beyond their limits were trimmed or deleted."""
 

@@ -18,6 +18,7 @@ import type {
   ListedArtifact,
   Snapshot,
   Summary,
+  Upload,
   WirePosition,
 } from "./generated/models.ts";
 import { Http } from "./http.ts";
@@ -28,10 +29,12 @@ import type {
   CreateOptions,
   EventsOptions,
   ListOptions,
+  UploadOptions,
   WatchTaskOptions,
 } from "./options.ts";
 import { Refused, Rest } from "./rest.ts";
 import { Handlers, Subscription } from "./subscription.ts";
+import { sendFile } from "./upload.ts";
 import { watchForWaking } from "./wakeup.ts";
 import { watch } from "./watch.ts";
 import {
@@ -57,6 +60,7 @@ const EVENTS_PAGE = 1000;
  */
 export class Client {
   readonly serverUrl: string;
+  readonly #http: Http;
   readonly #rest: Rest;
   readonly #connection: Connecting;
   readonly #handlers = new Handlers();
@@ -66,6 +70,7 @@ export class Client {
   constructor(serverUrl: string, options: ClientOptions = {}) {
     const http = new Http(checked(serverUrl), options.token, options.credentials);
     this.serverUrl = http.serverUrl;
+    this.#http = http;
     this.#rest = new Rest(http);
     this.#connection = connectionOf(http, options, (status) =>
       this.#handlers.call("connection", status),
@@ -180,6 +185,21 @@ export class Client {
       left -= 1;
       yield task as unknown as Summary;
     }
+  }
+
+  /**
+   * Send a file; its `upload_id` may stand in params that take one.
+   *
+   * It is deleted at `expires_at` unless a task uses it by then. Throws `RequestRefused` with
+   * `payload_too_large` or `upload_limit`, and an `AbortError` when `signal` was aborted.
+   */
+  upload(file: Blob, options: UploadOptions = {}): Promise<Upload> {
+    return sendFile(this.#http, file, options);
+  }
+
+  /** Delete a file that no task uses; throws `RequestRefused` with `upload_in_use`. */
+  async discardUpload(uploadId: string): Promise<void> {
+    await this.#rest.call(`/uploads/${encodeURIComponent(uploadId)}`, { method: "DELETE" }, false);
   }
 
   /** What tasks the server runs, with JSON Schema of their params and results. */

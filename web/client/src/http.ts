@@ -19,13 +19,13 @@ export interface Call {
 /** Talks HTTP to one server. */
 export class Http {
   readonly serverUrl: string;
+  readonly credentials: RequestCredentials;
   readonly #token: Token | undefined;
-  readonly #credentials: RequestCredentials;
 
   constructor(serverUrl: string, token?: Token, credentials: RequestCredentials = "same-origin") {
     this.serverUrl = serverUrl.replace(/\/+$/, "");
     this.#token = token;
-    this.#credentials = credentials;
+    this.credentials = credentials;
   }
 
   /** Whether there may be another token now than the one that has ended. */
@@ -39,6 +39,12 @@ export class Http {
     return token ?? null;
   }
 
+  /** The header that shows it; none without one. */
+  async shown(): Promise<{ Authorization?: string }> {
+    const token = await this.token();
+    return token === null ? {} : { Authorization: `Bearer ${token}` };
+  }
+
   /** The address of `path`, which starts below `/api`. */
   address(path: string, query: Call["query"] = {}): string {
     const given = Object.entries(query).filter(([, value]) => value !== undefined);
@@ -49,14 +55,15 @@ export class Http {
 
   /** The response, whatever its status; throws `ServerUnreachable` when there is none. */
   async send(path: string, call: Call = {}): Promise<Response> {
-    const headers: Record<string, string> = { Accept: call.accept ?? "application/json" };
-    const token = await this.token();
-    if (token !== null) headers.Authorization = `Bearer ${token}`;
+    const headers: Record<string, string> = {
+      Accept: call.accept ?? "application/json",
+      ...(await this.shown()),
+    };
     if (call.body !== undefined) headers["Content-Type"] = "application/json";
     const init: RequestInit = {
       method: call.method ?? "GET",
       headers,
-      credentials: this.#credentials,
+      credentials: this.credentials,
       cache: "no-store",
       signal: call.signal ?? null,
       body: call.body === undefined ? null : JSON.stringify(call.body),

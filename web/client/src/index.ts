@@ -28,6 +28,8 @@ export type {
   CreateOptions,
   EventsOptions,
   ListOptions,
+  UploadOptions,
+  UploadProgress,
   WatchTaskOptions,
 } from "./options.ts";
 export type { EventHandler, HandlerOf, OtherHandlers, Subscription } from "./subscription.ts";

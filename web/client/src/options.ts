@@ -42,6 +42,24 @@ export interface CreateOptions {
   signal?: AbortSignal;
 }
 
+/** How a file is sent. */
+export interface UploadOptions {
+  /** What it is called; a `File` has a name. */
+  name?: string;
+  /** By default the file's own, or else the name decides. */
+  mediaType?: string;
+  /** Is told how much has gone, from time to time; in Node at the end only. */
+  onProgress?: (progress: UploadProgress) => void;
+  /** Ends the sending when it is aborted; nothing is kept then. */
+  signal?: AbortSignal;
+}
+
+/** How much of a file has gone. */
+export interface UploadProgress {
+  sentBytes: number;
+  totalBytes: number;
+}
+
 /** Where a watch starts: a position, its text `epoch:seq`, a bare seq, or `now`. */
 export type After = WirePosition | string | number;
 

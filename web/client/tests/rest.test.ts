@@ -123,3 +123,40 @@ test("so many events are read as were asked for, and no page more", () =>
       client.close();
     },
   ));
+
+const upload = { upload_id: TASK, name: "a.csv", size_bytes: 3 };
+
+test("a file is sent as it is, under its name, with the token", () =>
+  serving([json(201, upload)], async (url, asked) => {
+    const client = createClient(url, { token: "secret" });
+    const seen: number[] = [];
+    const sent = await client.upload(new File(["a,b"], "零 a.csv", { type: "text/csv" }), {
+      onProgress: ({ sentBytes, totalBytes }) => seen.push(sentBytes, totalBytes),
+    });
+    assert.equal(sent.upload_id, TASK);
+    assert.deepEqual(asked, [
+      {
+        line: "POST /api/uploads?name=%E9%9B%B6+a.csv",
+        authorization: "Bearer secret",
+        body: "a,b",
+      },
+    ]);
+    assert.deepEqual(seen, [3, 3]);
+    client.close();
+  }));
+
+test("a file that is refused is not sent again, and one that is given up ends with an AbortError", () =>
+  serving(
+    [json(413, { code: "payload_too_large", detail: "at most 2 bytes" }), () => undefined],
+    async (url) => {
+      const client = createClient(url);
+      await assert.rejects(client.upload(new Blob(["abc"]), { name: "a" }), {
+        code: "payload_too_large",
+      });
+      const stop = new AbortController();
+      const sending = client.upload(new Blob(["abc"]), { name: "a", signal: stop.signal });
+      setTimeout(() => stop.abort(), 20);
+      await assert.rejects(sending, { name: "AbortError" });
+      client.close();
+    },
+  ));

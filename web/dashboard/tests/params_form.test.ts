@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { misfit } from "../src/data/files_form.ts";
 import { entryFor, fieldsOf, paramsFrom, type Schema } from "../src/data/params_form.ts";
 
 const schema: Schema = {
@@ -69,4 +70,55 @@ test("a schema that names no properties is one field of JSON", () => {
 
 test("a kind that takes nothing has no fields", () => {
   assert.deepEqual(fieldsOf({ type: "object", properties: {}, additionalProperties: false }), []);
+});
+
+const withFiles = fieldsOf({
+  type: "object",
+  required: ["table"],
+  properties: {
+    table: { $ref: "#/$defs/Table" },
+    more: { type: "array", items: { type: "string", format: "taskpush-upload" }, default: [] },
+    note: {
+      anyOf: [{ type: "string", format: "taskpush-upload" }, { type: "null" }],
+      default: null,
+    },
+  },
+  $defs: {
+    Table: { type: "string", format: "taskpush-upload", accept: [".csv"], max_bytes: 9 },
+  },
+});
+
+test("a file is a field of its own, one or many, with what it takes", () => {
+  assert.deepEqual(
+    withFiles.map(({ name, type, files, isNullable }) => [name, type, files, isNullable]),
+    [
+      ["table", "file", { isMany: false, accept: [".csv"], maxBytes: 9 }, false],
+      ["more", "file", { isMany: true, accept: [], maxBytes: null }, false],
+      ["note", "file", { isMany: false, accept: [], maxBytes: null }, true],
+    ],
+  );
+});
+
+test("files stand in the params by their ids, and only when all have been sent", () => {
+  const [table, more, note] = withFiles.map(({ loc }) => loc) as [string, string, string];
+  assert.deepEqual(paramsFrom(withFiles, { [table]: "u1", [more]: "u2 u3", [note]: "" }), {
+    params: { table: "u1", more: ["u2", "u3"], note: null },
+    problems: {},
+  });
+  const unsent = paramsFrom(withFiles, { [table]: "-", [more]: "u2 -" });
+  assert.deepEqual(unsent.problems, { [table]: { code: "notSent" }, [more]: { code: "notSent" } });
+  const given = { table: "u1", more: ["u2"], note: null };
+  const entries = Object.fromEntries(withFiles.map((one) => [one.loc, entryFor(one, given)]));
+  assert.deepEqual(paramsFrom(withFiles, entries), { params: given, problems: {} });
+});
+
+test("what a file is not taken for is told before it is sent", () => {
+  const rules = { isMany: false, accept: [".csv", "image/*"], maxBytes: 9 };
+  const file = (name: string, type: string, size = 1) => ({ name, type, size });
+  assert.equal(misfit(file("a.CSV", "application/vnd.ms-excel"), rules), null);
+  assert.equal(misfit(file("a", "image/png"), rules), null);
+  // Nobody knows what it is: the server says.
+  assert.equal(misfit(file("a", ""), rules), null);
+  assert.equal(misfit(file("a.txt", "text/plain"), rules)?.code, "wrongType");
+  assert.deepEqual(misfit(file("a.csv", "text/csv", 10), rules), { code: "tooLarge", bytes: 9 });
 });

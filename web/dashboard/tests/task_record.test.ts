@@ -33,6 +33,7 @@ function snapshot(more: Partial<Snapshot> = {}): Snapshot {
     latest: { progress: null, queue: null, stats: null },
     position: POSITION,
     params: {},
+    uploads: [],
     metadata: {},
     links: { self: "", events: "", result: "", artifacts: "", cancel: "", retry: "" },
     ...more,

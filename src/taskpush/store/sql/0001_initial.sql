@@ -24,6 +24,7 @@ CREATE TABLE tasks (
     runner TEXT,                     -- epoch of the process that executes it; NULL unless running
     folded_title TEXT,               -- for searches without regard to case
     changed INTEGER NOT NULL,        -- the order of changes; gaps are possible
+    upload_bytes INTEGER NOT NULL,   -- the size of the files that stand in its params
     doc BLOB NOT NULL                -- last, so that filters need not read past it
 ) STRICT;
 
@@ -154,6 +155,23 @@ CREATE TABLE webhooks (
 ) STRICT;
 
 CREATE INDEX webhooks_open ON webhooks (task) WHERE open;
+
+-- Files that clients sent for params; their content lies beside the database.
+CREATE TABLE uploads (
+    upload_id TEXT PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    name TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,              -- NULL while tasks use it
+    uses INTEGER NOT NULL            -- how many tasks that are
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX uploads_unused ON uploads (tenant, owner, size_bytes) WHERE uses = 0;
+CREATE INDEX uploads_by_age ON uploads (expires_at) WHERE uses = 0;
 
 -- Who did what, when. Entries are only ever added, and removed when they are old; they know the
 -- task by its id alone, and outlive it.

@@ -29,6 +29,7 @@ from taskpush.models.server import KindCount
 from taskpush.models.task import NewEvent
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
+from taskpush.runner.uploads import NO_UPLOADS, Uploads
 from taskpush.store.base import Announcement, Store, Waiting
 from taskpush.tasks.queueing.line import Line
 from taskpush.tasks.queueing.roster import Roster
@@ -118,14 +119,21 @@ class QueueKeeper:
         ]
 
     async def queue_before(
-        self, principal: Principal, kind: str, params: Mapping[str, Any], *, limit: int
+        self,
+        principal: Principal,
+        kind: str,
+        params: Mapping[str, Any],
+        uploads: Uploads = NO_UPLOADS,
+        *,
+        limit: int,
     ) -> KindQueue:
         """The kind's queue as it is before a task with these params is submitted.
 
-        Raises `unknown_kind` or `invalid_params`.
+        `uploads` are the files that ids in the params may stand for. Raises `unknown_kind` or
+        `invalid_params`.
         """
         spec = self._registry.require(kind)
-        size = self._sizes.of(spec, spec.validate_params(params))
+        size = self._sizes.of(spec, spec.validate_params(params, uploads))
         await self._catch_up()
         now_s = self._clock.monotonic()
         line = self._roster.line(kind)

@@ -60,6 +60,8 @@ export interface Wire {
   StatusChange?: StatusChange;
   StatusChangeEvent?: StatusChangeEvent;
   Summary?: Summary;
+  TaskUpload?: TaskUpload;
+  Upload?: Upload;
   WirePosition?: WirePosition;
 }
 /**
@@ -666,8 +668,40 @@ export interface Snapshot {
   params: {
     [k: string]: unknown;
   };
+  /**
+   * The files whose ids stand in the params.
+   */
+  uploads: TaskUpload[];
   metadata: {
     [k: string]: unknown;
   };
   links: Links;
+}
+/**
+ * A file that a task was created with.
+ */
+export interface TaskUpload {
+  upload_id: string;
+  name: string;
+  media_type: string;
+  size_bytes: number;
+  sha256: string;
+  /**
+   * Where its content is.
+   */
+  url: string;
+}
+/**
+ * Answer of `POST /api/uploads`: its id stands in the params of tasks.
+ */
+export interface Upload {
+  upload_id: string;
+  name: string;
+  media_type: string;
+  size_bytes: number;
+  sha256: string;
+  /**
+   * When it is deleted unless a task uses it; null while tasks do.
+   */
+  expires_at: string | null;
 }

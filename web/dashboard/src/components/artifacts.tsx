@@ -59,8 +59,11 @@ function ArtifactItem({ artifact }: { artifact: Artifact }): ReactNode {
   );
 }
 
+/** What is said of a file that can be taken. */
+type Taken = Pick<Artifact, "name" | "url" | "title">;
+
 /** Takes the file away; where a token has to be shown for it, by way of a copy. */
-function FileLink({ artifact }: { artifact: Artifact }): ReactNode {
+export function FileLink({ artifact }: { artifact: Taken }): ReactNode {
   const { t } = useTranslation();
   const [problem, setProblem] = useState<unknown>(null);
   const take = async (): Promise<void> => {

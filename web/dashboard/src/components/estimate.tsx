@@ -11,7 +11,8 @@ const TYPED_MS = 500;
 
 interface Props {
   kind: string;
-  params: Record<string, unknown>;
+  /** Null while some are missing: then nothing is said of how long this task takes. */
+  params: Record<string, unknown> | null;
 }
 
 export function Estimate({ kind, params }: Props): ReactNode {
@@ -24,7 +25,8 @@ export function Estimate({ kind, params }: Props): ReactNode {
     let gone = false;
     const ask = async (): Promise<void> => {
       // Params that the server would refuse have no estimate; creating says what is wrong.
-      const asked = { params: JSON.parse(written), limit: 1 };
+      const given = JSON.parse(written);
+      const asked = { ...(given !== null && { params: given }), limit: 1 };
       const queues = await client.queue(kind, asked).catch(() => null);
       if (!gone) setEstimate(queues?.[0]?.next_submission ?? null);
     };

@@ -3,18 +3,23 @@
 import type { TFunction } from "i18next";
 import type { ChangeEvent, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import type { TaskUpload } from "taskpush-client";
 import type { Entry, FieldSpec } from "../data/params_form.ts";
-import { formatValue } from "../format.ts";
+import { formatBytes, formatValue } from "../format.ts";
+import { FileField } from "./file_field.tsx";
 
 interface Props {
   field: FieldSpec;
   entry: Entry;
   /** Empty when the field is right. */
   error: string;
+  /** Files that another task was created with. */
+  known: readonly TaskUpload[];
   onEnter(entry: Entry): void;
 }
 
-export function Field({ field, entry, error, onEnter }: Props): ReactNode {
+export function Field(props: Props): ReactNode {
+  const { field, error } = props;
   const { t } = useTranslation();
   const id = `field-${field.name ?? "params"}`;
   const label = (
@@ -23,7 +28,7 @@ export function Field({ field, entry, error, onEnter }: Props): ReactNode {
       {field.isRequired && <small> {t("create.required")}</small>}
     </label>
   );
-  const control = <Control field={field} id={id} entry={entry} error={error} onEnter={onEnter} />;
+  const control = <Control {...props} id={id} />;
   return (
     <div className="field">
       {field.type === "boolean" ? (
@@ -49,7 +54,7 @@ export function Field({ field, entry, error, onEnter }: Props): ReactNode {
   );
 }
 
-function Control({ field, id, entry, error, onEnter }: Props & { id: string }): ReactNode {
+function Control({ field, id, entry, error, known, onEnter }: Props & { id: string }): ReactNode {
   const shared = {
     id,
     name: field.loc,
@@ -81,6 +86,17 @@ function Control({ field, id, entry, error, onEnter }: Props & { id: string }): 
           ))}
         </select>
       );
+    case "file":
+      return (
+        <FileField
+          field={field}
+          id={id}
+          entry={String(entry)}
+          error={error}
+          known={known}
+          onEnter={onEnter}
+        />
+      );
     case "json":
       return <textarea {...shared} rows={4} value={String(entry)} onChange={enterText} />;
     case "text":
@@ -98,9 +114,13 @@ function Control({ field, id, entry, error, onEnter }: Props & { id: string }): 
   }
 }
 
-function helpOf({ description, type, minimum, maximum }: FieldSpec, t: TFunction): string {
+function helpOf(field: FieldSpec, t: TFunction): string {
+  const { description, type, minimum, maximum, files } = field;
   const sentence = /[^.!?:。]$/.test(description) ? `${description}.` : description;
-  return [sentence, rangeOf(type, minimum, maximum, t)].filter(Boolean).join(" ");
+  const taken = files.accept.length > 0 && t("files.types", { types: files.accept.join(", ") });
+  const size = files.maxBytes !== null && t("files.atMost", { size: formatBytes(files.maxBytes) });
+  const range = rangeOf(type, minimum, maximum, t);
+  return [sentence, range, taken, size].filter(Boolean).join(" ");
 }
 
 function rangeOf(

@@ -38,6 +38,15 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
   const [refusal, setRefusal] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const { params, problems } = paramsFrom(fields, entries);
+  const isWhole =
+    Object.keys(problems).length === 0 &&
+    fields.every(({ name, isRequired }) => !isRequired || name === null || name in params);
+
+  /** A file that has come must not undo what was typed while it came. */
+  const enter = (loc: string, entry: Entry): void => {
+    setEntries((now) => ({ ...now, [loc]: entry }));
+    setErrors((now) => ({ ...now, [loc]: "" }));
+  };
 
   /** The first wrong field is where one goes on. */
   const show = (found: Record<string, string>): void => {
@@ -87,7 +96,8 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
             field={field}
             entry={entries[field.loc] ?? ""}
             error={errors[field.loc] ?? ""}
-            onEnter={(entry) => setEntries({ ...entries, [field.loc]: entry })}
+            known={original?.uploads ?? []}
+            onEnter={(entry) => enter(field.loc, entry)}
           />
         ))}
         <ExtraFields extras={extras} onEnter={setExtras} />
@@ -102,7 +112,7 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
           </button>
         </div>
       </div>
-      <Estimate kind={kind.name} params={params} />
+      <Estimate kind={kind.name} params={isWhole ? params : null} />
     </form>
   );
 }

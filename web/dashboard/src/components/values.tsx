@@ -10,6 +10,8 @@ export const BRIEF_CHARS = 300;
 interface Props {
   title: string;
   values: Readonly<Record<string, unknown>>;
+  /** The same for people, where that is another; as JSON they stay what they are. */
+  shown?: Readonly<Record<string, unknown>>;
   /** Said when there are none. */
   empty?: string;
   /** As large figures, for what changes. */
@@ -17,13 +19,14 @@ interface Props {
   id?: string;
 }
 
-export function Values({ title, values, empty, tiles = false, id }: Props): ReactNode {
+export function Values(props: Props): ReactNode {
+  const { title, values, shown = values, empty, tiles = false, id } = props;
   const heading = useId();
   const isEmpty = Object.keys(values).length === 0;
   return (
     <section className="card" aria-labelledby={heading} id={id}>
       <h2 id={heading}>{title}</h2>
-      {isEmpty ? <p className="hint">{empty}</p> : <Pairs values={values} tiles={tiles} />}
+      {isEmpty ? <p className="hint">{empty}</p> : <Pairs values={shown} tiles={tiles} />}
       {!isEmpty && !tiles && <AsJson value={values} />}
     </section>
   );

@@ -1,5 +1,7 @@
 /** What a form must ask for, from a kind's JSON Schema; and what was typed, as params. Pure. */
 
+import { type FileRules, fileRulesOf, hasUnsent, idsIn, NO_FILES } from "./files_form.ts";
+
 /** A JSON Schema, as far as it is read here. */
 export interface Schema {
   type?: string | string[];
@@ -11,6 +13,7 @@ export interface Schema {
   minimum?: number;
   maximum?: number;
   format?: string;
+  items?: Schema;
   properties?: Record<string, Schema>;
   required?: string[];
   additionalProperties?: boolean | Schema;
@@ -20,7 +23,7 @@ export interface Schema {
   [keyword: string]: unknown;
 }
 
-export type FieldType = "text" | "integer" | "number" | "boolean" | "choice" | "json";
+export type FieldType = "text" | "integer" | "number" | "boolean" | "choice" | "json" | "file";
 
 export interface FieldSpec {
   /** Null for a field that holds the params as a whole. */
@@ -36,9 +39,14 @@ export interface FieldSpec {
   minimum: number | null;
   maximum: number | null;
   choices: readonly unknown[];
+  /** Which files a field of type `file` takes. */
+  files: FileRules;
 }
 
-/** What stands in a field: the text typed, the index of a choice, or whether it is checked. */
+/**
+ * What stands in a field: the text typed, the index of a choice, whether it is checked, or the
+ * files chosen, as `entryOf` has them.
+ */
 export type Entry = string | boolean;
 
 /** The fields for a kind's params; a schema without named properties gets one for the whole. */
@@ -52,7 +60,8 @@ export function fieldsOf(schema: Schema): FieldSpec[] {
 
 function fieldOf(name: string | null, given: Schema, isRequired: boolean, root: Schema): FieldSpec {
   const { schema, isNullable } = simplified(given, root);
-  const type = name === null ? "json" : typeOf(schema);
+  const files = name === null ? null : filesOf(schema, root);
+  const type = name === null ? "json" : files ? "file" : typeOf(schema);
   return {
     name,
     loc: name === null ? "params" : `params.${name}`,
@@ -69,7 +78,13 @@ function fieldOf(name: string | null, given: Schema, isRequired: boolean, root: 
         ? schema.maximum
         : null,
     choices: schema.enum ?? ("const" in schema ? [schema.const] : []),
+    files: files ?? NO_FILES,
   };
+}
+
+function filesOf(schema: Schema, root: Schema): FileRules | null {
+  if (schema.type !== "array" || !schema.items) return fileRulesOf(schema);
+  return fileRulesOf(followed(schema.items, root), true);
 }
 
 /** Follows `$ref`, and takes the null out of "this or null", as optional values are written. */
@@ -115,6 +130,7 @@ export function entryFor(
   let value = field.fallback;
   if (params !== null) value = field.name === null ? params : params[field.name];
   if (field.type === "boolean") return value === true;
+  if (field.type === "file") return Array.isArray(value) ? value.join(" ") : String(value ?? "");
   if (field.type === "choice") {
     const index = field.choices.indexOf(value);
     return index < 0 ? "" : String(index);
@@ -128,7 +144,10 @@ export function entryFor(
 }
 
 /** A value that can't even be sent; everything else is for the server to judge. */
-export type Unreadable = { code: "notNumber" } | { code: "notJson"; reason: string };
+export type Unreadable =
+  | { code: "notNumber" }
+  | { code: "notSent" }
+  | { code: "notJson"; reason: string };
 
 /** What the fields say: the params, and what cannot be read, by the field's `loc`. */
 export function paramsFrom(
@@ -155,6 +174,8 @@ function readEntry(field: FieldSpec, entry: Entry): Read {
   if (typeof entry === "boolean") return { value: entry };
   if (entry.trim() === "") return readEmpty(field);
   switch (field.type) {
+    case "file":
+      return readFiles(field, entry);
     case "choice":
       return { value: field.choices[Number(entry)] };
     case "integer":
@@ -167,6 +188,12 @@ function readEntry(field: FieldSpec, entry: Entry): Read {
     default:
       return { value: entry };
   }
+}
+
+function readFiles({ files }: FieldSpec, entry: string): Read {
+  if (hasUnsent(entry)) return { problem: { code: "notSent" } };
+  const ids = idsIn(entry);
+  return { value: files.isMany ? ids : ids[0] };
 }
 
 function readEmpty({ isNullable, type, fallback }: FieldSpec): Read {

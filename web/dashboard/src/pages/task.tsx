@@ -8,6 +8,7 @@ import { Artifacts } from "../components/artifacts.tsx";
 import { Blank } from "../components/blank.tsx";
 import { reasonOf, useStale } from "../components/connection.tsx";
 import { Failure } from "../components/failure.tsx";
+import { GivenFiles, namingFiles } from "../components/given_files.tsx";
 import { LogView } from "../components/log_view.tsx";
 import { MetricsView } from "../components/metrics_view.tsx";
 import { PreviewView } from "../components/preview_view.tsx";
@@ -95,10 +96,12 @@ function Sidelights({ record, task }: Props): ReactNode {
     <div className="column">
       <PreviewView record={record} />
       <Artifacts record={record} />
+      <GivenFiles files={task.uploads} />
       <Statistics record={record} />
       <Values
         title={t("task.params")}
         values={task.params}
+        shown={namingFiles(task.params, task.uploads)}
         empty={t("task.noParams")}
         id="params"
       />

@@ -1,0 +1,255 @@
+"""Files that clients send for params: taken in, handed out, and removed when nobody needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+from collections import defaultdict
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from taskpush.access.policy import demand
+from taskpush.access.principal import Principal, Role
+from taskpush.clock import Clock
+from taskpush.core.limits import DEFAULT_LIMITS, Limits
+from taskpush.errors import FieldProblem, InvalidRequest, TaskPushError
+from taskpush.ids import canonical_task_id, new_upload_id
+from taskpush.models.task import TaskRecord
+from taskpush.models.uploads import (
+    KeptUpload,
+    UnusedUploads,
+    UploadRef,
+    check_file_name,
+    ids_in,
+)
+from taskpush.runner.kind import KindSpec
+from taskpush.runner.reports import is_media_type
+from taskpush.runner.uploads import NO_TYPE, NO_UPLOADS, Uploads, handed_over
+from taskpush.store.base import Store
+from taskpush.store.blobs import BadBlob, Blobs
+
+LIFETIME: Final = timedelta(hours=24)
+FORGOTTEN_AT_ONCE: Final = 100
+"""Uploads that are removed together: what others write waits for one such commit."""
+_UNSAID: Final = frozenset({NO_TYPE, "application/x-www-form-urlencoded"})
+"""What programs send that do not know what is in a file, curl among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewUpload:
+    """What is said of a file before it comes."""
+
+    name: str
+    # None: the name decides.
+    media_type: str | None = None
+    # None when its sender does not know either.
+    size_bytes: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Arriving:
+    """A file on its way: what it takes, or will take."""
+
+    size_bytes: int
+    came_bytes: int = 0
+
+    async def counted(
+        self, content: AsyncIterator[bytes], check: Callable[[], None]
+    ) -> AsyncIterator[bytes]:
+        async for piece in content:
+            self.came_bytes += len(piece)
+            if self.came_bytes > self.size_bytes:
+                self.size_bytes = self.came_bytes
+                check()
+            yield piece
+
+
+class UploadShelf:
+    """Takes uploads in for their owners, and hands them out to tasks.
+
+    Each belongs to a tenant and an owner, and exists for nobody else. It goes `lifetime` after it
+    came unless a task uses it, and with the last task that does.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: Blobs,
+        clock: Clock,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        lifetime: timedelta = LIFETIME,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._clock = clock
+        self._limits = limits
+        self._lifetime = lifetime
+        self._arriving: defaultdict[tuple[str, str], list[_Arriving]] = defaultdict(list)
+        # So that of two that fit one by one, but not together, the later is refused.
+        self._adding = asyncio.Lock()
+        self._under_way: set[asyncio.Task[KeptUpload]] = set()
+
+    async def take(
+        self, principal: Principal, new: NewUpload, content: AsyncIterator[bytes]
+    ) -> KeptUpload:
+        """Keep a file that comes; when it returns, the file survives power loss.
+
+        Raises `forbidden`, `invalid_request`, `payload_too_large`, `upload_limit`, and whatever
+        `content` raises; nothing is kept then.
+        """
+        demand(principal, Role.CREATE)
+        name, media_type = _checked(new)
+        who = (principal.tenant, principal.owner)
+        unused = await self._store.unused_uploads(*who)
+        with self._place(who, new.size_bytes or 0) as arriving:
+            self._check_room(who, unused)
+            upload_id = new_upload_id()
+            suffix = UploadRef(upload_id, name, media_type, 0, "").suffix
+            counted = arriving.counted(content, lambda: self._check_room(who, unused))
+            try:
+                blob = await self._blobs.put_upload(upload_id, suffix, counted)
+            except BadBlob as error:
+                raise TaskPushError(str(error), code="payload_too_large") from None
+            except asyncio.CancelledError:
+                # It may have been kept in the last moment.
+                await self._blobs.remove_uploads([upload_id])
+                raise
+            ref = UploadRef(upload_id, name, media_type, blob.size_bytes, blob.sha256)
+            return await self._see_through(self._add(principal, ref))
+
+    async def get(self, principal: Principal, upload_id: str) -> KeptUpload:
+        """The upload; raises `upload_not_found` unless it is there for this principal."""
+        demand(principal, Role.CREATE)
+        return await self._mine(principal, upload_id)
+
+    async def discard(self, principal: Principal, upload_id: str) -> None:
+        """Remove an upload; raises `upload_not_found`, and `upload_in_use` while tasks have it."""
+        demand(principal, Role.CREATE)
+        upload = await self._mine(principal, upload_id)
+        if not await self._forget([upload.ref.upload_id]):
+            raise TaskPushError(code="upload_in_use")
+
+    async def of(self, principal: Principal, spec: KindSpec, params: Mapping[str, Any]) -> Uploads:
+        """The principal's uploads whose ids stand in params of that kind."""
+        ids = set(ids_in(params)) if spec.takes_uploads else set()
+        if not ids:
+            return NO_UPLOADS
+        kept, now = await self._store.uploads(ids), self._clock.now()
+        usable = (
+            upload.ref
+            for upload in kept.values()
+            if upload.is_usable(principal.tenant, principal.owner, now)
+        )
+        return handed_over(usable, self._blobs.upload_path)
+
+    async def forget_expired(self) -> int:
+        """Remove what no task has used in time; returns how many there were."""
+        removed = 0
+        while ids := await self._store.expired_uploads(self._clock.now(), limit=FORGOTTEN_AT_ONCE):
+            removed += len(await self._forget(ids))
+        return removed
+
+    async def _forget(self, upload_ids: Collection[str]) -> Collection[str]:
+        gone = await self._store.forget_uploads(upload_ids)
+        await self._blobs.remove_uploads(gone)
+        return gone
+
+    async def _mine(self, principal: Principal, upload_id: str) -> KeptUpload:
+        canonical = canonical_task_id(upload_id) or ""
+        upload = (await self._store.uploads([canonical])).get(canonical)
+        now = self._clock.now()
+        if upload is None or not upload.is_usable(principal.tenant, principal.owner, now):
+            raise TaskPushError(code="upload_not_found")
+        return upload
+
+    async def _add(self, principal: Principal, ref: UploadRef) -> KeptUpload:
+        """Commit what has come; it is removed when that fails."""
+        who = (principal.tenant, principal.owner)
+        now = self._clock.now()
+        upload = KeptUpload(ref, *who, created_at=now, expires_at=now + self._lifetime)
+        kept = False
+        try:
+            async with self._adding:
+                unused = await self._store.unused_uploads(*who)
+                self._check(unused.count + 1, unused.size_bytes + ref.size_bytes)
+                await self._store.keep_upload(upload)
+                kept = True
+        finally:
+            if not kept:
+                await self._blobs.remove_uploads([ref.upload_id])
+        return upload
+
+    def _check_room(self, who: tuple[str, str], unused: UnusedUploads) -> None:
+        """Raise `upload_limit` unless all that arrives fits, with what is there."""
+        arriving = self._arriving[who]
+        size_bytes = unused.size_bytes + sum(each.size_bytes for each in arriving)
+        self._check(unused.count + len(arriving), size_bytes)
+
+    def _check(self, count: int, size_bytes: int) -> None:
+        limits = self._limits
+        if count > limits.unused_uploads:
+            raise TaskPushError(
+                f"one may have {limits.unused_uploads} uploads that no task uses",
+                code="upload_limit",
+            )
+        if size_bytes > limits.unused_upload_bytes:
+            raise TaskPushError(
+                f"uploads that no task uses may have {limits.unused_upload_bytes} bytes together",
+                code="upload_limit",
+            )
+
+    @contextmanager
+    def _place(self, who: tuple[str, str], size_bytes: int) -> Iterator[_Arriving]:
+        arriving = _Arriving(size_bytes)
+        self._arriving[who].append(arriving)
+        try:
+            yield arriving
+        finally:
+            self._arriving[who].remove(arriving)
+            if not self._arriving[who]:
+                del self._arriving[who]
+
+    async def _see_through(self, work: Coroutine[Any, Any, KeptUpload]) -> KeptUpload:
+        """Await `work`, which goes on when the caller goes away: a file is kept whole or not."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+
+async def remove_files(store: Store, blobs: Blobs, deleted: Iterable[TaskRecord]) -> None:
+    """Remove the files of tasks that the store has forgotten.
+
+    Artifacts and checkpoints are theirs alone; of their uploads those go that no other task uses.
+    """
+    records = list(deleted)
+    await blobs.remove(*(record.task_id for record in records))
+    ids = {ref.upload_id for record in records for ref in record.uploads}
+    if ids:
+        await blobs.remove_uploads(ids - (await store.uploads(ids)).keys())
+
+
+def _checked(new: NewUpload) -> tuple[str, str]:
+    """Name and media type; raises `invalid_request`."""
+    try:
+        name = check_file_name(new.name)
+    except ValueError as error:
+        raise InvalidRequest(str(error), problems=[FieldProblem("name", str(error))]) from None
+    said = new.media_type
+    if said is None or said.partition(";")[0].strip().lower() in _UNSAID:
+        return name, mimetypes.guess_type(name, strict=False)[0] or NO_TYPE
+    if not is_media_type(said):
+        raise InvalidRequest("the Content-Type is no media type")
+    return name, said

@@ -1,0 +1,145 @@
+"""Files in params: found by their ids, checked, and what they are in JSON and its schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from taskpush.errors import TaskPushError
+from taskpush.models.uploads import UploadRef
+from taskpush.runner.context import TaskContext
+from taskpush.runner.registry import Registry
+from taskpush.runner.uploads import Accepts, Upload, from_message, handed_over, to_message
+
+ONE, TWO = (f"0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3{n}" for n in "12")
+
+
+class Params(BaseModel):
+    table: Annotated[Upload, Accepts(".csv", "text/*", max_bytes=10)]
+    more: list[Annotated[Upload, Accepts("image/png")]] = []
+    note: Upload | None = None
+
+
+async def handler(ctx: TaskContext, params: Params) -> None: ...
+
+
+async def other(ctx: TaskContext, params: dict[str, str]) -> None: ...
+
+
+REGISTRY = Registry()
+SPEC = REGISTRY.register("job", handler)
+OTHER = REGISTRY.register("other", other)
+
+
+def upload(upload_id: str = ONE, name: str = "a.csv", media_type: str = "x/y") -> UploadRef:
+    return UploadRef(upload_id, name, media_type, 3, "ab")
+
+
+def known(*refs: UploadRef) -> dict[str, Upload]:
+    return dict(handed_over(refs, lambda ref: Path("/data") / ref.upload_id))
+
+
+def problems(params: dict[str, Any], *refs: UploadRef) -> list[tuple[str, str]]:
+    with pytest.raises(TaskPushError) as caught:
+        SPEC.validate_params(params, known(*refs))
+    assert caught.value.code == "invalid_params"
+    return [(problem.loc, problem.message) for problem in caught.value.problems]
+
+
+def test_the_schema_says_what_is_taken() -> None:
+    properties = SPEC.params_schema["properties"]
+    assert properties["table"] == {
+        "type": "string",
+        "format": "taskpush-upload",
+        "accept": [".csv", "text/*"],
+        "max_bytes": 10,
+        "title": "Table",
+    }
+    assert properties["more"]["items"] == {
+        "type": "string",
+        "format": "taskpush-upload",
+        "accept": ["image/png"],
+    }
+    assert SPEC.takes_uploads
+    assert not OTHER.takes_uploads
+
+
+def test_an_id_becomes_the_file_and_stays_an_id_in_json() -> None:
+    files = known(upload(), upload(TWO, "b.png", "image/png"))
+    params = SPEC.validate_params({"table": ONE, "more": [TWO]}, files)
+    assert params == {"table": ONE, "more": [TWO], "note": None}
+    parsed = SPEC.parse_params(params, files)
+    assert parsed.table == files[ONE]
+    assert (parsed.table.path, parsed.more[0].name) == (Path("/data") / ONE, "b.png")
+
+
+def test_an_id_that_stands_for_nothing_is_said_where_it_stands() -> None:
+    message = "there is no upload of yours with this id (any more): send the file again"
+    assert problems({"table": TWO}, upload()) == [("params.table", message)]
+    assert problems({"table": ONE, "more": [TWO], "note": 3}, upload()) == [
+        ("params.more.0", message),
+        ("params.note", "an upload is named by its id, a text"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type", "fits"),
+    [
+        ("a.CSV", "application/vnd.ms-excel", True),
+        ("a.txt", "Text/Plain; charset=utf-8", True),
+        ("a.csv.exe", "application/x-dosexec", False),
+        ("csv", "textual/thing", False),
+    ],
+)
+def test_a_file_is_taken_by_its_ending_or_its_type(name: str, media_type: str, fits: bool) -> None:
+    ref = upload(ONE, name, media_type)
+    if fits:
+        assert SPEC.validate_params({"table": ONE}, known(ref))
+    else:
+        (problem,) = problems({"table": ONE}, ref)
+        assert problem == ("params.table", f"{name} is {media_type}; expected is .csv or text/*")
+
+
+def test_a_file_that_is_larger_than_the_param_takes_is_refused() -> None:
+    ref = UploadRef(ONE, "a.csv", "text/csv", 11, "ab")
+    assert problems({"table": ONE}, ref) == [
+        ("params.table", "a.csv has 11 bytes; at most 10 are taken")
+    ]
+
+
+def test_limits_are_said_of_uploads_only() -> None:
+    with pytest.raises(TypeError, match="Annotated"):
+
+        class _Wrong(BaseModel):
+            files: Annotated[list[Upload], Accepts(".csv")]
+
+
+@pytest.mark.parametrize("types", [("csv",), ("*",), ("",)])
+def test_what_is_no_ending_and_no_type_is_refused(types: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="media type"):
+        Accepts(*types)
+
+
+def test_a_worker_is_told_of_the_same_files() -> None:
+    files = known(upload(), upload(TWO))
+    assert from_message(to_message(files)) == files
+
+
+def test_a_handler_can_be_tried_with_a_file_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "b.csv"
+    path.write_text("a,b")
+    params = Params(table=Upload.of(path))
+    assert (params.table.name, params.table.media_type) == ("b.csv", "text/csv")
+    assert (params.table.size_bytes, params.table.read_text()) == (3, "a,b")
+    with params.table.open() as file:
+        assert file.read() == params.table.read_bytes() == b"a,b"
+    with pytest.raises(ValidationError, match="expected is image/png"):
+        Params(table=params.table, more=[params.table])
+
+
+def test_without_the_server_an_id_means_nothing() -> None:
+    with pytest.raises(ValidationError, match="no upload of yours"):
+        Params.model_validate({"table": ONE})
