@@ -112,9 +112,9 @@ def test_a_limit_that_is_none_is_refused(wrong: dict[str, object]) -> None:
 
 def test_a_file_is_shortened_when_that_pays() -> None:
     assert not pays_to_shrink(0, 0)
-    assert not pays_to_shrink(0, 15 * MIB)
-    assert pays_to_shrink(64 * MIB, 16 * MIB)
-    assert not pays_to_shrink(100 * MIB, 16 * MIB)
+    assert not pays_to_shrink(0, 31 * MIB)
+    assert pays_to_shrink(128 * MIB, 32 * MIB)
+    assert not pays_to_shrink(200 * MIB, 32 * MIB)
 
 
 LIMITS = st.builds(

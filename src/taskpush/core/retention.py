@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Final
 
-SHRINK_AT_BYTES: Final = 16 * 1024 * 1024
+SHRINK_AT_BYTES: Final = 32 * 1024 * 1024
 SHRINK_AT_SHARE: Final = 0.2
-"""A file is shortened when both are unused: new tasks would fill a smaller hole soon anyway."""
+"""A file is shortened when both are unused: new tasks would fill a smaller hole soon anyway, and
+some twenty megabytes are what recent events take and leave, again and again."""
 
 
 class Fate(Enum):

@@ -27,8 +27,9 @@ from taskpush.store.tails import Placement
 
 BUSY_TIMEOUT_MS: Final = 250
 """Nothing of ours competes for the file; whatever does must not hold the event loop for long."""
-CHECKPOINT_PAGES: Final = 4000
-"""Sixteen megabytes: a page that many events are written to is moved once for all of them."""
+CHECKPOINT_PAGES: Final = 2000
+"""Eight megabytes: a page that many events are written to is moved once for all of them, and what
+is said meanwhile waits for some ten milliseconds."""
 CACHE_KIB: Final = 32 * 1024
 """Logs grow in a page each; what is copied into many of them must find these in memory."""
 SHRINK_PAGES: Final = 256
