@@ -342,7 +342,7 @@ class TestDisk:
         task_id = (await harness.create_running()).task_id
         for _ in range(400):
             await harness.store.write(task_id, say("x" * 60_000, "y" * 60_000))
-        # 48 MB were written; a checkpoint is due every 16 MB, and lets the file start anew.
+        # 48 MB were written; a checkpoint is due every 8 MB, and lets the file start anew.
         assert path.with_name("tasks.db-wal").stat().st_size < 24_000_000
 
     async def test_only_running_tasks_stay_in_memory(self, harness: Harness) -> None:
