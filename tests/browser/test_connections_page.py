@@ -19,6 +19,10 @@ from tests.support.server import ServerProcess
 READS = re.compile(r"/api/(connections|server)")
 HIDE = """(hidden) => {
   Object.defineProperty(document, "hidden", {get: () => hidden, configurable: true});
+  // A page that comes to be seen asks whether its connection stands, and a clock that is wound on
+  // would not wait for the answer.
+  const state = hidden ? "hidden" : "visible";
+  Object.defineProperty(document, "visibilityState", {get: () => state, configurable: true});
   document.dispatchEvent(new Event("visibilitychange"));
 }"""
 
