@@ -16,7 +16,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any, Final, Literal
 
@@ -36,21 +36,29 @@ class Program:
     """Runs a command to its end. Its output streams are terminals where `ptys` says so."""
 
     def __init__(self, command: Sequence[str], ptys: Mapping[Stream, bool]) -> None:
-        """Start it; raises `OSError` when there is no such program."""
+        """Start it; raises `OSError` when there is no such program.
+
+        From now on signals are its own, until the end of `run`.
+        """
         # The signals that were sent to it, the last of them last.
         self.passed_on: list[int] = []
         # How it ended, as `os.waitstatus_to_exitcode` has it; None until then.
         self.status: int | None = None
         # Whether our terminal is the program's for the moment.
         self._lent = False
+        # Its process group; 0 until it has one.
+        self._group = 0
         self._ours: dict[int, Stream] = {}
         theirs: dict[Stream, int] = {}
+        self._signals = ExitStack()
+        self._signals.enter_context(self._taking_signals())
         try:
             for stream, wanted in ptys.items():
                 ours, theirs[stream] = _terminal() if wanted else os.pipe()
                 self._ours[ours] = stream
             self._process = subprocess.Popen(command, process_group=0, **theirs)  # type: ignore[call-overload] # descriptors by name
         except BaseException:
+            self._signals.close()
             for each in self._ours:
                 os.close(each)
             raise
@@ -58,6 +66,8 @@ class Program:
             for each in theirs.values():
                 os.close(each)
         self._group = int(self._process.pid)
+        for number in self.passed_on:
+            os.killpg(self._group, number)
 
     def run(
         self,
@@ -73,7 +83,7 @@ class Program:
         It is asked to stop by SIGTERM when somebody wants that, and killed when it has not stopped
         after `grace_s` seconds.
         """
-        with self._signals(), self._terminal_lent(), selectors.DefaultSelector() as selector:
+        with self._signals, self._terminal_lent(), selectors.DefaultSelector() as selector:
             first()
             for each in self._ours:
                 selector.register(each, selectors.EVENT_READ)
@@ -87,8 +97,9 @@ class Program:
     def send(self, number: int) -> None:
         """Send a signal to it and to what it has started."""
         self.passed_on.append(number)
-        with suppress(ProcessLookupError):
-            os.killpg(self._group, number)
+        if self._group:
+            with suppress(ProcessLookupError):
+                os.killpg(self._group, number)
 
     # ------------------------------------------------------------ its life
 
@@ -163,7 +174,7 @@ class Program:
     # ------------------------------------------------------------ signals and the terminal
 
     @contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _taking_signals(self) -> Iterator[None]:
         def pass_on(number: int, _: FrameType | None) -> None:
             self.send(number)
 
@@ -174,13 +185,11 @@ class Program:
 
         handlers: dict[int, Any] = dict.fromkeys(_PASSED_ON, pass_on)
         handlers[signal.SIGWINCH] = resize
-        # Else a write to the terminal, which is lent out, may stop us.
-        handlers[signal.SIGTTOU] = signal.SIG_IGN
         # What was ignored from the start (nohup, a shell's background) the program ignores, too.
         before = {
             number: signal.signal(number, each)
             for number, each in handlers.items()
-            if number == signal.SIGTTOU or signal.getsignal(number) is not signal.SIG_IGN
+            if signal.getsignal(number) is not signal.SIG_IGN
         }
         try:
             yield
@@ -195,6 +204,8 @@ class Program:
             return
         self._lent = True
         settings = termios.tcgetattr(0)
+        # Else a write to the terminal, which is not ours meanwhile, may stop us.
+        before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         with suppress(OSError):
             os.tcsetpgrp(0, self._group)
             # It may have asked for the terminal before it had it.
@@ -204,6 +215,7 @@ class Program:
         finally:
             os.tcsetpgrp(0, os.getpgrp())
             termios.tcsetattr(0, termios.TCSADRAIN, settings)
+            signal.signal(signal.SIGTTOU, before)
 
 
 class _Stopping:
