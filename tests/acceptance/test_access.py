@@ -16,6 +16,8 @@ from tests.support.knocking import knocking, refusal
 from tests.support.server import ServerProcess
 from tests.support.stream import raw_stream
 
+NOBODYS = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
+
 
 @pytest.fixture(scope="module")
 def server(guarded_server: ServerProcess) -> ServerProcess:
@@ -34,7 +36,8 @@ def test_no_door_under_api_is_left_out(server: ServerProcess) -> None:
             method.upper(),
             path.replace("{task_id}", "{task}")
             .replace("{name}", "a.txt")
-            .replace("{token_id}", "{token}"),
+            .replace("{token_id}", "{token}")
+            .replace("{upload_id}", "{upload}"),
         )
         for path, methods in document["paths"].items()
         if path.startswith("/api/")
@@ -47,7 +50,7 @@ def test_no_door_under_api_is_left_out(server: ServerProcess) -> None:
 def test_nobody_comes_in_without_a_credential(
     server: ServerProcess, method: str, path: str, issuer: Issuer
 ) -> None:
-    path = path.format(task="0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f", token="A" * 22)
+    path = path.format(task=NOBODYS, upload=NOBODYS, token="A" * 22)
     body = {"kind": "iterate", "params": {}} if method == "POST" else None
     unknown = ("tpk_0123456789abcdef_" + "A" * 43, "nonsense", issuer.token(kid="two"))
     for credential in (None, *unknown):
@@ -144,11 +147,10 @@ async def test_another_owners_task_does_not_exist_in_any_door(
     task_id = server.call(
         "POST", "/api/tasks", {"kind": "iterate", "params": {"iterations": 1}}, token=ann
     )[1]["task_id"]
-    nobodys = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
     for method, path in DOORS:
         if "{task}" in path:
-            foreign = server.raw(method, path.format(task=task_id), token=bob)
-            unknown = server.raw(method, path.format(task=nobodys), token=bob)
+            foreign = server.raw(method, path.format(task=task_id, upload=NOBODYS), token=bob)
+            unknown = server.raw(method, path.format(task=NOBODYS, upload=NOBODYS), token=bob)
             assert foreign == unknown
             assert foreign[0] == (422 if (method, path) in REPORTING else 404)
     assert server.call("GET", "/api/tasks", token=bob)[1]["items"] == []
@@ -156,7 +158,7 @@ async def test_another_owners_task_does_not_exist_in_any_door(
     assert server.call("GET", "/api/stats", token=bob)[1]["days"] == []
     async with knocking(server, {"token": bob}) as (socket, _):
         await socket.event()
-        for task in (task_id, nobodys):
+        for task in (task_id, NOBODYS):
             await socket.emit("subscribe", {"task_id": task}, ack=1)
             answer = (await socket.event())[1]
             assert answer.pop("task_id") == task
@@ -183,7 +185,7 @@ async def test_roles_say_what_may_be_done(server: ServerProcess, keys: Keys, ann
     for who, method, where, expected in (
         (reader, "GET", path, 200),
         (reader, "POST", f"{path}/cancel", 403),
-        (reader, "POST", "/api/tasks/0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f/cancel", 403),
+        (reader, "POST", f"/api/tasks/{NOBODYS}/cancel", 403),
         (reader, "DELETE", path, 403),
         (reader, "POST", "/api/tasks", 403),
         (maker, "GET", path, 403),

@@ -69,7 +69,7 @@ def bystander(server: ServerProcess) -> Iterator[Bystander]:
 
 def knock(server: ServerProcess, method: str, path: str, shown: str, query: str = "") -> bytes:
     """The answer of one door, byte for byte but for the date."""
-    filled = path.format(task=GHOST, token="A" * 22)
+    filled = path.format(task=GHOST, upload=GHOST, token="A" * 22)
     body = b"{}" if method == "POST" else b""
     answer = raw.ask(
         server.port,

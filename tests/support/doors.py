@@ -1,4 +1,4 @@
-"""Every address that asks who is there: method and path, `{task}` and `{token}` to be filled."""
+"""Every address that asks who is there: method and path, with the ids to be filled in."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ DOORS: Final = [
     ("GET", "/api/queue"),
     ("GET", "/api/stats"),
     ("GET", "/api/audit"),
+    ("GET", "/api/me"),
+    ("GET", "/api/connections"),
+    ("GET", "/api/server"),
+    ("POST", "/api/uploads"),
+    ("GET", "/api/uploads/{upload}"),
+    ("DELETE", "/api/uploads/{upload}"),
+    ("GET", "/api/tasks/{task}/uploads/{upload}"),
     ("GET", "/api/tasks/{task}/webhooks"),
     ("POST", "/api/tasks/{task}/webhooks/redeliver"),
     ("POST", "/api/tokens"),
