@@ -34,7 +34,7 @@ _COPIES: Final = """
 _TASKS: Final = """
     INSERT INTO tasks
     SELECT c.new_id, c.new_task_id, tenant, owner, kind, status, attempt, priority, created_at,
-        run_at, started_at, finished_at, runner, folded_title, c.new_id,
+        run_at, started_at, finished_at, runner, folded_title, c.new_id, upload_bytes,
         CAST(replace(CAST(doc AS TEXT), c.task_id, c.new_task_id) AS BLOB)
     FROM copies AS c JOIN tasks AS t ON t.id = c.id ORDER BY c.new_id
 """
