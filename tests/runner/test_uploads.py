@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from taskpush.errors import TaskPushError
+from taskpush.models.sensitive import Sensitive
+from taskpush.models.task import TaskRecord
 from taskpush.models.uploads import UploadRef
 from taskpush.runner.context import TaskContext
 from taskpush.runner.registry import Registry
@@ -27,6 +30,14 @@ async def handler(ctx: TaskContext, params: Params) -> None: ...
 
 
 async def other(ctx: TaskContext, params: dict[str, str]) -> None: ...
+
+
+class Private(BaseModel):
+    table: Annotated[Upload, Sensitive]
+    note: Upload
+
+
+async def private(ctx: TaskContext, params: Private) -> None: ...
 
 
 REGISTRY = Registry()
@@ -108,6 +119,25 @@ def test_a_file_that_is_larger_than_the_param_takes_is_refused() -> None:
     assert problems({"table": ONE}, ref) == [
         ("params.table", "a.csv has 11 bytes; at most 10 are taken")
     ]
+
+
+def test_what_names_a_file_of_a_sensitive_param_is_taken_out_of_a_text() -> None:
+    spec = Registry().register("private", private)
+    record = TaskRecord(
+        task_id=ONE,
+        kind="private",
+        tenant="local",
+        owner="ann",
+        params={"table": ONE, "note": TWO},
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        uploads=(
+            UploadRef(ONE, "pay.csv", "text/csv", 3, "abcd"),
+            UploadRef(TWO, "b.csv", "text/csv", 3, "cdef"),
+        ),
+    )
+    text = f"pay.csv at /data/{ONE}/abcd.csv is unlike b.csv at /data/{TWO}/cdef.csv"
+    shown = f"*** at /data/***/***.csv is unlike b.csv at /data/{TWO}/cdef.csv"
+    assert spec.redacted(text, record) == shown
 
 
 def test_limits_are_said_of_uploads_only() -> None:

@@ -7,7 +7,7 @@ hidden too: it may be a field by another of its names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 HIDDEN: Final = "***"
@@ -29,11 +29,15 @@ class Mask:
         """The value, with `***` in the place of what is marked."""
         return self._applied(value, self._schema) if self.hides else value
 
-    def redact(self, text: str, value: Any) -> str:
-        """The text, without those texts that are marked in the value."""
+    def redact(self, text: str, value: Any, *, also: Iterable[str] = ()) -> str:
+        """The text, without those texts that are marked in the value, and without those of `also`.
+
+        What is longer goes first: it may contain the shorter.
+        """
         if not self.hides:
             return text
-        secrets = sorted(set(_hidden_texts(value, self.apply(value))), key=len, reverse=True)
+        marked = {*_hidden_texts(value, self.apply(value)), *also}
+        secrets = sorted(marked, key=len, reverse=True)
         for secret in secrets:
             if len(secret) >= MIN_SECRET_CHARS:
                 text = text.replace(secret, HIDDEN)

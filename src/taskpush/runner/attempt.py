@@ -257,7 +257,7 @@ class Attempt:
         """Commit the outcome."""
         work, attempt = self._workshop, record.attempt
         if isinstance(ending, Raised):
-            ending = redacted(ending, self._spec.params_mask, record.params)
+            ending = redacted(ending, self._spec, record)
         if isinstance(ending, Raised) and ending.traceback is not None:
             work.telemetry.emit(
                 HandlerRaised(

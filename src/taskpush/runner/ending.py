@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import JsonValue
 
-from taskpush.core.masking import Mask
 from taskpush.errors import TaskPushError
-from taskpush.models.task import TaskError
+from taskpush.models.task import TaskError, TaskRecord
 from taskpush.models.values import joined
 from taskpush.runner.context import TaskCancelled, TaskContext
 from taskpush.runner.kind import InvalidResult, KindSpec
@@ -110,10 +108,8 @@ def _error(message: str, error_type: str, code: str) -> TaskError:
     )
 
 
-def redacted(ending: Raised, mask: Mask, params: Mapping[str, Any]) -> Raised:
+def redacted(ending: Raised, spec: KindSpec, record: TaskRecord) -> Raised:
     """The ending without what is sensitive in the params: exceptions like to quote their causes."""
-    if not mask.hides:
-        return ending
-    error = replace(ending.error, error=mask.redact(ending.error.error, params))
-    trace = ending.traceback and mask.redact(ending.traceback, params)
+    error = replace(ending.error, error=spec.redacted(ending.error.error, record))
+    trace = ending.traceback and spec.redacted(ending.traceback, record)
     return Raised(error, trace)

@@ -16,6 +16,8 @@ from pydantic_core import ErrorDetails, PydanticSerializationError
 
 from taskpush.core.masking import Mask
 from taskpush.errors import FieldProblem, TaskPushError
+from taskpush.models.task import TaskRecord
+from taskpush.models.uploads import ids_in
 from taskpush.models.values import joined, value_problems
 from taskpush.runner.context import TaskContext
 from taskpush.runner.policy import Policy
@@ -93,6 +95,14 @@ class KindSpec(Policy):
     def params_mask(self) -> Mask:
         """Hides what is sensitive in the params."""
         return Mask(self.params_schema)
+
+    def redacted(self, text: str, record: TaskRecord) -> str:
+        """The text without what is sensitive in the task's params, and what names their files."""
+        mask, params = self.params_mask, dict(record.params)
+        told = set(ids_in(mask.apply(params)))
+        hidden = [ref for ref in record.uploads if ref.upload_id not in told]
+        names = chain.from_iterable((ref.name, ref.sha256) for ref in hidden)
+        return mask.redact(text, params, also=names)
 
     @cached_property
     def result_mask(self) -> Mask:

@@ -30,7 +30,7 @@ from taskpush.models.producing import (
     StatsReport,
     StatusReport,
 )
-from taskpush.models.task import NewEvent, TaskError
+from taskpush.models.task import NewEvent, TaskError, TaskRecord
 from taskpush.models.values import joined
 from taskpush.runner import outcomes, previews, reports
 from taskpush.runner.kind import InvalidResult, KindSpec
@@ -65,16 +65,14 @@ class Reader:
     def __init__(
         self,
         spec: KindSpec,
-        task_id: str,
-        attempt: int,
-        params: Mapping[str, Any],
+        record: TaskRecord,
         start: Decide,
         random: Callable[[], float],
     ) -> None:
         self._spec = spec
-        self._task_id = task_id
-        self._attempt = attempt
-        self._params = params
+        self._record = record
+        self._task_id = record.task_id
+        self._attempt = record.attempt
         self._start = start
         self._random = random
 
@@ -123,7 +121,7 @@ class Reader:
             return outcomes.completed(self._spec, self._task_id, self._attempt, now, result)
         if isinstance(data, Cancelled):
             return lifecycle.stop(self._attempt, now, message=data.message)
-        text = self._spec.params_mask.redact(data.error, self._params)
+        text = self._spec.redacted(data.error, self._record)
         error = TaskError(text, data.error_type, data.code)
         return outcomes.failed(self._spec, self._attempt, now, error, self._random)
 

@@ -84,9 +84,7 @@ class ReportedAttempt:
         record, now = self.record, self._workshop.clock.now()
         reader = Reader(
             self.spec,
-            record.task_id,
-            record.attempt,
-            record.params,
+            record,
             producing.start(self.producer_id, record.attempt, now),
             self._workshop.random,
         )
