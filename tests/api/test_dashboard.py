@@ -37,6 +37,15 @@ def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, Message, 
         return error.code, error.headers, error.read()
 
 
+def test_parts_of_a_file_are_parts_of_what_it_holds(server: ServerProcess) -> None:
+    url = server.url + "/static/vendor/swagger-ui.css"
+    _, _, content = fetch(url)
+    for ranges in ("bytes=0-9", "bytes=0-9,20-29"):
+        status, headers, body = fetch(url, accept_encoding="gzip", range=ranges)
+        assert (status, headers["Content-Encoding"]) == (206, None)
+        assert content[:10] in body
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_each_of_its_addresses_answers_the_page_and_what_that_loads(
     server: ServerProcess, path: str

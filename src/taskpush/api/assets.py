@@ -30,7 +30,9 @@ class Assets(StaticFiles):
 
     async def _packed(self, path: str, scope: Scope) -> Response | None:
         """The packed file, which has its own ETag; None where there is none or it is not wanted."""
-        if not takes_gzip(Headers(scope=scope).get("accept-encoding", "")):
+        headers = Headers(scope=scope)
+        # Parts of a file are parts of what it holds.
+        if "range" in headers or not takes_gzip(headers.get("accept-encoding", "")):
             return None
         try:
             response = await super().get_response(path + _PACKED, scope)
