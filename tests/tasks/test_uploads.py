@@ -156,6 +156,23 @@ async def test_no_more_than_so_many_are_kept(shelf: Shelf) -> None:
     assert shelf.files == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "said", "kept"),
+    [
+        ("t.csv", None, "text/csv"),
+        ("t.csv.gz", None, "application/gzip"),
+        ("t.csv", "application/octet-stream", "text/csv"),
+        ("t.bin", "text/csv; charset=utf-8", "text/csv; charset=utf-8"),
+        ("t.bin", 'Text/CSV ;charset="utf-8"', "text/csv"),
+    ],
+)
+async def test_its_type_is_what_was_said_or_what_the_name_tells(
+    shelf: Shelf, name: str, said: str | None, kept: str
+) -> None:
+    taken = await shelf.uploads.take(ANN, NewUpload(name, said), pieces(b"x"))
+    assert taken.ref.media_type == kept
+
+
 async def test_an_upload_is_found_by_its_owner_until_it_expires(shelf: Shelf) -> None:
     upload_id = await shelf.put()
     params = {"table": upload_id}

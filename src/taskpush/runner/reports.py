@@ -32,6 +32,7 @@ LOGS_IN_FLIGHT: Final = 1_000
 _ARTIFACT_NAME: Final = re.compile(r"\w[\w .\-]{0,127}")
 # It becomes a Content-Type header, so nothing but a plain type and simple parameters.
 _MEDIA_TYPE: Final = re.compile(r"[\w.+\-]+/[\w.+\-]+(; ?[\w\-]+=[\w.\-]+)*", re.ASCII)
+_PACKED: Final = {"gzip": "application/gzip", "bzip2": "application/x-bzip2"}
 _LEVELS: Final = {
     "debug": "debug",
     "info": "info",
@@ -178,7 +179,7 @@ def new_artifact(name: object, content: object, media_type: object) -> NewArtifa
             f" at most {MAX_ARTIFACT_NAME})"
         )
     if media_type is None:
-        media_type = mimetypes.guess_type(name, strict=False)[0] or (
+        media_type = type_of(name) or (
             "text/plain" if isinstance(content, str) else "application/octet-stream"
         )
     if not isinstance(media_type, str) or not is_media_type(media_type):
@@ -204,6 +205,12 @@ def new_checkpoint(
         return NewCheckpoint(content, None, progress_percent), []
     text, left_out = clean_text(label, "label")
     return NewCheckpoint(content, cut(text, _SHORT_TEXT), progress_percent), left_out
+
+
+def type_of(name: str) -> str | None:
+    """The media type that a file's name tells: of `t.csv.gz` that of what was packed by gzip."""
+    media_type, packed = mimetypes.guess_type(name, strict=False)
+    return media_type if packed is None else _PACKED.get(packed, "application/octet-stream")
 
 
 def is_media_type(text: str) -> bool:

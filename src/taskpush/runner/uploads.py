@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import mimetypes
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
@@ -16,6 +15,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from taskpush.models.uploads import UploadRef
+from taskpush.runner.reports import type_of
 
 FORMAT: Final = "taskpush-upload"
 """The `format` of a text that is the id of an upload, in JSON Schema."""
@@ -38,7 +38,7 @@ class Upload:
         """A file of your own in the place of one that was sent, to try a handler with."""
         path = Path(path).absolute()
         content = path.read_bytes()
-        guessed = media_type or mimetypes.guess_type(path.name, strict=False)[0] or NO_TYPE
+        guessed = media_type or type_of(path.name) or NO_TYPE
         sha256 = hashlib.sha256(content).hexdigest()
         return cls(path, UploadRef("", path.name, guessed, len(content), sha256))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import mimetypes
 from collections import defaultdict
 from collections.abc import (
     AsyncIterator,
@@ -34,7 +33,7 @@ from taskpush.models.uploads import (
     ids_in,
 )
 from taskpush.runner.kind import KindSpec
-from taskpush.runner.reports import is_media_type
+from taskpush.runner.reports import is_media_type, type_of
 from taskpush.runner.uploads import NO_TYPE, NO_UPLOADS, Uploads, handed_over
 from taskpush.store.base import Store
 from taskpush.store.blobs import BadBlob, Blobs
@@ -248,8 +247,12 @@ def _checked(new: NewUpload) -> tuple[str, str]:
     except ValueError as error:
         raise InvalidRequest(str(error), problems=[FieldProblem("name", str(error))]) from None
     said = new.media_type
-    if said is None or said.partition(";")[0].strip().lower() in _UNSAID:
-        return name, mimetypes.guess_type(name, strict=False)[0] or NO_TYPE
-    if not is_media_type(said):
-        raise InvalidRequest("the Content-Type is no media type")
-    return name, said
+    plain = "" if said is None else said.partition(";")[0].strip().lower()
+    if said is None or plain in _UNSAID:
+        return name, type_of(name) or NO_TYPE
+    if is_media_type(said):
+        return name, said
+    if is_media_type(plain):
+        # Its parameters are written in another of the ways that there are.
+        return name, plain
+    raise InvalidRequest("the Content-Type is no media type")
