@@ -239,6 +239,19 @@ def test_what_a_reporter_began_is_tried_once_and_again_by_a_producer_alone(
     assert (status, snapshot["status"], snapshot["attempt"]) == (202, "pending", 2)
 
 
+def test_a_producer_begins_its_task_once_and_none_that_a_handler_runs(
+    shared_server: ServerProcess,
+) -> None:
+    mine = {"kind": "render", "params": {"scene": "quay"}, "producer_id": "host.1"}
+    status, problem = shared_server.call("POST", "/api/tasks", mine | {"max_attempts": 3})
+    assert (status, problem["errors"][0]["loc"]) == (422, "max_attempts")
+    over = shared_server.wait_over(shared_server.create("fail"))
+    path = f"/api/tasks/{over['task_id']}/retry"
+    status, problem = shared_server.call("POST", path, {"producer_id": "host.1"})
+    assert (status, problem["code"]) == (409, "not_external")
+    assert shared_server.call("GET", path.removesuffix("/retry"))[1]["attempt"] == over["attempt"]
+
+
 def test_a_kind_that_nobody_takes_is_told_and_the_job_goes_on(shared_server: ServerProcess) -> None:
     troubles: list[str] = []
     with Reporter.start(shared_server.url, "nothing", on_trouble=troubles.append) as report:

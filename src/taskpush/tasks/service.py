@@ -248,14 +248,16 @@ class TaskService:
     ) -> TaskRecord:
         """Give a task that failed, was cancelled or interrupted another attempt.
 
-        Raises `NotFound`, `IllegalTransition`, `StaleAttempt`, or `StartedElsewhere` for a task
-        that only its producer can take up.
+        Raises `NotFound`, `IllegalTransition`, `StaleAttempt`, `StartedElsewhere` for a task that
+        only its producer can take up, or `not_external` for a producer where a handler would.
         """
         decide = lifecycle.retry(
             command.attempt,
             from_start=command.from_start,
             by_producer=command.producer_id is not None,
         )
+        if command.producer_id is not None:
+            decide = self._by_producers(decide)
         detail = "from the start" if command.from_start else None
         entry = self._audit.entry(Action.RETRY, principal, via, detail)
         return await self._see_through(self._control(principal, task_id, decide, entry))
@@ -325,7 +327,7 @@ class TaskService:
             priority=command.priority,
             run_at=command.run_at,
             timeout_s=command.timeout_s if command.timeout_s is not None else spec.timeout_s,
-            max_attempts=command.max_attempts or _tries(spec, command),
+            max_attempts=_tries(spec, command),
             tags=tuple(dict.fromkeys(command.tags)),
             metadata=command.metadata,
             created_by_producer=command.producer_id is not None,
@@ -333,6 +335,17 @@ class TaskService:
             uploads=_used(uploads, params),
             message="Task created",
         )
+
+    def _by_producers(self, decide: lifecycle.Decide) -> lifecycle.Decide:
+        """`decide`, for tasks that no handler runs."""
+
+        def decide_external(record: TaskRecord | None) -> lifecycle.Decision:
+            decision = decide(record)
+            if not self._kind(decision.record.kind).is_external:
+                raise TaskPushError(code="not_external")
+            return decision
+
+        return decide_external
 
     def _webhooks(self, command: CreateTask) -> Iterable[Webhook]:
         for index, new in enumerate(command.webhooks):
@@ -395,7 +408,13 @@ def _check_who_runs_it(spec: KindSpec, command: CreateTask) -> None:
 
 def _tries(spec: KindSpec, command: CreateTask) -> int:
     """How often it is tried by itself: once where nobody takes it up but who has created it."""
-    return spec.max_attempts if command.producer_id is None else 1
+    wanted = command.max_attempts
+    if command.producer_id is None:
+        return wanted or spec.max_attempts
+    if wanted not in (None, 1):
+        message = "a task that its producer creates is tried once"
+        raise InvalidRequest(message, problems=[FieldProblem("max_attempts", message)])
+    return 1
 
 
 def _check_travels(value: Any, loc: str) -> None:
