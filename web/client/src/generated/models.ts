@@ -160,7 +160,7 @@ export interface CreateTask {
    */
   webhooks?: NewWebhook[];
   /**
-   * The producer that creates it and runs it itself: nobody else takes it up.
+   * The producer that creates it and runs it itself: others leave it alone.
    */
   producer_id?: string | null;
 }
