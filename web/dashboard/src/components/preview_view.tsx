@@ -6,6 +6,9 @@ import type { Preview } from "taskpush-client";
 import type { TaskRecord } from "../data/task_record.ts";
 import { Picture } from "./picture.tsx";
 
+/** A picture that a newer one has replaced may be on its way into the page for so long. */
+const LOADED_WITHIN_MS = 10_000;
+
 export function PreviewView({ record }: { record: TaskRecord }): ReactNode {
   const { t } = useTranslation();
   const { preview } = record;
@@ -36,7 +39,9 @@ function usePicture(preview: Preview | null): string | null {
       new Blob([bytes as BlobPart], { type: preview?.media_type ?? "" }),
     );
     setAddress(made);
-    return () => URL.revokeObjectURL(made);
+    return () => {
+      setTimeout(() => URL.revokeObjectURL(made), LOADED_WITHIN_MS);
+    };
   }, [preview]);
   return address;
 }
