@@ -108,7 +108,8 @@ def test_the_first_task_is_seen_at_once_and_all_can_be_scrolled_through(
 
 @pytest.mark.parametrize(
     ("size", "for_s"),
-    [(Size(600, LOOSE), 1), pytest.param(Size(5000, 1), 10, marks=full)],
+    # They report all at once, each second: what came last may not be drawn when the time is over.
+    [(Size(600, LOOSE), 3), pytest.param(Size(5000, 1), 10, marks=full)],
     ids=["few", "many"],
 )
 def test_a_hundred_updates_a_second_keep_frames_short(
