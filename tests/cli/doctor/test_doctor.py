@@ -186,18 +186,25 @@ def test_a_good_token_is_told_with_what_it_may(locked: ServerProcess) -> None:
 class Proxy:
     """Passes requests on to a server; refuses WebSockets, and keeps answers until they are whole.
 
+    It answers one request per connection, even where it does not say so.
+
     With `host` it asks for another one than it was asked for.
     """
 
     def __init__(self, upstream_port: int, host: str | None) -> None:
         self._upstream_port = upstream_port
         self._host = host
+        # A loop holds on to its tasks by what they wait for, and so to none that waits for itself.
+        self._serving: set[asyncio.Task[None] | None] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving.add(asyncio.current_task())
         async with _closing(writer):
             head = await reader.readuntil(b"\r\n\r\n")
             if b"upgrade: websocket" in head.lower():
                 writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+                # Whoever asks once more on this connection is too late.
+                await reader.read(1)
                 return
             line, *fields = head.decode().removesuffix("\r\n\r\n").split("\r\n")
             named = {name.lower(): text for name, text in (it.split(": ", 1) for it in fields)}

@@ -118,7 +118,9 @@ async def examine(url: str, token: str | None) -> AsyncIterator[Finding]:
     if address.state != "ok":
         return
     timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
-    async with aiohttp.ClientSession(timeout=timeout, proxy=proxy) as http:
+    # A connection for each request: what one left behind must not be found at another.
+    apart = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=apart, timeout=timeout, proxy=proxy) as http:
         site = Site(url, token, http)
         health, limits = await asyncio.gather(site.get("/healthz"), site.get("/api/limits"))
         rest = _rest(site, health, limits)
