@@ -481,7 +481,6 @@ class TestRemoval:
         await deleting
         assert committed
         assert loop_thread not in committed
-        database_of(harness)._connection.set_commit_hook(None)
 
     async def test_forgotten_keys_leave_the_file_with_later_creations(
         self, harness: Harness, path: Path
