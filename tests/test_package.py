@@ -52,7 +52,7 @@ def test_the_wheel_holds_what_the_source_tree_does_and_no_more(wheel: Path) -> N
         for path in source.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
     }
-    assert {"taskpush/py.typed", "taskpush/store/sql/0001_initial.sql"} <= packed
+    assert {"taskpush/py.typed", "taskpush/store/sqlite/sql/0001_initial.sql"} <= packed
     assert any(name.endswith("vendor/socket.io.min.js") for name in packed)
 
 

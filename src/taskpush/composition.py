@@ -53,7 +53,7 @@ from taskpush.sockets.server import SocketServer
 from taskpush.store.base import Store
 from taskpush.store.blobs import Blobs
 from taskpush.store.memory import MemoryStore
-from taskpush.store.sqlite import SqliteStore
+from taskpush.store.sqlite.store import SqliteStore
 from taskpush.tasks.audit import AuditTrail
 from taskpush.tasks.connections import Connections
 from taskpush.tasks.feeds import Feeds

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from taskpush.cli.commands import app
 from taskpush.cli.exits import ExitCode
-from taskpush.store.sqlite import SqliteStore
+from taskpush.store.sqlite.store import SqliteStore
 from tests.support.server import ROOT, ServerProcess
 
 

@@ -22,7 +22,7 @@ from taskpush.push.outbox import Message, Outgoing, Reply
 from taskpush.push.plane import PushPlane
 from taskpush.store.base import Store
 from taskpush.store.memory import MemoryStore
-from taskpush.store.sqlite import SqliteStore
+from taskpush.store.sqlite.store import SqliteStore
 from taskpush.tasks.feeds import Feeds
 from tests.store.harness import Harness, progress, say
 from tests.support.feed_view import FeedView

@@ -26,7 +26,7 @@ from taskpush.push.plane import PushPlane
 from taskpush.runner.registry import Registry
 from taskpush.store.base import Store
 from taskpush.store.memory import MemoryStore
-from taskpush.store.sqlite import SqliteStore
+from taskpush.store.sqlite.store import SqliteStore
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.showing import Showing
 from taskpush.tasks.watching import Beginning, Watching

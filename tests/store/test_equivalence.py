@@ -30,7 +30,7 @@ from taskpush.store.base import (
     TaskFilter,
 )
 from taskpush.store.memory import MemoryStore
-from taskpush.store.sqlite import SqliteStore
+from taskpush.store.sqlite.store import SqliteStore
 from tests.store.harness import Harness, body_of, place, progress, retry, say, stats
 
 TASK_IDS: Final = [f"0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3{number}" for number in range(3)]

@@ -44,7 +44,7 @@ from taskpush.store.base import (
     TaskFilter,
 )
 from taskpush.store.memory import MemoryStore
-from taskpush.store.sqlite import SqliteStore
+from taskpush.store.sqlite.store import SqliteStore
 from taskpush.tasks.recovery import resume_interrupted, settle_abandoned
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import TelemetryEvent

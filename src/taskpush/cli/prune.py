@@ -22,8 +22,8 @@ from taskpush.clock import SystemClock
 from taskpush.core.retention import FinishedTask, Judge, Retention
 from taskpush.errors import StoreLocked, TaskPushError
 from taskpush.store.blobs import Blobs
-from taskpush.store.files import look_into
-from taskpush.store.sqlite import SqliteStore
+from taskpush.store.sqlite.files import look_into
+from taskpush.store.sqlite.store import SqliteStore
 from taskpush.tasks.retention import Tally, Verdict, carry_out, verdicts
 from taskpush.telemetry.bus import Telemetry, log_to
 

@@ -19,7 +19,7 @@ from taskpush.errors import NotFound
 from taskpush.models.task import LoggedEvent, TaskRecord
 from taskpush.models.webhooks import DeliveryState, Webhook
 from taskpush.store.memory import MemoryStore
-from taskpush.store.sqlite import SqliteStore
+from taskpush.store.sqlite.store import SqliteStore
 from taskpush.tasks.webhooks.delivering import Deliverer
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import WebhookDelivered, WebhookFailed

@@ -46,11 +46,11 @@ from taskpush.store.base import (
 )
 from taskpush.store.changes import ChangeBook, ChangePage, read_changes
 from taskpush.store.daystats import DayStats, first_of_days
-from taskpush.store.files import Files, open_files
 from taskpush.store.latest import newest_latest
 from taskpush.store.ledger import Ledger
 from taskpush.store.rows import from_microseconds
-from taskpush.store.tails import EventRow
+from taskpush.store.sqlite.files import Files, open_files
+from taskpush.store.sqlite.tails import EventRow
 from taskpush.store.writer import NOT_OPEN, Writer
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import StoreFailed

@@ -15,12 +15,12 @@ import pytest
 from taskpush.clock import SystemClock
 from taskpush.models.position import START
 from taskpush.store.base import TaskFilter
-from taskpush.store.sqlite import SqliteStore
+from taskpush.store.sqlite.store import SqliteStore
 from taskpush.telemetry.bus import Telemetry
-from tests.store.crash_child import MARKED_WRITES, digest_of
+from tests.store.sqlite.crash_child import MARKED_WRITES, digest_of
 
-ROOT = Path(__file__).parents[2]
-CHILD = (sys.executable, "-m", "tests.store.crash_child")
+ROOT = Path(__file__).parents[3]
+CHILD = (sys.executable, "-m", "tests.store.sqlite.crash_child")
 STRACE = ("strace", "-f", "-y", "-e", "trace=fdatasync,fsync,write,pwrite64")
 
 

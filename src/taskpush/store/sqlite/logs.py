@@ -19,7 +19,7 @@ from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, VolatileEvent
 from taskpush.store.base import LogPage
 from taskpush.store.positions import check_position
-from taskpush.store.tails import EventRow
+from taskpush.store.sqlite.tails import EventRow
 
 LATEST: Final = """
     (SELECT json_group_array(json_array(event_type, attempt, rev, CAST(body AS TEXT)))

@@ -31,7 +31,7 @@ def migrate(connection: apsw.Connection) -> None:
             f" knows up to {len(MIGRATIONS)})"
         )
     for number, name in enumerate(MIGRATIONS[version:], version + 1):
-        script = files("taskpush.store").joinpath("sql", name).read_text("utf-8")
+        script = files("taskpush.store.sqlite").joinpath("sql", name).read_text("utf-8")
         with connection:  # one transaction: half a migration would be no version at all
             connection.execute(script)
             connection.pragma("user_version", number)

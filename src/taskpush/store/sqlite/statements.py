@@ -10,7 +10,7 @@ import orjson
 
 from taskpush.store.batch import MAX_FORGOTTEN_KEYS, Batch
 from taskpush.store.rows import encode_states, to_microseconds
-from taskpush.store.tails import Placement
+from taskpush.store.sqlite.tails import Placement
 
 MAX_ROWS_PER_STATEMENT: Final = 512
 """A power of two; times the columns of the widest table it stays below SQLite's 32,766 bindings."""

@@ -28,9 +28,7 @@ from taskpush.models.webhooks import Hooked
 from taskpush.store.base import IdempotencyKey, LogPage, TaskFilter, TaskPage, Waiting
 from taskpush.store.calls import Entry, KeptKey, Stored
 from taskpush.store.cursor import decode_cursor, encode_cursor
-from taskpush.store.database import BUSY_TIMEOUT_MS
 from taskpush.store.latest import newest_latest
-from taskpush.store.logs import LATEST, latest_events, read_page, read_type
 from taskpush.store.rows import (
     decode_record,
     decode_states,
@@ -38,7 +36,9 @@ from taskpush.store.rows import (
     to_microseconds,
     webhooks_of,
 )
-from taskpush.store.tails import EventRow
+from taskpush.store.sqlite.database import BUSY_TIMEOUT_MS
+from taskpush.store.sqlite.logs import LATEST, latest_events, read_page, read_type
+from taskpush.store.sqlite.tails import EventRow
 
 # Each task as [id, doc, [seq, epoch, at] of its head or null, [[event_type, attempt, rev, body]]].
 _ENTRIES: Final = """

@@ -21,9 +21,9 @@ from taskpush.store.base import MAX_FORGOTTEN_ENTRIES
 from taskpush.store.batch import Batch, Cut, Forgetting
 from taskpush.store.changes import MAX_ERAS, History
 from taskpush.store.rows import to_microseconds
-from taskpush.store.schema import migrate
-from taskpush.store.statements import Statements, Values, deletions_of
-from taskpush.store.tails import Placement
+from taskpush.store.sqlite.schema import migrate
+from taskpush.store.sqlite.statements import Statements, Values, deletions_of
+from taskpush.store.sqlite.tails import Placement
 
 BUSY_TIMEOUT_MS: Final = 250
 """Nothing of ours competes for the file; whatever does must not hold the event loop for long."""

@@ -13,9 +13,9 @@ import apsw
 import pytest
 
 from taskpush.models.events import Status
-from taskpush.store import reader
 from taskpush.store.base import TaskFilter
-from taskpush.store.database import open_database
+from taskpush.store.sqlite import reader
+from taskpush.store.sqlite.database import open_database
 
 FILTERS = [
     TaskFilter("local", owner=owner, status=status, kind=kind, tag=tag, q=q, created_after=after)

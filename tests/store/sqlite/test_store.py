@@ -22,10 +22,10 @@ from taskpush.models.feed import Cursor, FeedFilter
 from taskpush.models.position import START
 from taskpush.models.task import NewEvent, TaskRecord
 from taskpush.store.base import KEY_LIFETIME, Announcement, IdempotencyKey, TaskFilter
-from taskpush.store.database import Database
-from taskpush.store.files import Files
-from taskpush.store.sqlite import SqliteStore
-from taskpush.store.surveyor import Surveyor
+from taskpush.store.sqlite.database import Database
+from taskpush.store.sqlite.files import Files
+from taskpush.store.sqlite.store import SqliteStore
+from taskpush.store.sqlite.surveyor import Surveyor
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import StoreFailed
 from tests.store.contract import StoreContract

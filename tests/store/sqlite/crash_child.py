@@ -1,8 +1,8 @@
 """A process to be killed: writes for ever, and says on stdout what was acknowledged.
 
-`python -m tests.store.crash_child PATH` prints `task_id seq sha256` for every acknowledged event;
-`python -m tests.store.crash_child PATH --marked` makes some writes one by one, each between two
-lines `begin KIND` and `end KIND`.
+`python -m tests.store.sqlite.crash_child PATH` prints `task_id seq sha256` for every acknowledged
+event; with `--marked` it makes some writes one by one, each between two lines `begin KIND` and
+`end KIND`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from taskpush.clock import SystemClock
 from taskpush.core import lifecycle
 from taskpush.ids import new_task_id
 from taskpush.models.task import LoggedEvent, TaskRecord
-from taskpush.store.sqlite import SqliteStore
+from taskpush.store.sqlite.store import SqliteStore
 from taskpush.telemetry.bus import Telemetry
 from tests.store.harness import progress, say
 

@@ -10,8 +10,8 @@ from typing import Any
 import apsw
 import pytest
 
-from taskpush.store import surveyor
-from taskpush.store.database import open_database
+from taskpush.store.sqlite import surveyor
+from taskpush.store.sqlite.database import open_database
 
 
 @pytest.fixture

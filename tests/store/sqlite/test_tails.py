@@ -17,8 +17,8 @@ from taskpush.models.feed import FeedFilter
 from taskpush.models.position import START
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord
 from taskpush.store.base import TaskFilter
-from taskpush.store.sqlite import SqliteStore
-from taskpush.store.tails import FILLING, MAX_BODY_BYTES, RecentEvents
+from taskpush.store.sqlite.store import SqliteStore
+from taskpush.store.sqlite.tails import FILLING, MAX_BODY_BYTES, RecentEvents
 from taskpush.telemetry.bus import Telemetry
 from tests.store.harness import Harness, say
 

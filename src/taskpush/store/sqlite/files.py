@@ -17,11 +17,11 @@ from taskpush.store.base import IdempotencyKey
 from taskpush.store.batch import Batch
 from taskpush.store.calls import Entry, Stored
 from taskpush.store.changes import History
-from taskpush.store.database import Database, open_database
-from taskpush.store.lockfile import acquire_lock, release_lock
-from taskpush.store.reader import Reader
-from taskpush.store.surveyor import Surveyor
-from taskpush.store.tails import RecentEvents
+from taskpush.store.sqlite.database import Database, open_database
+from taskpush.store.sqlite.lockfile import acquire_lock, release_lock
+from taskpush.store.sqlite.reader import Reader
+from taskpush.store.sqlite.surveyor import Surveyor
+from taskpush.store.sqlite.tails import RecentEvents
 
 Answer = TypeVar("Answer")
 

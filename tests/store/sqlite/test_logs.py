@@ -13,11 +13,11 @@ import pytest
 from taskpush.errors import PositionGone
 from taskpush.models.events import EventType
 from taskpush.models.position import Position
-from taskpush.store import logs
-from taskpush.store.database import open_database
-from taskpush.store.logs import read_page, read_type
-from taskpush.store.sqlite import SqliteStore
-from taskpush.store.tails import EventRow
+from taskpush.store.sqlite import logs
+from taskpush.store.sqlite.database import open_database
+from taskpush.store.sqlite.logs import read_page, read_type
+from taskpush.store.sqlite.store import SqliteStore
+from taskpush.store.sqlite.tails import EventRow
 from tests.store.harness import Harness, say
 
 LENGTH = 9
