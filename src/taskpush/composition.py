@@ -52,7 +52,7 @@ from taskpush.sockets.namespace import TasksNamespace
 from taskpush.sockets.server import SocketServer
 from taskpush.store.base import Store
 from taskpush.store.blobs import Blobs
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.store.sqlite.store import SqliteStore
 from taskpush.tasks.audit import AuditTrail
 from taskpush.tasks.connections import Connections

@@ -27,7 +27,7 @@ from taskpush.push.plane import PushPlane
 from taskpush.push.roll import Roll
 from taskpush.runner.registry import Registry
 from taskpush.serving.connection import HttpConnection
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.showing import Showing
 from taskpush.tasks.watching import Watching

@@ -23,7 +23,7 @@ from taskpush.push.hub import Hub
 from taskpush.push.outbox import Message, Outgoing
 from taskpush.push.plane import PushPlane
 from taskpush.runner.registry import Registry
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.showing import Showing
 from taskpush.tasks.watching import Watching

@@ -13,7 +13,7 @@ from taskpush.core import lifecycle
 from taskpush.core.feeds import Pace
 from taskpush.models.feed import Cursor, FeedFilter
 from taskpush.push.feed import FeedHub, FeedNews
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from tests.store.harness import Harness, progress
 
 ALL = FeedFilter("local")

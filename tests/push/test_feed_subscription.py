@@ -21,7 +21,7 @@ from taskpush.push.feed import FeedHub
 from taskpush.push.outbox import Message, Outgoing, Reply
 from taskpush.push.plane import PushPlane
 from taskpush.store.base import Store
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.store.sqlite.store import SqliteStore
 from taskpush.tasks.feeds import Feeds
 from tests.store.harness import Harness, progress, say

@@ -17,7 +17,7 @@ from taskpush.models.position import Position
 from taskpush.models.task import NewEvent, TaskRecord
 from taskpush.push.plane import PushPlane
 from taskpush.store.base import MAX_PAGE_BYTES, LogPage
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.telemetry.bus import Telemetry
 
 TASK = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"

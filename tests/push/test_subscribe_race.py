@@ -25,7 +25,7 @@ from taskpush.push.outbox import Message, Outgoing, Reply
 from taskpush.push.plane import PushPlane
 from taskpush.runner.registry import Registry
 from taskpush.store.base import Store
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.store.sqlite.store import SqliteStore
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.showing import Showing

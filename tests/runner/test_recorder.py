@@ -225,7 +225,7 @@ async def test_a_handler_waits_when_too_many_log_lines_are_in_flight(
     bench.store.flowing.clear()
     for _ in range(50):
         await asyncio.sleep(0.002)
-    held = bench.store._opened()[1]._queue
+    held = bench.store._opened().writer._queue
     assert len(held) <= LOGS_IN_FLIGHT + 1
     bench.store.flowing.set()
     await bench.over(task_id)

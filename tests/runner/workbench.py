@@ -24,7 +24,7 @@ from taskpush.runner.registry import Registry
 from taskpush.store.base import Announcement, TaskDeleted, Waiting
 from taskpush.store.batch import Batch
 from taskpush.store.blobs import Blobs
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import TelemetryEvent
 

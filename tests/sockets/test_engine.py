@@ -38,7 +38,7 @@ from taskpush.runner.registry import Registry
 from taskpush.sockets.namespace import TasksNamespace
 from taskpush.sockets.server import SocketLink, SocketServer, _frame, socketio_packet
 from taskpush.sockets.wire import WireProtocol
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.queries import TaskQueries
 from taskpush.tasks.showing import Showing

@@ -29,7 +29,7 @@ from taskpush.store.base import (
     TaskDeleted,
     TaskFilter,
 )
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.store.sqlite.store import SqliteStore
 from tests.store.harness import Harness, body_of, place, progress, retry, say, stats
 

@@ -13,7 +13,7 @@ from taskpush.access.principal import LOCAL, Principal, Role
 from taskpush.clock import ManualClock
 from taskpush.errors import Forbidden, NotFound, StoreUnavailable
 from taskpush.models.audit import Action, AuditFilter, Door, Via
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks.audit import MAX_TENANTS, REFUSALS_PER_MIN, AuditQuery, AuditTrail
 from taskpush.telemetry.bus import Telemetry
 

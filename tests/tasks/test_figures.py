@@ -18,7 +18,7 @@ from taskpush.push.plane import PushPlane
 from taskpush.push.roll import Roll
 from taskpush.runner.registry import Registry
 from taskpush.store.base import StoreUsage
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks import figures as module
 from taskpush.tasks.figures import FRESH_S, Figures
 from taskpush.tasks.queueing.keeper import QueueKeeper

@@ -13,7 +13,7 @@ from taskpush.core import lifecycle
 from taskpush.models.task import TaskError, TaskRecord
 from taskpush.runner.context import TaskContext
 from taskpush.runner.registry import Registry
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks.history import History
 from taskpush.tasks.queueing.keeper import QueueKeeper
 from taskpush.telemetry.bus import Telemetry

@@ -29,7 +29,7 @@ from taskpush.runner.registry import Registry
 from taskpush.runner.reported import ReportedAttempts
 from taskpush.runner.workshop import Workshop
 from taskpush.store.blobs import Blobs
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks.producing import Producers, SentFile
 from taskpush.tasks.recovery import reported_tasks, settle_abandoned
 from taskpush.telemetry.bus import Telemetry

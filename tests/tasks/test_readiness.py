@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from taskpush.clock import ManualClock
 from taskpush.push.hub import Hub
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks.readiness import FRESH_S, Readiness
 from taskpush.telemetry.bus import Telemetry
 

@@ -12,7 +12,7 @@ from taskpush.models.events import Status
 from taskpush.models.task import TaskRecord
 from taskpush.runner.context import TaskContext
 from taskpush.runner.registry import Registry
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks.recovery import resume_interrupted, settle_abandoned
 from taskpush.telemetry.bus import Telemetry
 

@@ -20,7 +20,7 @@ from taskpush.models.position import START
 from taskpush.models.task import NewEvent, TaskError, TaskRecord
 from taskpush.store.base import MAX_FORGOTTEN_ENTRIES, Announcement, Store, TaskDeleted
 from taskpush.store.blobs import Blobs
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.store.sqlite.store import SqliteStore
 from taskpush.tasks.retention import RetentionRounds, carry_out, verdicts
 from taskpush.telemetry.bus import Telemetry

@@ -16,7 +16,7 @@ from taskpush.runner.context import TaskContext
 from taskpush.runner.registry import Registry
 from taskpush.store.base import Waiting
 from taskpush.store.blobs import Blobs
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks.audit import AuditTrail
 from taskpush.tasks.service import TaskService
 from taskpush.telemetry.bus import Telemetry

@@ -20,7 +20,7 @@ from taskpush.runner.context import TaskContext
 from taskpush.runner.registry import Registry
 from taskpush.runner.uploads import Upload
 from taskpush.store.blobs import Blobs
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks.uploads import NewUpload, UploadShelf, remove_files
 from taskpush.telemetry.bus import Telemetry
 from tests.store.harness import anyway

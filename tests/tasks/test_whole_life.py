@@ -43,7 +43,7 @@ from taskpush.store.base import (
     TaskDeleted,
     TaskFilter,
 )
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.store.sqlite.store import SqliteStore
 from taskpush.tasks.recovery import resume_interrupted, settle_abandoned
 from taskpush.telemetry.bus import Telemetry

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from taskpush.models.events import EventType, Status
-from taskpush.models.task import VolatileEvent
+from taskpush.models.task import TaskRecord, VolatileEvent
 
 
 def newest_latest(
@@ -20,6 +21,14 @@ def newest_latest(
             if event_type not in newest or newest[event_type].rev < event.rev:
                 newest[event_type] = event
     return newest
+
+
+def with_latest(record: TaskRecord, live: TaskRecord | None) -> TaskRecord:
+    """A stored record with the volatile events of the live one; None: the task is not live."""
+    if live is None:
+        return record
+    latest = newest_latest(record.attempt, record.status, record.latest, live.latest)
+    return replace(record, latest=latest)
 
 
 def is_past(event_type: EventType, status: Status) -> bool:

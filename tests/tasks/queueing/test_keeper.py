@@ -23,7 +23,7 @@ from taskpush.models.queue import Accuracy, KindQueue
 from taskpush.models.task import TaskError, TaskRecord, VolatileEvent
 from taskpush.runner.registry import Registry
 from taskpush.store.base import Announcement
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks.queueing.keeper import MAX_TOLD, QueueKeeper
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import SizeUnknown, TelemetryEvent

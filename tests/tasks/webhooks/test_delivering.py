@@ -18,7 +18,7 @@ from taskpush.core.webhooks import Answer, webhook_id
 from taskpush.errors import NotFound
 from taskpush.models.task import LoggedEvent, TaskRecord
 from taskpush.models.webhooks import DeliveryState, Webhook
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.store.sqlite.store import SqliteStore
 from taskpush.tasks.webhooks.delivering import Deliverer
 from taskpush.telemetry.bus import Telemetry

@@ -14,7 +14,7 @@ from taskpush.errors import Forbidden, NotFound
 from taskpush.models.commands import Redeliver
 from taskpush.models.task import LoggedEvent, TaskRecord
 from taskpush.models.webhooks import Webhook
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks.webhooks.delivering import Deliverer
 from taskpush.tasks.webhooks.showing import TaskWebhooks
 from taskpush.telemetry.bus import Telemetry

@@ -8,7 +8,6 @@ one looks at all of them.
 
 from __future__ import annotations
 
-from asyncio import Future
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,27 +17,18 @@ import apsw
 from typing_extensions import override
 
 from taskpush.clock import Clock
-from taskpush.core.lifecycle import Decide
 from taskpush.core.retention import FinishedTask
-from taskpush.errors import StoreUnavailable
 from taskpush.ids import new_epoch
-from taskpush.models.audit import AuditEntry, AuditFilter, AuditPlace, PlacedEntry
+from taskpush.models.audit import AuditFilter, AuditPlace, PlacedEntry
 from taskpush.models.events import EventType
-from taskpush.models.feed import FeedFilter, Mark, Tombstone
+from taskpush.models.feed import FeedFilter, Tombstone
 from taskpush.models.position import Position
-from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
+from taskpush.models.task import LoggedEvent, TaskRecord
 from taskpush.models.uploads import KeptUpload, UnusedUploads
-from taskpush.models.webhooks import DeliveryState, Hooked
+from taskpush.models.webhooks import Hooked
 from taskpush.store.base import (
     MAX_PAGE_BYTES,
-    NO_LIMITS,
-    ChangeListener,
-    Commit,
-    CommitListener,
-    Created,
-    IdempotencyKey,
     LogPage,
-    Store,
     StoreUsage,
     TaskFilter,
     TaskPage,
@@ -46,26 +36,25 @@ from taskpush.store.base import (
 )
 from taskpush.store.changes import ChangeBook, ChangePage, read_changes
 from taskpush.store.daystats import DayStats, first_of_days
-from taskpush.store.latest import newest_latest
+from taskpush.store.embedded import EmbeddedStore, Opened
+from taskpush.store.latest import newest_latest, with_latest
 from taskpush.store.ledger import Ledger
 from taskpush.store.rows import from_microseconds
 from taskpush.store.sqlite.files import Files, open_files
 from taskpush.store.sqlite.tails import EventRow
-from taskpush.store.writer import NOT_OPEN, Writer
+from taskpush.store.writer import Writer
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import StoreFailed
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """What a store has between `open` and `close`."""
+class OpenedFiles(Opened):
+    """With the files that the writer commits to."""
 
     files: Files
-    ledger: Ledger
-    writer: Writer
 
 
-class SqliteStore(Store):
+class SqliteStore(EmbeddedStore[OpenedFiles]):
     """Keeps the promises of `Store` in the SQLite file at `path`, whose directory must exist.
 
     Volatile events reach the disk `flush_after_s` after they were published.
@@ -74,15 +63,11 @@ class SqliteStore(Store):
     def __init__(
         self, path: Path, *, clock: Clock, telemetry: Telemetry, flush_after_s: float = 1.0
     ) -> None:
-        self.epoch = ""
+        super().__init__()
         self._path = path
         self._clock = clock
         self._telemetry = telemetry
         self._flush_after_s = flush_after_s
-        self._listeners: list[CommitListener] = []
-        self._followers: list[ChangeListener] = []
-        # None while the store is not open.
-        self._state: Opened | None = None
 
     @override
     async def open(self) -> None:
@@ -109,7 +94,7 @@ class SqliteStore(Store):
             telemetry=self._telemetry,
             flush_after_s=self._flush_after_s,
         )
-        self._state = Opened(files, ledger, writer)
+        self._state = OpenedFiles(ledger, writer, files)
         try:
             # Before the first rev is handed out, the block that it comes from must be on disk.
             await writer.probe()
@@ -128,53 +113,10 @@ class SqliteStore(Store):
             await self._let_go(opened.files)
 
     @override
-    def listen(self, listener: CommitListener) -> None:
-        self._listeners.append(listener)
-
-    @override
-    def follow(self, follower: ChangeListener) -> None:
-        self._followers.append(follower)
-
-    @property
-    @override
-    def mark(self) -> Mark:
-        return self._opened().ledger.changes.mark
-
-    @override
     async def changes(self, where: FeedFilter, *, after: str | None, limit: int) -> ChangePage:
         opened = self._opened()
         source = _ChangedOnDisk(opened.files, opened.ledger)
         return await read_changes(opened.ledger.changes, source, where, after=after, limit=limit)
-
-    @override
-    def write(self, task_id: str, decide: Decide, *, synced: bool = False) -> Future[Commit]:
-        return self._opened().writer.write(task_id, decide, synced=synced)
-
-    @override
-    def create(
-        self,
-        records: Sequence[TaskRecord],
-        *,
-        key: IdempotencyKey | None = None,
-        limits: Mapping[str, int] = NO_LIMITS,
-    ) -> Future[Created]:
-        return self._opened().writer.create(records, key=key, limits=limits)
-
-    @override
-    def delete(self, task_id: str, decide: Decide) -> Future[TaskRecord]:
-        return self._opened().writer.delete(task_id, decide)
-
-    @override
-    def trim(self, task_id: str, decide: Decide, *, keep_last: int = 1) -> Future[int]:
-        return self._opened().writer.trim(task_id, decide, keep_last=keep_last)
-
-    @override
-    def publish(self, task_id: str, attempt: int, event: NewEvent) -> VolatileEvent | None:
-        opened = self._opened()
-        volatile = opened.ledger.publish(task_id, attempt, event)
-        if volatile is not None:
-            opened.writer.flush_soon()
-        return volatile
 
     @override
     async def get(self, task_id: str) -> TaskRecord | None:
@@ -262,24 +204,12 @@ class SqliteStore(Store):
         )
 
     @override
-    def note(self, entry: AuditEntry, *, synced: bool = True) -> Future[None]:
-        return self._opened().writer.note(entry, synced=synced)
-
-    @override
     async def audit(
         self, where: AuditFilter, *, before: AuditPlace | None = None, limit: int
     ) -> Sequence[PlacedEntry]:
         return await self._opened().files.survey(
             lambda surveyor: surveyor.audit(where, before, limit)
         )
-
-    @override
-    def forget_audit(self, before: datetime) -> Future[int]:
-        return self._opened().writer.forget_audit(before)
-
-    @override
-    def deliver(self, task_id: str, states: Sequence[DeliveryState]) -> Future[None]:
-        return self._opened().writer.deliver(task_id, states)
 
     @override
     async def hooked(self, task_id: str) -> Hooked | None:
@@ -289,10 +219,6 @@ class SqliteStore(Store):
     @override
     async def undelivered(self) -> Sequence[Hooked]:
         return await self._opened().files.browse(lambda reader: reader.hooked())
-
-    @override
-    def keep_upload(self, upload: KeptUpload) -> Future[None]:
-        return self._opened().writer.keep_upload(upload)
 
     @override
     async def uploads(self, upload_ids: Collection[str]) -> Mapping[str, KeptUpload]:
@@ -307,30 +233,13 @@ class SqliteStore(Store):
         return await self._opened().files.browse(lambda reader: reader.expired_uploads(now, limit))
 
     @override
-    def forget_uploads(self, upload_ids: Collection[str]) -> Future[Collection[str]]:
-        return self._opened().writer.forget_uploads(upload_ids)
-
-    @override
     async def usage(self) -> StoreUsage:
         return await self._opened().files.survey(lambda surveyor: surveyor.usage())
-
-    @override
-    async def shrink(self) -> None:
-        await self._opened().writer.shrink()
 
     @override
     async def daily(self, where: TaskFilter, days: int) -> Sequence[DayStats]:
         since = first_of_days(days, self._clock.now())
         return await self._opened().files.survey(lambda surveyor: surveyor.daily(where, since))
-
-    @override
-    async def probe(self) -> None:
-        await self._opened().writer.probe()
-
-    def _opened(self) -> Opened:
-        if self._state is None:
-            raise StoreUnavailable(NOT_OPEN)
-        return self._state
 
     async def _let_go(self, files: Files) -> None:
         try:
@@ -393,8 +302,4 @@ def _with_head(record: TaskRecord, newest: Mapping[str, EventRow]) -> TaskRecord
 
 
 def _with_latest(record: TaskRecord, ledger: Ledger) -> TaskRecord:
-    live = ledger.live(record.task_id)
-    if live is None:
-        return record
-    latest = newest_latest(record.attempt, record.status, record.latest, live.latest)
-    return replace(record, latest=latest)
+    return with_latest(record, ledger.live(record.task_id))

@@ -8,7 +8,7 @@ import pytest
 
 from taskpush.clock import ManualClock
 from taskpush.store.base import Store
-from taskpush.store.memory import MemoryStore
+from taskpush.store.memory.store import MemoryStore
 from taskpush.telemetry.bus import Telemetry
 from tests.store.contract import StoreContract
 from tests.store.harness import Harness
