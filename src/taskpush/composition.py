@@ -42,9 +42,9 @@ from taskpush.push.plane import PushPlane
 from taskpush.push.roll import Roll
 from taskpush.runner.base import Runner
 from taskpush.runner.inprocess import InProcessRunner
+from taskpush.runner.producing.attempts import ReportedAttempts
 from taskpush.runner.recorder import LogBudget
 from taskpush.runner.registry import Registry
-from taskpush.runner.reported import ReportedAttempts
 from taskpush.runner.watchdog import Watchdog
 from taskpush.runner.workshop import Workshop
 from taskpush.settings import Settings

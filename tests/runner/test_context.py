@@ -14,7 +14,7 @@ import pytest
 from taskpush.core.progress import BadReport
 from taskpush.models.events import Status
 from taskpush.runner.context import LastWords, TaskCancelled, TaskContext
-from taskpush.runner.reports import Iteration, NewCheckpoint
+from taskpush.runner.reporting.reports import Iteration, NewCheckpoint
 from tests.runner.kinds import Style, handler_for
 from tests.runner.workbench import PATIENCE_S, Workbench
 

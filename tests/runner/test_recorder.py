@@ -15,7 +15,7 @@ from taskpush.errors import StoreUnavailable, TaskPushError
 from taskpush.models.events import EventType
 from taskpush.runner.context import TaskContext
 from taskpush.runner.recorder import LOGS_IN_FLIGHT_UNWAITED, LogBudget, Recorder
-from taskpush.runner.reports import (
+from taskpush.runner.reporting.reports import (
     LOGS_IN_FLIGHT,
     Iteration,
     LogLine,

@@ -24,9 +24,9 @@ from taskpush.models.events import EventType, Status
 from taskpush.models.position import START
 from taskpush.models.producing import ReportBatch, ReportsTaken
 from taskpush.models.task import TaskRecord
+from taskpush.runner.producing.attempts import ReportedAttempts
 from taskpush.runner.recorder import LogBudget
 from taskpush.runner.registry import Registry
-from taskpush.runner.reported import ReportedAttempts
 from taskpush.runner.workshop import Workshop
 from taskpush.store.blobs import Blobs
 from taskpush.store.memory.store import MemoryStore

@@ -21,8 +21,9 @@ from taskpush.models.producing import MAX_WORDS
 from taskpush.reporter.backlog import OVERHEAD_BYTES, File, Said
 from taskpush.reporter.delivery import Events
 from taskpush.reporter.mailbox import Mailbox
-from taskpush.runner import reports
 from taskpush.runner.context import DONE
+from taskpush.runner.reporting import reports
+from taskpush.runner.sendable import cut, encoded_size
 
 logger: Final = logging.getLogger("taskpush.reporter")
 
@@ -181,7 +182,7 @@ def _opened(source: Path | bytes) -> int | bytes:
 
 
 def _said(event_type: str, data: Any) -> Said:
-    return Said(event_type, data, reports.encoded_size(data) + OVERHEAD_BYTES)
+    return Said(event_type, data, encoded_size(data) + OVERHEAD_BYTES)
 
 
 def _read(newest: reports.Newest) -> Said:
@@ -190,7 +191,7 @@ def _read(newest: reports.Newest) -> Said:
     if newest.event_type is EventType.PROGRESS:
         told = {name: data[name] for name in _PROGRESS if data.get(name) is not None}
         words = {name: data[name] for name in _WORDS if data.get(name) is not None}
-        data = told | {name: reports.cut(text, MAX_WORDS) for name, text in words.items()}
+        data = told | {name: cut(text, MAX_WORDS) for name, text in words.items()}
     elif data.get("elapsed_seconds") == _UNKNOWN_S:
         del data["elapsed_seconds"]
     return _said(newest.event_type.value, data)

@@ -27,9 +27,9 @@ from taskpush.reporter.backlog import MAX_BYTES, MAX_EVENTS, Backlog, Said
 from taskpush.reporter.courier import LAST_S, Courier
 from taskpush.reporter.delivery import Delivery, Errand
 from taskpush.reporter.mailbox import Mailbox
-from taskpush.runner import reports
 from taskpush.runner.context import DONE, TaskCancelled
-from taskpush.runner.reporting import Reporting, ToTask
+from taskpush.runner.reporting.calls import Reporting, ToTask
+from taskpush.runner.sendable import clean_text, cut, encoded_size, plain, reason
 
 MAX_TITLES: Final = 100
 MAX_RESULT_BYTES: Final = 900_000
@@ -224,7 +224,7 @@ class Reporter(Reporting):
 
         It becomes the task's stats `queue_length` and `queue_titles` (the first hundred).
         """
-        shown = [reports.cut(str(title), 500) for title in titles[:MAX_TITLES]]
+        shown = [cut(str(title), 500) for title in titles[:MAX_TITLES]]
         return self.stats(queue_length=len(titles), queue_titles=shown)
 
     def logging_handler(self, level: int = logging.INFO) -> logging.Handler:
@@ -240,9 +240,9 @@ class Reporter(Reporting):
 
         Nothing follows. One that cannot travel makes the task failed, as a handler's does.
         """
-        value = reports.plain(result)
+        value = plain(result)
         problem = next(value_problems(value, "result"), None)
-        size_bytes = 0 if problem else reports.encoded_size({"result": value})
+        size_bytes = 0 if problem else encoded_size({"result": value})
         if size_bytes > MAX_RESULT_BYTES:
             problem = f"the result: {size_bytes} bytes of JSON exceed {MAX_RESULT_BYTES}"
         if problem:
@@ -261,7 +261,7 @@ class Reporter(Reporting):
         """
         if isinstance(error, BaseException):
             error_type = error_type or type(error).__name__
-            error = reports.reason(error)
+            error = reason(error)
         known = code if code is not None and _CODE.fullmatch(code) else "producer_error"
         self._fail(error, error_type or "Error", known)
 
@@ -341,7 +341,7 @@ class Reporter(Reporting):
             "error_type": _words(error_type)[:200] or "Error",
             "code": code,
         }
-        self._mailbox.end(Said("error", data, reports.encoded_size(data)))
+        self._mailbox.end(Said("error", data, encoded_size(data)))
 
     def _offer_again(self) -> None:
         self._offer(EventType.PROGRESS)
@@ -363,7 +363,7 @@ def _canonical(task_id: str) -> str:
 
 
 def _words(text: str) -> str:
-    return reports.cut(reports.clean_text(text, "")[0], MAX_WORDS)
+    return cut(clean_text(text, "")[0], MAX_WORDS)
 
 
 def _offering(held: weakref.ref[Reporter]) -> Callable[[], None]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from taskpush.runner.context import DONE, LastWords, TaskCancelled
 from taskpush.runner.recorder import Recorder
-from taskpush.runner.reports import LOGS_IN_FLIGHT, LogLine, Newest, Report
+from taskpush.runner.reporting.reports import LOGS_IN_FLIGHT, LogLine, Newest, Report
 
 TURN_S: Final = 0.01
 """An async handler that awaits its reports gives the loop a turn this often."""

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Generator
 from typing import Any, Final, Protocol
 
 from taskpush.core.progress import BadReport
-from taskpush.runner import reports
-from taskpush.runner.reporting import Reporting
+from taskpush.runner.reporting import reports
+from taskpush.runner.reporting.calls import Reporting
 
 
 class TaskCancelled(BaseException):

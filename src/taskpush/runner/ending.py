@@ -13,7 +13,7 @@ from taskpush.models.task import TaskError, TaskRecord
 from taskpush.models.values import joined
 from taskpush.runner.context import TaskCancelled, TaskContext
 from taskpush.runner.kind import InvalidResult, KindSpec
-from taskpush.runner.reports import cut, reason, without_surrogates
+from taskpush.runner.sendable import cut, reason, without_surrogates
 
 MAX_ERROR_BYTES: Final = 4 * 1024
 

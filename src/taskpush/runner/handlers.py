@@ -15,7 +15,7 @@ from typing_extensions import Unpack
 
 from taskpush.runner.kind import Handler, Importable, KindSpec, Style
 from taskpush.runner.policy import Policy, PolicyOptions
-from taskpush.runner.reports import shown
+from taskpush.runner.sendable import shown
 
 ASYNC_CONCURRENCY: Final = 100
 THREAD_CONCURRENCY: Final = 8

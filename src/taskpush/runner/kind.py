@@ -21,7 +21,7 @@ from taskpush.models.uploads import ids_in
 from taskpush.models.values import joined, value_problems
 from taskpush.runner.context import TaskContext
 from taskpush.runner.policy import Policy
-from taskpush.runner.reports import cut, plain, shown, without_surrogates
+from taskpush.runner.sendable import cut, plain, shown, without_surrogates
 from taskpush.runner.uploads import FORMAT, NO_UPLOADS, Uploads
 
 Handler = Callable[..., Any]

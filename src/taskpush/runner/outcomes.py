@@ -13,7 +13,7 @@ from taskpush.core.lifecycle import Decide, Decision
 from taskpush.models.task import TaskError, TaskRecord
 from taskpush.runner.ending import TRIED_ONCE
 from taskpush.runner.kind import KindSpec
-from taskpush.runner.reports import MAX_DATA_BYTES
+from taskpush.runner.sendable import MAX_DATA_BYTES
 
 
 def completed(

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 from taskpush.core.backoff import full_jitter_s
 from taskpush.core.retention import Retention
 from taskpush.models.webhooks import Webhook
-from taskpush.runner.reports import plain
+from taskpush.runner.sendable import plain
 
 MAX_ATTEMPTS: Final = 100
 MAX_TIMEOUT_S: Final = 366 * 24 * 3600.0

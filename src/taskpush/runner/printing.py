@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from taskpush.runner.context import TaskCancelled
-from taskpush.runner.reports import MAX_MESSAGE_BYTES
+from taskpush.runner.reporting.reports import MAX_MESSAGE_BYTES
 
 Say = Callable[[str], object]
 

@@ -26,7 +26,7 @@ from taskpush.runner import frames
 from taskpush.runner.ending import Ending, Lost, Raised, Returned, Stopped
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.recorder import Recorder
-from taskpush.runner.reports import (
+from taskpush.runner.reporting.reports import (
     Iteration,
     LogLine,
     NewArtifact,

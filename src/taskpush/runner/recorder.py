@@ -25,7 +25,7 @@ from taskpush.core.remaining import remaining_s
 from taskpush.errors import StoreUnavailable, TaskPushError
 from taskpush.models.events import MAX_LOG_LINE_BYTES, Artifact, EventType
 from taskpush.models.task import CheckpointRef, NewEvent
-from taskpush.runner.reports import (
+from taskpush.runner.reporting.reports import (
     LOGS_IN_FLIGHT,
     Iteration,
     LogLine,

@@ -15,7 +15,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from taskpush.models.uploads import UploadRef
-from taskpush.runner.reports import type_of
+from taskpush.runner.media_types import type_of
 
 FORMAT: Final = "taskpush-upload"
 """The `format` of a text that is the id of an upload, in JSON Schema."""

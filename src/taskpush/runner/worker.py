@@ -34,7 +34,7 @@ from taskpush.runner.ending import Ending, Lost, Raised, Returned, Stopped, call
 from taskpush.runner.handlers import inspect_handler
 from taskpush.runner.kind import Handler, InvalidResult
 from taskpush.runner.printing import captured_process
-from taskpush.runner.reports import (
+from taskpush.runner.reporting.reports import (
     LOGS_IN_FLIGHT,
     Iteration,
     LogLine,

@@ -19,9 +19,9 @@ from taskpush.models.events import EventType, Status
 from taskpush.models.position import WirePosition
 from taskpush.models.producing import ArtifactTaken, ReportBatch, ReportsTaken
 from taskpush.models.task import TaskRecord
+from taskpush.runner.producing.attempts import ReportedAttempt, ReportedAttempts
 from taskpush.runner.registry import Registry
-from taskpush.runner.reported import ReportedAttempt, ReportedAttempts
-from taskpush.runner.reports import new_artifact
+from taskpush.runner.reporting.reports import new_artifact
 from taskpush.store.base import Store
 from taskpush.store.blobs import BadBlob, Blob, Blobs
 

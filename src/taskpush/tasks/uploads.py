@@ -33,7 +33,7 @@ from taskpush.models.uploads import (
     ids_in,
 )
 from taskpush.runner.kind import KindSpec
-from taskpush.runner.reports import is_media_type, type_of
+from taskpush.runner.media_types import is_media_type, type_of
 from taskpush.runner.uploads import NO_TYPE, NO_UPLOADS, Uploads, handed_over
 from taskpush.store.base import Store
 from taskpush.store.blobs import BadBlob, Blobs

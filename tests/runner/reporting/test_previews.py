@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from taskpush.core.progress import BadReport
-from taskpush.runner.previews import preview
+from taskpush.runner.reporting.previews import preview
 
 LARGEST = 192 * 1024
 LONGEST = 16 * 1024

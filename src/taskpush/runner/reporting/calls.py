@@ -18,8 +18,9 @@ from typing_extensions import TypeVar
 from taskpush.core.progress import BadReport
 from taskpush.models.events import EventType
 from taskpush.models.values import is_safe_number, joined
-from taskpush.runner import previews, reports
-from taskpush.runner.tracking import IGNORED, Progressed, Track
+from taskpush.runner.reporting import previews, reports
+from taskpush.runner.reporting.tracking import IGNORED, Progressed, Track
+from taskpush.runner.sendable import glimpse, plain, without_surrogates
 
 Item = TypeVar("Item", default=Any)
 
@@ -197,10 +198,10 @@ class Reporting:
         return self._number("total", total)
 
     def _number(self, name: str, value: object) -> float | None:
-        number = reports.plain(value)
+        number = plain(value)
         if isinstance(number, int | float) and is_safe_number(number) and number >= 0:
             return number
-        self.leave_out("track", [f"{name}: {reports.glimpse(value)} is no number of at least 0"])
+        self.leave_out("track", [f"{name}: {glimpse(value)} is no number of at least 0"])
         return None
 
     def _offer(self, event_type: EventType) -> Awaitable[None]:
@@ -230,7 +231,7 @@ class Reporting:
         """Say what a call had to leave out, in one record; raises `BadReport` when strict."""
         if not problems:
             return
-        said = reports.without_surrogates(f"{call}: {joined(problems)}")
+        said = without_surrogates(f"{call}: {joined(problems)}")
         if self._strict:
             raise BadReport(said)
         line, _ = reports.log_line(f"{said}; left out", "error", {})

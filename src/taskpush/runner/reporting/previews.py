@@ -9,7 +9,8 @@ from typing import Any, Final
 from taskpush.core.progress import BadReport
 from taskpush.models.events import MAX_PICTURE_BYTES, MAX_PREVIEW_TEXT_BYTES
 from taskpush.models.values import is_clean_text
-from taskpush.runner.reports import MAX_DATA_BYTES, encoded_size, glimpse, is_media_type
+from taskpush.runner.media_types import is_media_type
+from taskpush.runner.sendable import MAX_DATA_BYTES, encoded_size, glimpse
 
 # SVG is a text; it may be shown as a picture all the same.
 _OF_TEXTS: Final = re.compile(r"text/|application/json\b|image/svg\+xml\b")

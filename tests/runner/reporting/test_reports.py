@@ -2,64 +2,22 @@
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
-from typing_extensions import override
 
 from taskpush.core.progress import BadReport
 from taskpush.models.events import MAX_EVENT_BYTES
-from taskpush.runner import reports
-
-
-class Level(IntEnum):
-    HIGH = 3
-
-
-class Colour(StrEnum):
-    RED = "red"
+from taskpush.runner.reporting import reports
+from taskpush.runner.sendable import travelling
 
 
 class Mute:
     def __str__(self) -> str:
         raise RuntimeError("no")
-
-
-@pytest.mark.parametrize(
-    ("value", "plain"),
-    [
-        (np.float64(1.5), 1.5),
-        (np.float32(0.5), 0.5),
-        (np.int64(3), 3),
-        (np.bool_(True), True),
-        (np.array(2.5), 2.5),
-        (np.str_("text"), "text"),
-        (Level.HIGH, 3),
-        (Colour.RED, "red"),
-        ({"a": (np.int8(1), [np.float64(2)])}, {"a": [1, [2.0]]}),
-    ],
-)
-def test_scalars_are_taken_as_the_plain_values_they_stand_for(value: Any, plain: Any) -> None:
-    taken = reports.plain(value)
-    assert taken == plain
-    assert orjson.dumps(taken) == orjson.dumps(plain)
-
-
-@pytest.mark.parametrize("value", [np.array([1, 2]), np.longdouble(1), object(), {1, 2}])
-def test_what_stands_for_no_plain_value_is_given_back(value: Any) -> None:
-    assert reports.plain(value) is value
-
-
-def test_a_structure_that_holds_itself_is_left_out() -> None:
-    endless: dict[str, Any] = {}
-    endless["again"] = endless
-    kept, problems = reports.travelling({"endless": endless, "fine": 1}, "fields")
-    assert kept == {"fine": 1}
-    assert "nested more than" in problems[0]
 
 
 def test_an_iteration_keeps_the_metrics_that_can_travel() -> None:
@@ -193,7 +151,7 @@ class Obstinate:
 
 
 def test_objects_that_answer_with_errors_are_left_out_like_others() -> None:
-    kept, problems = reports.travelling({"odd": Obstinate(), "fine": 1}, "fields")
+    kept, problems = travelling({"odd": Obstinate(), "fine": 1}, "fields")
     assert kept == {"fine": 1}
     assert problems == ["fields.odd: a Obstinate is not a JSON value"]
     assert reports.log_line("m", Obstinate(), {})[1]
@@ -215,27 +173,3 @@ def test_artifact_content_is_a_path_bytes_or_text() -> None:
     for bad in (7, None, "\ud800"):
         with pytest.raises(BadReport):
             reports.new_artifact("a", bad, None)
-
-
-class _Explained(KeyError):
-    """Says more than its key."""
-
-    @override
-    def __str__(self) -> str:
-        return "no such oven"
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (KeyError("to"), "KeyError: 'to'"),
-        (_Explained("to"), "no such oven"),
-        (SystemExit(3), "SystemExit: 3"),
-        (ValueError(), "ValueError"),
-        (ValueError(" "), "ValueError"),
-        (ValueError("boom"), "boom"),
-        (IndexError("list index out of range"), "list index out of range"),
-    ],
-)
-def test_an_exception_is_named_where_its_text_says_nothing(error: BaseException, said: str) -> None:
-    assert reports.reason(error) == said

@@ -32,9 +32,11 @@ from taskpush.models.producing import (
 )
 from taskpush.models.task import NewEvent, TaskError, TaskRecord
 from taskpush.models.values import joined
-from taskpush.runner import outcomes, previews, reports
+from taskpush.runner import outcomes
 from taskpush.runner.kind import InvalidResult, KindSpec
-from taskpush.runner.reports import LogLine
+from taskpush.runner.reporting import previews, reports
+from taskpush.runner.reporting.reports import LogLine
+from taskpush.runner.sendable import MAX_DATA_BYTES, encoded_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +196,8 @@ def _check_size(index: int, event: Reported) -> None:
     if isinstance(event, StatusReport):
         return  # A large result travels as an address.
     data = event.data if isinstance(event.data, dict) else event.data.model_dump()
-    size_bytes = reports.encoded_size(data)
-    if size_bytes > reports.MAX_DATA_BYTES:
+    size_bytes = encoded_size(data)
+    if size_bytes > MAX_DATA_BYTES:
         message = f"{size_bytes} bytes do not fit one event"
         problem = FieldProblem(f"events.{index}.data", message)
         raise TaskPushError(

@@ -22,7 +22,7 @@ from typing_extensions import TypeVar
 
 from taskpush.core.progress import ITERATION, BadReport, ProgressReport, ProgressState
 from taskpush.models.values import is_safe_number
-from taskpush.runner import reports
+from taskpush.runner.sendable import glimpse, plain
 
 Item = TypeVar("Item", default=Any)
 
@@ -176,11 +176,11 @@ class Track(Generic[Item]):
 
     def update(self, n: float = 1) -> Awaitable[None]:
         """Count `n` more."""
-        step: object = reports.plain(n)
+        step: object = plain(n)
         if isinstance(step, int | float) and is_safe_number(step):
             self.n += step
         else:
-            self._reporter.leave_out("track", [f"update: {reports.glimpse(n)} is no number"])
+            self._reporter.leave_out("track", [f"update: {glimpse(n)} is no number"])
         return self.refresh()
 
     def refresh(self) -> Awaitable[None]:

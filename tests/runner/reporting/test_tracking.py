@@ -10,7 +10,7 @@ import pytest
 
 from taskpush.models.events import Status
 from taskpush.runner.context import TaskContext
-from taskpush.runner.tracking import IGNORED
+from taskpush.runner.reporting.tracking import IGNORED
 from tests.runner.workbench import Workbench
 
 

@@ -21,10 +21,10 @@ from taskpush.models.producing import Reported
 from taskpush.models.task import TaskError, TaskRecord
 from taskpush.runner import outcomes
 from taskpush.runner.kind import KindSpec
-from taskpush.runner.reading import Reader, Reading, States, restored
+from taskpush.runner.producing.reading import Reader, Reading, States, restored
 from taskpush.runner.recorder import Recorder
 from taskpush.runner.registry import Registry
-from taskpush.runner.reports import LogLine, Newest
+from taskpush.runner.reporting.reports import LogLine, Newest
 from taskpush.runner.workshop import Workshop
 from taskpush.store.base import Commit
 from taskpush.store.blobs import Blob

@@ -1,0 +1,1 @@
+"""Attempts that producers outside the server report."""

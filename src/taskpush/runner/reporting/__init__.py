@@ -1,0 +1,1 @@
+"""How a job reports: what it calls, and the values that its calls become."""
