@@ -19,11 +19,11 @@ from starlette.types import Receive, Scope, Send
 from taskpush.access.admission import Admission
 from taskpush.access.doorkeeper import Doorkeeper, OpenDoor
 from taskpush.access.turnstile import Place
-from taskpush.api.heartbeat import Heartbeat
 from taskpush.api.sse import Frames, SseLink, new_frames, sse_frame
 from taskpush.api.wire import HttpWire, wire_of
 from taskpush.errors import TaskPushError
 from taskpush.models.connections import Transport, WatchDoor
+from taskpush.push.alarms import Alarms
 from taskpush.push.channel import Channel, error_payload
 from taskpush.push.outbox import Message
 from taskpush.push.plane import PushPlane
@@ -279,7 +279,7 @@ class Streams:
         self._roll = roll
         self._frames = new_frames()
         self._open: dict[Stream, None] = {}
-        self._heartbeat = Heartbeat(Stream.comment, interval_s=comment_every_s)
+        self._comments: Alarms[Stream] = Alarms(self._comment, after_s=comment_every_s)
         self._stopped = False
 
     def __len__(self) -> int:
@@ -296,7 +296,7 @@ class Streams:
             raise TaskPushError(code="shutting_down")
         stream = Stream(self._plane, self._frames, place, on_close=self._forget)
         self._open[stream] = None
-        self._heartbeat.add(stream)
+        self._comments.set(stream)
         return stream
 
     def admit(
@@ -312,8 +312,12 @@ class Streams:
         for stream in tuple(self._open):
             stream.end()
 
+    def _comment(self, stream: Stream) -> None:
+        self._comments.set(stream)
+        stream.comment()
+
     def _forget(self, stream: Stream) -> None:
         self._open.pop(stream, None)
-        self._heartbeat.discard(stream)
+        self._comments.unset(stream)
         if stream.seat is not None:
             self._roll.leave(stream.seat)

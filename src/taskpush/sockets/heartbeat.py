@@ -1,12 +1,11 @@
-"""Pings to all connections, and who does not answer: one timer for all of them."""
+"""Pings to all connections, and who does not answer."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
-LOOK_EVERY_S: Final = 0.5
+from taskpush.push.alarms import Alarms
 
 Member = TypeVar("Member")
 
@@ -15,7 +14,6 @@ class Heartbeat(Generic[Member]):
     """Calls `ping` for a member `interval_s` after it answered, `gone` when no answer comes.
 
     Answers that nobody asked for change nothing, so a flood of them costs nothing either.
-    Intervals are the same for all, so the order of arrival is the order in which they are due.
     """
 
     def __init__(
@@ -27,62 +25,27 @@ class Heartbeat(Generic[Member]):
         timeout_s: float,
     ) -> None:
         self._ping = ping
-        self._gone = gone
-        self._interval_s = interval_s
-        self._timeout_s = timeout_s
-        self._resting: dict[Member, float] = {}
-        self._pinged: dict[Member, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._resting: Alarms[Member] = Alarms(self._ask, after_s=interval_s)
+        self._asked: Alarms[Member] = Alarms(gone, after_s=timeout_s)
 
     def __len__(self) -> int:
-        return len(self._resting) + len(self._pinged)
+        return len(self._resting) + len(self._asked)
 
     def add(self, member: Member) -> None:
         """Ping `member` from now on."""
-        self._rest(member)
-        if self._timer is None:
-            self._later()
+        self._resting.set(member)
 
     def discard(self, member: Member) -> None:
         """Ping it no more."""
-        self._resting.pop(member, None)
-        self._pinged.pop(member, None)
-        if not self and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._resting.unset(member)
+        self._asked.unset(member)
 
     def answered(self, member: Member) -> None:
         """It is there; does nothing unless it was asked."""
-        if self._pinged.pop(member, None) is not None:
-            self._rest(member)
+        if member in self._asked:
+            self._asked.unset(member)
+            self._resting.set(member)
 
-    def _rest(self, member: Member) -> None:
-        self._resting[member] = asyncio.get_running_loop().time() + self._interval_s
-
-    def _later(self) -> None:
-        every = min(LOOK_EVERY_S, self._interval_s, self._timeout_s)
-        self._timer = asyncio.get_running_loop().call_later(every, self._beat)
-
-    def _beat(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for member in _due(self._pinged, now):
-            del self._pinged[member]
-            self._gone(member)
-        for member in _due(self._resting, now):
-            del self._resting[member]
-            self._pinged[member] = now + self._timeout_s
-            self._ping(member)
-        if self:
-            self._later()
-        else:
-            self._timer = None
-
-
-def _due(members: dict[Member, float], now: float) -> list[Member]:
-    """Those whose time has come; they stand in the order of their times."""
-    due = []
-    for member, at in members.items():
-        if at > now:
-            break
-        due.append(member)
-    return due
+    def _ask(self, member: Member) -> None:
+        self._asked.set(member)
+        self._ping(member)
