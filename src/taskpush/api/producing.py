@@ -9,8 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from taskpush.api.body import StrictRoute
 from taskpush.api.problems import responses
 from taskpush.api.services import PrincipalDep, ServicesDep
-from taskpush.errors import NotFound
-from taskpush.ids import canonical_task_id
+from taskpush.api.task_id import TaskIdPath, canonical
 from taskpush.models.producing import (
     ArtifactTaken,
     AttemptNumber,
@@ -21,8 +20,6 @@ from taskpush.models.producing import (
 from taskpush.tasks.producing import SentFile
 
 router = APIRouter(prefix="/api/tasks", tags=["producers"], route_class=StrictRoute)
-
-TaskIdPath = Annotated[str, Path(description="The task's id, a UUID.")]
 
 _FILE: dict[str, Any] = {
     "requestBody": {
@@ -49,7 +46,7 @@ async def report_events(
     Repeated, also after a restart of the server, it appends nothing twice and answers the same
     positions. Whatever is sent renews the lease; no events at all are a sign of life.
     """
-    return await services.producers.report(principal, _canonical(task_id), body)
+    return await services.producers.report(principal, canonical(task_id), body)
 
 
 @router.put(
@@ -76,16 +73,8 @@ async def put_artifact(
     """Keep a file of up to 1 GiB that the producer's job made, and announce it in the log."""
     sent = SentFile(attempt, producer_id, name, content_type)
     taken, fresh = await services.producers.keep(
-        principal, _canonical(task_id), sent, request.stream()
+        principal, canonical(task_id), sent, request.stream()
     )
     response.status_code = 201 if fresh else 200
     response.headers["Location"] = request.scope.get("root_path", "") + taken.url
     return taken
-
-
-def _canonical(task_id: str) -> str:
-    """A path's id in the form the store has; what is no UUID cannot exist."""
-    canonical = canonical_task_id(task_id)
-    if canonical is None:
-        raise NotFound
-    return canonical

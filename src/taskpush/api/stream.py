@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from taskpush.access.visitor import Visitor
 from taskpush.api.event_stream import EventStream
 from taskpush.api.problems import responses
 from taskpush.api.services import ServicesDep, StreamAdmissionDep
-from taskpush.errors import NotFound
-from taskpush.ids import canonical_task_id
+from taskpush.api.task_id import TaskIdPath, canonical
 from taskpush.models.feed import CursorText, FeedName
 from taskpush.models.position import Position
 from taskpush.tasks.watching import Beginning
@@ -48,7 +47,7 @@ async def stream_task(
     request: Request,
     services: ServicesDep,
     admission: StreamAdmissionDep,
-    task_id: Annotated[str, Path(description="The task's id, a UUID.")],
+    task_id: TaskIdPath,
     after: Annotated[
         str | None,
         Query(max_length=64, description="A position, `epoch:seq` or `seq`, or `now`."),
@@ -60,14 +59,12 @@ async def stream_task(
     `event` is `task_update` with the envelope as `data` and the position as `id` (volatile events
     have none), `resync` or `task_deleted`. Ends after a final event that nothing follows.
     """
-    canonical = canonical_task_id(task_id)
-    if canonical is None:
-        raise NotFound
+    task_id = canonical(task_id)
     position = _position(last_event_id or after)
     stream = services.streams.open(services.turnstile.enter(request.scope, admission))
     try:
         beginning = await services.watching.follow(
-            stream.channel, admission.principal, canonical, position
+            stream.channel, admission.principal, task_id, position
         )
     except BaseException:
         stream.close()

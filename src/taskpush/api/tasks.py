@@ -6,15 +6,14 @@ import hashlib
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Query, Request, Response
 
 from taskpush.api.body import StrictRoute
 from taskpush.api.pagination import address_of_next
 from taskpush.api.problems import responses
 from taskpush.api.services import AdmissionDep, PrincipalDep, ServicesDep, ViaDep
+from taskpush.api.task_id import TaskIdPath, canonical
 from taskpush.core.views import latest_of, snapshot_of, summary_of, volatile_of
-from taskpush.errors import NotFound
-from taskpush.ids import canonical_task_id
 from taskpush.models.commands import CancelTask, CreateBatch, CreateTask, Name, RetryTask
 from taskpush.models.connections import Watched, WatchState
 from taskpush.models.events import Status
@@ -36,7 +35,6 @@ IdempotencyKeyHeader = Annotated[
         " same task.",
     ),
 ]
-TaskIdPath = Annotated[str, Path(description="The task's id, a UUID.")]
 
 _CREATE_EXAMPLES: dict[str, Any] = {
     "kind and params": {
@@ -176,7 +174,7 @@ async def list_tasks(
 @router.get("/{task_id}", response_model=Snapshot, responses=responses(404), summary="Read a task")
 async def get_task(services: ServicesDep, principal: PrincipalDep, task_id: TaskIdPath) -> Snapshot:
     """The record with the newest progress and the position, read in one transaction."""
-    record = await services.queries.get(principal, _canonical(task_id))
+    record = await services.queries.get(principal, canonical(task_id))
     return snapshot_of(services.queries.shown(principal, record))
 
 
@@ -191,9 +189,9 @@ async def get_result(services: ServicesDep, principal: PrincipalDep, task_id: Ta
 
     410 when the task was deleted, by somebody or by retention.
     """
-    canonical = _canonical(task_id)
-    result = await services.queries.result(principal, canonical)
-    return Result(task_id=canonical, status=Status.COMPLETED, result=result)
+    task_id = canonical(task_id)
+    result = await services.queries.result(principal, task_id)
+    return Result(task_id=task_id, status=Status.COMPLETED, result=result)
 
 
 @router.get(
@@ -224,20 +222,20 @@ async def get_events(
     ] = None,
 ) -> Response:
     """Logged events after a position, and the newest volatile data."""
-    canonical = _canonical(task_id)
+    task_id = canonical(task_id)
     position = START if after is None else Position.parse(after)
-    watched = Watched(WatchState.WAITING, task_id=canonical, seq=position.seq)
+    watched = Watched(WatchState.WAITING, task_id=task_id, seq=position.seq)
     async with services.answering(request, admission, watched, wait_s=wait_s):
         record, page = await services.queries.events(
             admission.principal,
-            canonical,
+            task_id,
             position,
             limit=limit,
             wait_s=wait_s,
             after_rev=after_rev,
         )
     reached = page.events[-1].position if page.events else position
-    following = None if page.end else f"/api/tasks/{canonical}/events?after={reached}&limit={limit}"
+    following = None if page.end else f"/api/tasks/{task_id}/events?after={reached}&limit={limit}"
     parts = {
         "items": [orjson.Fragment(event.body) for event in page.events],
         "next": following,
@@ -265,7 +263,7 @@ async def cancel_task(
 ) -> Snapshot:
     """Ask a pending or running task to end; a running one ends when its handler has stopped."""
     command = body or CancelTask()
-    record = await services.tasks.cancel(principal, _canonical(task_id), command, via)
+    record = await services.tasks.cancel(principal, canonical(task_id), command, via)
     return snapshot_of(services.queries.shown(principal, record))
 
 
@@ -288,7 +286,7 @@ async def retry_task(
     It goes on from the newest checkpoint, if there is one, unless `from_start`.
     """
     command = body or RetryTask()
-    record = await services.tasks.retry(principal, _canonical(task_id), command, via)
+    record = await services.tasks.retry(principal, canonical(task_id), command, via)
     return snapshot_of(services.queries.shown(principal, record))
 
 
@@ -299,20 +297,12 @@ async def delete_task(
     services: ServicesDep, principal: PrincipalDep, via: ViaDep, task_id: TaskIdPath
 ) -> None:
     """Delete a task that is over, with its events and artifacts. Its id is never used again."""
-    await services.tasks.delete(principal, _canonical(task_id), via)
+    await services.tasks.delete(principal, canonical(task_id), via)
 
 
 def _idempotency(key: str | None, body: Any) -> Idempotency | None:
     """The key, with what makes two bodies the same: their values, not their spelling."""
     if key is None:
         return None
-    canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-    return Idempotency(key, hashlib.sha256(canonical).hexdigest())
-
-
-def _canonical(task_id: str) -> str:
-    """A path's id in the form the store has; what is no UUID cannot exist."""
-    canonical = canonical_task_id(task_id)
-    if canonical is None:
-        raise NotFound
-    return canonical
+    text = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    return Idempotency(key, hashlib.sha256(text).hexdigest())

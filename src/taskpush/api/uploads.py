@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from starlette.responses import FileResponse
 
-from taskpush.api.artifacts import served
 from taskpush.api.body import StrictRoute
+from taskpush.api.files import served
 from taskpush.api.problems import responses
 from taskpush.api.services import PrincipalDep, ServicesDep
-from taskpush.errors import InvalidRequest, NotFound, TaskPushError
-from taskpush.ids import canonical_task_id
+from taskpush.api.task_id import TaskIdPath, canonical
+from taskpush.errors import InvalidRequest, TaskPushError
 from taskpush.models.uploads import MAX_FILE_NAME, KeptUpload, Upload
 from taskpush.tasks.uploads import NewUpload
 
@@ -96,14 +96,12 @@ async def delete_upload(
 async def get_task_upload(
     services: ServicesDep,
     principal: PrincipalDep,
-    task_id: Annotated[str, Path(description="The task's id, a UUID.")],
+    task_id: TaskIdPath,
     upload_id: UploadIdPath,
 ) -> FileResponse:
     """The bytes, for whoever may read the task and this of its params."""
-    canonical = canonical_task_id(task_id)
-    if canonical is None:
-        raise NotFound
-    record = services.queries.shown(principal, await services.queries.get(principal, canonical))
+    task_id = canonical(task_id)
+    record = services.queries.shown(principal, await services.queries.get(principal, task_id))
     for ref in record.uploads:
         if ref.upload_id == upload_id:
             path = services.blobs.upload_path(ref)

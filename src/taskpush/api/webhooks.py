@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 
 from taskpush.api.body import StrictRoute
 from taskpush.api.problems import responses
 from taskpush.api.services import PrincipalDep, ServicesDep
-from taskpush.errors import NotFound
-from taskpush.ids import canonical_task_id
+from taskpush.api.task_id import TaskIdPath, canonical
 from taskpush.models.commands import Redeliver
 from taskpush.models.pages import Page
 from taskpush.models.webhooks import ShownWebhook
 
 router = APIRouter(prefix="/api/tasks", tags=["webhooks"], route_class=StrictRoute)
-
-TaskIdPath = Annotated[str, Path(description="The task's id, a UUID.")]
 
 
 @router.get(
@@ -27,7 +22,7 @@ async def list_webhooks(
     services: ServicesDep, principal: PrincipalDep, task_id: TaskIdPath
 ) -> Page[ShownWebhook]:
     """The task's webhooks, each with the newest events that were sent; for who controls it."""
-    shown = await services.webhooks.shown(principal, _canonical(task_id))
+    shown = await services.webhooks.shown(principal, canonical(task_id))
     return Page(items=list(shown), next=None)
 
 
@@ -44,12 +39,5 @@ async def redeliver(
     body: Redeliver | None = None,
 ) -> Page[ShownWebhook]:
     """Send everything after an event again, in order; also to a receiver that was given up."""
-    shown = await services.webhooks.redeliver(principal, _canonical(task_id), body or Redeliver())
+    shown = await services.webhooks.redeliver(principal, canonical(task_id), body or Redeliver())
     return Page(items=list(shown), next=None)
-
-
-def _canonical(task_id: str) -> str:
-    canonical = canonical_task_id(task_id)
-    if canonical is None:
-        raise NotFound
-    return canonical

@@ -1,4 +1,4 @@
-"""Lists on stdout: a table on a terminal, tab-separated elsewhere, or JSON lines."""
+"""What commands list: which columns of which things, and how each is said."""
 
 from __future__ import annotations
 
@@ -9,53 +9,49 @@ from datetime import datetime
 from typing import Any, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from taskpush.cli.json_lines import print_json_line
 from taskpush.cli.schema import Param, params_in, type_of
-from taskpush.cli.text import duration, number, one_line, size
+from taskpush.cli.tables import end_part, show_facts, show_json_lines, show_rows, show_table
+from taskpush.cli.text import duration, number, size
 from taskpush.cli.watching.said import mapping, percent_said, progress_said, status_said
 from taskpush.errors import failure_said
 
 
 def show_tasks(tasks: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
     """Tasks, one per line, in the order given."""
-    if json_lines:
-        _show_json(tasks)
-    else:
-        names = ("task", "kind", "status", "progress", "created", "title")
-        _show(names, (_task_cells(task) for task in tasks))
+    show_rows(
+        tasks,
+        ("task", "kind", "status", "progress", "created", "title"),
+        _task_cells,
+        json_lines=json_lines,
+    )
 
 
 def show_task(task: Mapping[str, Any], *, json_lines: bool) -> None:
     """What is known of one task, a line for each thing."""
     if json_lines:
-        _show_json([task])
+        show_json_lines([task])
     else:
-        _show_facts(_task_facts(task))
+        show_facts(_task_facts(task))
 
 
 def show_kinds(kinds: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
     """Kinds with the names of their params; those without a default end in `*`."""
-    if json_lines:
-        _show_json(kinds)
-    else:
-        _show(("kind", "params", "description"), (_kind_cells(kind) for kind in kinds))
+    show_rows(kinds, ("kind", "params", "description"), _kind_cells, json_lines=json_lines)
 
 
 def show_kind(kind: Mapping[str, Any], *, json_lines: bool) -> None:
     """One kind: how it runs, and what its params mean."""
     if json_lines:
-        _show_json([kind])
+        show_json_lines([kind])
         return
     runs = f"{kind.get('concurrency')} at once"
     if kind.get("external"):
         creating = ", which create its tasks, too" if kind.get("created_by_producer") else ""
         runs = f"by producers outside{creating}"
     limit = kind.get("queue_limit")
-    _show_facts(
+    show_facts(
         [
             ("kind", str(kind["name"]) + (" (default)" if kind.get("default") else "")),
             ("", str(kind.get("description") or "")),
@@ -65,9 +61,9 @@ def show_kind(kind: Mapping[str, Any], *, json_lines: bool) -> None:
         ]
     )
     if params := params_in(mapping(kind.get("params_schema"))):
-        _end_of_part()
+        end_part()
         names = ("param", "type", "default", "description")
-        _show(names, (_param_cells(param) for param in params))
+        show_table(names, (_param_cells(param) for param in params))
 
 
 def _param_cells(param: Param) -> list[str]:
@@ -77,15 +73,15 @@ def _param_cells(param: Param) -> list[str]:
 def show_queues(queues: Sequence[Mapping[str, Any]], *, json_lines: bool) -> None:
     """Who waits, kind by kind; with the room that each has, and when one more would start."""
     if json_lines:
-        _show_json(queues)
+        show_json_lines(queues)
         return
     names = ("kind", "running", "waiting", "a new one starts in", "and takes")
-    _show(names, (_queue_cells(queue) for queue in queues))
+    show_table(names, (_queue_cells(queue) for queue in queues))
     waiting = [(queue["kind"], entry) for queue in queues for entry in queue.get("entries", ())]
     if waiting:
-        _end_of_part()
+        end_part()
         names = ("#", "kind", "task", "starts in", "title")
-        _show(names, (_entry_cells(kind, entry) for kind, entry in waiting))
+        show_table(names, (_entry_cells(kind, entry) for kind, entry in waiting))
 
 
 def _queue_cells(queue: Mapping[str, Any]) -> list[str]:
@@ -125,11 +121,12 @@ def _start_said(place: Mapping[str, Any]) -> str:
 
 def show_keys(keys: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
     """API keys, one per line, oldest first."""
-    if json_lines:
-        _show_json(keys)
-    else:
-        names = ("name", "id", "state", "tenant", "owner", "roles", "created", "expires")
-        _show(names, (_key_cells(key) for key in keys))
+    show_rows(
+        keys,
+        ("name", "id", "state", "tenant", "owner", "roles", "created", "expires"),
+        _key_cells,
+        json_lines=json_lines,
+    )
 
 
 def _key_cells(key: Mapping[str, Any]) -> list[str]:
@@ -139,11 +136,9 @@ def _key_cells(key: Mapping[str, Any]) -> list[str]:
 
 def show_days(days: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
     """What became of the tasks of each kind on each day."""
-    if json_lines:
-        _show_json(days)
-    else:
-        names = ("day", "kind", *_ENDS, "median", "95 %", "wait")
-        _show(names, (_day_cells(day) for day in days))
+    show_rows(
+        days, ("day", "kind", *_ENDS, "median", "95 %", "wait"), _day_cells, json_lines=json_lines
+    )
 
 
 _ENDS: Final = ("completed", "failed", "cancelled", "interrupted")
@@ -159,11 +154,12 @@ def _day_cells(day: Mapping[str, Any]) -> list[str]:
 
 def show_connections(connections: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
     """Who watches what, newest first."""
-    if json_lines:
-        _show_json(connections)
-    else:
-        names = ("since", "owner", "shown", "from", "by", "watches", "backlog")
-        _show(names, (_connection_cells(connection) for connection in connections))
+    show_rows(
+        connections,
+        ("since", "owner", "shown", "from", "by", "watches", "backlog"),
+        _connection_cells,
+        json_lines=json_lines,
+    )
 
 
 def _connection_cells(connection: Mapping[str, Any]) -> list[str]:
@@ -185,11 +181,12 @@ def _connection_cells(connection: Mapping[str, Any]) -> list[str]:
 
 def show_audit(entries: Iterable[Mapping[str, Any]], *, json_lines: bool) -> None:
     """Entries of the audit trail, newest first."""
-    if json_lines:
-        _show_json(entries)
-    else:
-        names = ("at", "action", "of", "outcome", "by", "shown", "from", "detail")
-        _show(names, (_audit_cells(entry) for entry in entries))
+    show_rows(
+        entries,
+        ("at", "action", "of", "outcome", "by", "shown", "from", "detail"),
+        _audit_cells,
+        json_lines=json_lines,
+    )
 
 
 def _audit_cells(entry: Mapping[str, Any]) -> list[str]:
@@ -222,7 +219,7 @@ def show_pruned(
         return
     total = {name: sum(each[name] for each in kinds) for name in _PRUNED}
     rows = [*kinds, {"kind": "all", **total}] if len(kinds) > 1 else kinds
-    _show(("kind", "deleted", "trimmed", "freed"), (_pruned_cells(row) for row in rows))
+    show_table(("kind", "deleted", "trimmed", "freed"), (_pruned_cells(row) for row in rows))
     if not kinds:
         typer.echo("Nothing is beyond the limits.", err=True)
     elif dry_run:
@@ -243,10 +240,10 @@ def show_artifacts(
 ) -> None:
     """Files, oldest first; partial ones are of an attempt that did not complete."""
     if json_lines:
-        _show_json(artifacts)
+        show_json_lines(artifacts)
     else:
         names = ("name", "bytes", "attempt", "", "address")
-        _show(names, (_artifact_cells(artifact, server_url) for artifact in artifacts))
+        show_table(names, (_artifact_cells(artifact, server_url) for artifact in artifacts))
 
 
 def _task_cells(task: Mapping[str, Any]) -> list[str]:
@@ -329,42 +326,3 @@ def _kind_cells(kind: Mapping[str, Any]) -> list[str]:
     names = [f"{name}{'*' if name in required else ''}" for name in schema.get("properties", {})]
     mark = " (default)" if kind.get("default") else ""
     return [f"{kind['name']}{mark}", " ".join(names), str(kind.get("description") or "")]
-
-
-def _show_json(values: Iterable[Mapping[str, Any]]) -> None:
-    for value in values:
-        print_json_line(sys.stdout, dict(value))
-
-
-def _show(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        for row in rows:
-            typer.echo("\t".join(one_line(cell) for cell in row))
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for position, name in enumerate(names):
-        table.add_column(name, no_wrap=position == 0)
-    for row in rows:
-        table.add_row(*(Text(one_line(cell)) for cell in row))
-    console.print(table)
-
-
-def _show_facts(facts: Iterable[tuple[str, str]]) -> None:
-    """Names and values, without those that have none; a name of "" goes on with the last one."""
-    known = [(name, one_line(value)) for name, value in facts if value]
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        for name, value in known:
-            typer.echo(f"{name}\t{value}")
-        return
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in known:
-        table.add_row(name, Text(value))
-    console.print(table)
-
-
-def _end_of_part() -> None:
-    typer.echo("")

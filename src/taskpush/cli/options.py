@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from taskpush.cli import complete
+from taskpush.cli.exits import errors_told
 
 if TYPE_CHECKING:
     from taskpush.client import AsyncClient, Client
@@ -64,13 +65,16 @@ KindOption = Annotated[
 
 @contextmanager
 def client_for(server: str, token: str | None) -> Iterator[Client]:
-    """A client of that server, closed in the end; a usage error when it is no address."""
+    """A client of that server, closed in the end; what it raises is told, and ends the command.
+
+    A usage error when it is no address.
+    """
     # Loaded by the commands that use it: help and completion answer at once.
     from taskpush.client import Client
 
     with _addresses_refused():
         client = Client(server, token=token)
-    with client:
+    with errors_told(), client:
         yield client
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from taskpush.cli import complete
-from taskpush.cli.exits import ExitCode, errors_told
+from taskpush.cli.exits import ExitCode
 from taskpush.cli.listing import (
     show_audit,
     show_connections,
@@ -41,7 +41,7 @@ def kinds(
     json_lines: JsonLinesOption = False,
 ) -> None:
     """List what the server can run; of one kind, what its params mean."""
-    with errors_told(), client_for(server, token) as client:
+    with client_for(server, token) as client:
         known = client.kinds()
         if name is None:
             show_kinds(known, json_lines=json_lines)
@@ -60,7 +60,7 @@ def queue(
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Show who waits, in order, when they start, and how many run at once."""
-    with errors_told(), client_for(server, token) as client:
+    with client_for(server, token) as client:
         show_queues(client.queue(kind), json_lines=json_lines)
 
 
@@ -72,7 +72,7 @@ def stats(
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Show what became of tasks, per day and kind."""
-    with errors_told(), client_for(server, token) as client:
+    with client_for(server, token) as client:
         show_days(client.stats(kind, days=days)["days"], json_lines=json_lines)
 
 
@@ -104,7 +104,7 @@ def audit(
 ) -> None:
     """Show who did what, from where, newest first; for admins."""
     moment = None if since is None else datetime.now(UTC) - since
-    with errors_told(), client_for(server, token) as client:
+    with client_for(server, token) as client:
         entries = client.audit(
             task_id=task_id, owner=owner, action=action, since=moment, limit=limit
         )
@@ -128,6 +128,6 @@ def connections(
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Show who watches what, since when, and what waits for them, newest first; for admins."""
-    with errors_told(), client_for(server, token) as client:
+    with client_for(server, token) as client:
         found = client.connections(task_id=task_id, owner=owner, limit=limit)
         show_connections(found, json_lines=json_lines)

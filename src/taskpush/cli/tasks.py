@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -56,16 +57,12 @@ def submit(
     """Create a task; prints its id, or watches it with --watch."""
     values, files = apart(words or ())
     params = params_of(values, json_file)
-    with errors_told():
-        with client_for(server, token) as client:
-            filled = with_files(client, kind, params, files)
-            task = client.create_task(kind, filled, title=title)
-        if watch:
-            raise typer.Exit(watched(task.task_id, server, token, json_lines=json_lines))
-        if json_lines:
-            print_json_line(sys.stdout, dict(task))
-        else:
-            typer.echo(task.task_id)
+    with client_for(server, token) as client:
+        filled = with_files(client, kind, params, files)
+        task = client.create_task(kind, filled, title=title)
+    if watch:
+        raise typer.Exit(_watched(task.task_id, server, token, json_lines=json_lines))
+    _tell(task.task_id, task, json_lines=json_lines)
 
 
 def list_tasks(
@@ -77,7 +74,7 @@ def list_tasks(
     json_lines: JsonLinesOption = False,
 ) -> None:
     """List tasks, newest first."""
-    with errors_told(), client_for(server, token) as client:
+    with client_for(server, token) as client:
         tasks = client.list_tasks(status=status, kind=kind, limit=limit)
         show_tasks(tasks, json_lines=json_lines)
 
@@ -89,7 +86,7 @@ def show(
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Show what is known of a task: its state, its progress, its params."""
-    with errors_told(), client_for(server, token) as client:
+    with client_for(server, token) as client:
         show_task(client.get_task(task_id), json_lines=json_lines)
 
 
@@ -100,7 +97,7 @@ def result(
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Print what a completed task returned, as JSON."""
-    with errors_told(), client_for(server, token) as client:
+    with client_for(server, token) as client:
         value = client.get_task_result(task_id)
         typer.echo(json.dumps(value, ensure_ascii=False, indent=None if json_lines else 2))
 
@@ -115,13 +112,11 @@ def cancel(
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Ask a task to end; a running one ends when its handler has stopped."""
-    with errors_told(), client_for(server, token) as client:
+    with client_for(server, token) as client:
         task = client.cancel(task_id, keep=keep)
-        if json_lines:
-            print_json_line(sys.stdout, dict(task))
-        else:
-            over = task.final or task.status == "interrupted"
-            typer.echo(task.status if over else f"{task.status}, asked to stop")
+    over = task.final or task.status == "interrupted"
+    said = task.status if over else f"{task.status}, asked to stop"
+    _tell(said, task, json_lines=json_lines)
 
 
 def retry(
@@ -135,15 +130,11 @@ def retry(
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Give a task that failed, was cancelled or interrupted another attempt."""
-    with errors_told():
-        with client_for(server, token) as client:
-            task = client.retry(task_id, from_start=from_start)
-        if watch:
-            raise typer.Exit(watched(task.task_id, server, token, json_lines=json_lines))
-        if json_lines:
-            print_json_line(sys.stdout, dict(task))
-        else:
-            typer.echo(f"{task.status}, attempt {task['attempt']}")
+    with client_for(server, token) as client:
+        task = client.retry(task_id, from_start=from_start)
+    if watch:
+        raise typer.Exit(_watched(task.task_id, server, token, json_lines=json_lines))
+    _tell(f"{task.status}, attempt {task['attempt']}", task, json_lines=json_lines)
 
 
 def delete(
@@ -153,12 +144,9 @@ def delete(
     json_lines: JsonLinesOption = False,
 ) -> None:
     """Delete a task that is over, with its events and artifacts."""
-    with errors_told(), client_for(server, token) as client:
+    with client_for(server, token) as client:
         client.delete(task_id)
-        if json_lines:
-            print_json_line(sys.stdout, {"task_id": task_id, "deleted": True})
-        else:
-            typer.echo("deleted")
+    _tell("deleted", {"task_id": task_id, "deleted": True}, json_lines=json_lines)
 
 
 def artifacts(
@@ -168,14 +156,23 @@ def artifacts(
     json_lines: JsonLinesOption = False,
 ) -> None:
     """List the files that a task has made, with their addresses."""
-    with errors_told(), client_for(server, token) as client:
+    with client_for(server, token) as client:
         show_artifacts(client.artifacts(task_id), client.server_url, json_lines=json_lines)
 
 
-def watched(task_id: str, server: str, token: str | None, *, json_lines: bool) -> ExitCode:
+def _watched(task_id: str, server: str, token: str | None, *, json_lines: bool) -> ExitCode:
     """Show the task until it is over; ends as it did."""
     # Loaded by those who watch.
     from taskpush.cli.watching.following import Followed
     from taskpush.cli.watching.session import Watching
 
-    return Watching(server, token, json_lines).tasks(Followed({task_id: None}))
+    with errors_told():
+        return Watching(server, token, json_lines).tasks(Followed({task_id: None}))
+
+
+def _tell(said: str, answer: Mapping[str, Any], *, json_lines: bool) -> None:
+    """What the server answered, as a line of JSON; without `--json-lines` what it comes to."""
+    if json_lines:
+        print_json_line(sys.stdout, dict(answer))
+    else:
+        typer.echo(said)
