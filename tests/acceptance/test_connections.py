@@ -94,8 +94,7 @@ async def test_every_door_is_told_with_what_is_watched_there(
     reader = Reader(server, admin)
     poll = f"/api/tasks/{task_id}/events?wait_s=30&after="
     # It has said all that it says.
-    for seq in (0, 1, 2):
-        await asyncio.to_thread(server.call, "GET", f"{poll}{seq}", token=ann)
+    await asyncio.to_thread(server.wait_seq, task_id, 3, token=ann)
     async with (
         asyncio.timeout(60),
         knocking(server, {"token": ann}) as (socket, _),

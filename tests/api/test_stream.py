@@ -219,12 +219,7 @@ async def test_the_documentation_knows_its_media_type(server: ServerProcess) -> 
 
 
 async def _until_seq(server: ServerProcess, task_id: str, seq: int) -> str:
-    """Until the log has come so far; returns the position there."""
-    reached = {"seq": 1}
-    while reached["seq"] < seq:
-        path = f"/api/tasks/{task_id}/events?after={reached['seq']}&wait_s=20"
-        reached = (await _call(server, "GET", path))[1]["items"][-1]
-    return _id(reached)
+    return await asyncio.to_thread(server.wait_seq, task_id, seq)
 
 
 async def _until(stream: RawStream, condition: Any) -> None:

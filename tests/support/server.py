@@ -209,6 +209,17 @@ class ServerProcess:
             path = page["next"]
         return events
 
+    def wait_seq(self, task_id: str, seq: int, *, token: str | None = None) -> str:
+        """Until the log has come so far; returns the position there."""
+        position: dict[str, Any] = {"seq": 0}
+        deadline = time.monotonic() + 60
+        # Volatile events end the wait of a poll as well.
+        while position["seq"] < seq:
+            assert time.monotonic() < deadline, f"not at {seq} after 60 s: {position}"
+            path = f"/api/tasks/{task_id}/events?after={position['seq']}&wait_s=5"
+            position = self.call("GET", path, token=token)[1]["position"]
+        return f"{position['epoch']}:{position['seq']}"
+
     def wait_over(self, task_id: str, timeout_s: float = 60) -> dict[str, Any]:
         """Until nothing executes the task; returns its snapshot."""
         deadline = time.monotonic() + timeout_s
