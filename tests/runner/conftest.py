@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,11 @@ async def bench(tmp_path: Path) -> AsyncIterator[Workbench]:
     await workbench.open()
     yield workbench
     await workbench.close()
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Opened at the latest when the test is over, so that no thread waits for ever."""
+    event = threading.Event()
+    yield event
+    event.set()

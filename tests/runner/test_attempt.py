@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,22 +10,10 @@ from taskpush.core import lifecycle
 from taskpush.models.events import Status
 from taskpush.runner.policy import Backoff
 from tests.runner import kinds, process_kinds
-from tests.runner.kinds import Style, handler_for
-from tests.runner.workbench import Workbench
-
-every_style = pytest.mark.parametrize("style", list(Style))
+from tests.runner.kinds import Style
+from tests.runner.workbench import Workbench, begin, every_style, register
 
 AT_ONCE = Backoff(first_s=0, longest_s=0)
-
-
-def register(bench: Workbench, name: str, style: Style, **options: Any) -> str:
-    return bench.kind(handler_for(name, style), process=style is Style.PROCESS, **options)
-
-
-async def begin(bench: Workbench, name: str, style: Style, **options: Any) -> str:
-    task_id = await bench.submit(register(bench, name, style, **options))
-    await bench.begun(task_id)
-    return task_id
 
 
 async def keep(bench: Workbench, task_id: str) -> None:

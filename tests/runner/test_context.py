@@ -16,9 +16,7 @@ from taskpush.models.events import Status
 from taskpush.runner.context import LastWords, TaskCancelled, TaskContext
 from taskpush.runner.reporting.reports import Iteration, NewCheckpoint
 from tests.runner.kinds import Style, handler_for
-from tests.runner.workbench import PATIENCE_S, Workbench
-
-every_style = pytest.mark.parametrize("style", list(Style))
+from tests.runner.workbench import PATIENCE_S, Workbench, every_style
 
 
 async def run(bench: Workbench, name: str, style: Style, params: Any = None) -> str:

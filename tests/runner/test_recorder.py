@@ -25,9 +25,7 @@ from taskpush.runner.reporting.reports import (
     log_line,
 )
 from tests.runner.kinds import Style, handler_for
-from tests.runner.workbench import Workbench
-
-every_style = pytest.mark.parametrize("style", list(Style))
+from tests.runner.workbench import Workbench, every_style
 
 
 class Desk:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
+import pytest
 from typing_extensions import override
 
 from taskpush.clock import SystemClock
@@ -27,8 +28,11 @@ from taskpush.store.blobs import Blobs
 from taskpush.store.memory.store import MemoryStore
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import TelemetryEvent
+from tests.runner.kinds import Style, handler_for
 
 PATIENCE_S = 20.0
+
+every_style = pytest.mark.parametrize("style", list(Style))
 
 Envelope = dict[str, Any]
 Noticed = TypeVar("Noticed", bound=TelemetryEvent)
@@ -210,3 +214,15 @@ class Workbench:
             self._over.add(task_id)
         else:
             self._over.discard(task_id)
+
+
+def register(bench: Workbench, name: str, style: Style, **options: Any) -> str:
+    """A kind whose handler runs in that style."""
+    return bench.kind(handler_for(name, style), process=style is Style.PROCESS, **options)
+
+
+async def begin(bench: Workbench, name: str, style: Style) -> str:
+    """Submit, and wait until the handler has begun."""
+    task_id = await bench.submit(register(bench, name, style))
+    await bench.begun(task_id)
+    return task_id
