@@ -24,12 +24,10 @@ JS = Path(__file__).parents[1] / "js"
 @pytest.fixture(scope="module")
 def compressing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that compresses."""
-    process = ServerProcess(tmp_path_factory.mktemp("compressing") / "data", args=("--compress",))
-    process.start()
-    try:
+    with ServerProcess(
+        tmp_path_factory.mktemp("compressing") / "data", args=("--compress",)
+    ) as process:
         yield process
-    finally:
-        process.stop()
 
 
 class _Counting(ClientConnection):

@@ -16,14 +16,10 @@ from tests.support.server import ServerProcess
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    process = ServerProcess(
+    with ServerProcess(
         tmp_path_factory.mktemp("gallery") / "data", app="examples.gallery:push"
-    )
-    process.start()
-    try:
+    ) as process:
         yield process
-    finally:
-        process.stop()
 
 
 def test_a_layout_posted_flat_runs_to_its_result(server: ServerProcess) -> None:

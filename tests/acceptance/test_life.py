@@ -23,12 +23,10 @@ Envelope = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    process = ServerProcess(
+    with ServerProcess(
         tmp_path_factory.mktemp("life") / "data", settings={"process_grace_s": str(GRACE_S)}
-    )
-    process.start()
-    yield process
-    process.stop()
+    ) as process:
+        yield process
 
 
 @asynccontextmanager

@@ -22,15 +22,11 @@ WITHIN_S = 30
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """Retention trims whatever ended more than a second ago, several times a second."""
-    process = ServerProcess(
+    with ServerProcess(
         tmp_path_factory.mktemp("retention") / "data",
         settings={"keep_logs_age": "1s", "retention_interval_s": "0.2"},
-    )
-    process.start()
-    try:
+    ) as process:
         yield process
-    finally:
-        process.stop()
 
 
 async def trimmed(server: ServerProcess, task_id: str) -> dict[str, Any]:

@@ -26,14 +26,6 @@ CLIENTS = 8
 WAITING = 12
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path / "data")
-    process.start()
-    yield process
-    process.stop()
-
-
 class _Creating:
     """Somebody who creates tasks until there is no server, and remembers each answer."""
 

@@ -6,7 +6,6 @@ import gzip
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from email.message import Message
 from urllib.parse import urljoin
 
@@ -18,12 +17,6 @@ from taskpush.api.dashboard import FOLDER
 from tests.support.server import ServerProcess
 
 PAGES = ["/", "/tasks", "/tasks/01890000-0000-7000-8000-000000000001", "/new", "/queue", "/history"]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("shared") / "data") as process:
-        yield process
 
 
 def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, Message, bytes]:

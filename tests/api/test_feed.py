@@ -4,33 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 
 from tests.support.server import ServerProcess
-
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path_factory.mktemp("feed") / "data")
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop()
-
-
-@pytest.fixture(scope="module")
-def reused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path_factory.mktemp("reused") / "data")
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop()
 
 
 def read(server: ServerProcess, feed: str = "all", **query: Any) -> dict[str, Any]:
@@ -41,24 +20,24 @@ def read(server: ServerProcess, feed: str = "all", **query: Any) -> dict[str, An
     return page
 
 
-def test_a_feed_is_read_and_followed(server: ServerProcess) -> None:
-    over = server.create("iterate", iterations=1)
-    server.wait_over(over)
-    slow = server.create("iterate", iterations=1000, pause_s=1)
-    page = read(server)
+def test_a_feed_is_read_and_followed(own_server: ServerProcess) -> None:
+    over = own_server.create("iterate", iterations=1)
+    own_server.wait_over(over)
+    slow = own_server.create("iterate", iterations=1000, pause_s=1)
+    page = read(own_server)
     assert [task["task_id"] for task in page["tasks"]] == [slow]
     assert (page["reset"], page["more"]) == (False, False)
     assert {"params", "result", "metadata"}.isdisjoint(page["tasks"][0])
 
     # Until the start of the task that was listed as pending was told.
     while not any(task["status"] == "running" for task in page["tasks"]):
-        page = read(server, after=page["cursor"], wait_s=10)
-    server.call("POST", f"/api/tasks/{slow}/cancel")
-    server.wait_over(slow)
-    assert requests.delete(f"{server.url}/api/tasks/{over}", timeout=10).status_code == 204
+        page = read(own_server, after=page["cursor"], wait_s=10)
+    own_server.call("POST", f"/api/tasks/{slow}/cancel")
+    own_server.wait_over(slow)
+    assert requests.delete(f"{own_server.url}/api/tasks/{over}", timeout=10).status_code == 204
     states: dict[str, Any] = {}
     while len(states) < 2:
-        page = read(server, after=page["cursor"], wait_s=10)
+        page = read(own_server, after=page["cursor"], wait_s=10)
         states |= {
             task["task_id"]: task for task in page["tasks"] if task.get("deleted") or task["final"]
         }
@@ -66,53 +45,53 @@ def test_a_feed_is_read_and_followed(server: ServerProcess) -> None:
     assert states[over] == {"task_id": over, "deleted": True}
 
 
-def test_waiting_ends_with_the_next_change(reused: ServerProcess) -> None:
-    cursor = read(reused)["cursor"]
+def test_waiting_ends_with_the_next_change(server: ServerProcess) -> None:
+    cursor = read(server)["cursor"]
     answers: list[dict[str, Any]] = []
     waiter = threading.Thread(
-        target=lambda: answers.append(read(reused, "kind:iterate", after=cursor, wait_s=60))
+        target=lambda: answers.append(read(server, "kind:iterate", after=cursor, wait_s=60))
     )
     begin = time.monotonic()
     waiter.start()
-    task = reused.create("iterate", iterations=0)
+    task = server.create("iterate", iterations=0)
     waiter.join(20)
     assert time.monotonic() - begin < 20
     assert [found["task_id"] for found in answers[0]["tasks"]] == [task]
 
 
-def test_waiting_ends_without_a_change_when_the_time_is_up(reused: ServerProcess) -> None:
-    cursor = read(reused)["cursor"]
-    page = read(reused, "tag:nothing", after=cursor, wait_s=0.3)
+def test_waiting_ends_without_a_change_when_the_time_is_up(server: ServerProcess) -> None:
+    cursor = read(server)["cursor"]
+    page = read(server, "tag:nothing", after=cursor, wait_s=0.3)
     assert page["tasks"] == []
     assert page["reset"] is False
 
 
-def test_pages_hold_at_most_the_limit(server: ServerProcess) -> None:
+def test_pages_hold_at_most_the_limit(own_server: ServerProcess) -> None:
     for _ in range(5):
-        server.create("iterate", iterations=1000, pause_s=1)
-    page = read(server, limit=2)
+        own_server.create("iterate", iterations=1000, pause_s=1)
+    page = read(own_server, limit=2)
     found = [task["task_id"] for task in page["tasks"]]
     while page["more"]:
-        page = read(server, limit=2, after=page["cursor"])
+        page = read(own_server, limit=2, after=page["cursor"])
         assert len(page["tasks"]) <= 2
         found += [task["task_id"] for task in page["tasks"]]
     assert len(set(found)) == 5
 
 
 def test_a_cursor_survives_a_restart_and_one_of_another_store_does_not(
-    server: ServerProcess,
+    own_server: ServerProcess,
 ) -> None:
-    task = server.create("iterate", iterations=1000, pause_s=1)
-    cursor = read(server)["cursor"]
-    server.kill()
-    server.start()
-    page = read(server, after=cursor)
+    task = own_server.create("iterate", iterations=1000, pause_s=1)
+    cursor = read(own_server)["cursor"]
+    own_server.kill()
+    own_server.start()
+    page = read(own_server, after=cursor)
     assert page["reset"] is False
     assert [(found["task_id"], found["status"]) for found in page["tasks"]] == [
         (task, "interrupted")
     ]
-    assert read(server, after="k3v9k3v9.1.0")["reset"] is True
-    assert read(server, after="not a cursor")["reset"] is True
+    assert read(own_server, after="k3v9k3v9.1.0")["reset"] is True
+    assert read(own_server, after="not a cursor")["reset"] is True
 
 
 @pytest.mark.parametrize(
@@ -130,8 +109,8 @@ def test_a_cursor_survives_a_restart_and_one_of_another_store_does_not(
         {"wait_s": "nan"},
     ],
 )
-def test_what_is_wrong_is_said(query: dict[str, str], reused: ServerProcess) -> None:
-    answer = requests.get(f"{reused.url}/api/feed", params=query, timeout=10)
+def test_what_is_wrong_is_said(query: dict[str, str], server: ServerProcess) -> None:
+    answer = requests.get(f"{server.url}/api/feed", params=query, timeout=10)
     assert answer.status_code == 422
     assert answer.json()["code"] == "invalid_request"
     assert [error["loc"] for error in answer.json()["errors"]] == [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -11,16 +10,6 @@ import pytest
 
 from tests.support.server import ServerProcess
 from tests.support.stream import RawStream, StreamEvent, raw_stream
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path_factory.mktemp("feed_stream") / "data")
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop()
 
 
 async def _create(server: ServerProcess, tag: str, kind: str = "iterate") -> str:

@@ -12,12 +12,6 @@ from tests.support.server import ServerProcess
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("head") / "data") as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
 def task_id(server: ServerProcess) -> str:
     task_id = server.create("files")
     server.wait_over(task_id)

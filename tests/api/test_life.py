@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,16 +13,6 @@ import requests
 
 from tests.support.server import ServerProcess
 from tests.support.watcher import raw_socket
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path_factory.mktemp("life") / "data")
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop()
 
 
 def _create(server: ServerProcess, key: str, **body: Any) -> tuple[int, dict[str, Any]]:

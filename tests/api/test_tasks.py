@@ -16,14 +16,10 @@ from tests.support.server import ServerProcess
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    process = ServerProcess(
+    with ServerProcess(
         tmp_path_factory.mktemp("api") / "data", args=("--allow-origin", "https://app.example")
-    )
-    process.start()
-    try:
+    ) as process:
         yield process
-    finally:
-        process.stop()
 
 
 def test_a_create_answers_with_the_snapshot_and_where_to_find_it(server: ServerProcess) -> None:

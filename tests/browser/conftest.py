@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.support.server import ServerProcess
-
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
     "--disable-gpu",
@@ -83,13 +81,6 @@ class NewVisit(Protocol):
     """Makes a page of its own, as of another browser."""
 
     def __call__(self, width: int, locale: str = "en") -> Visit: ...
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A running server that the module's tests share."""
-    with ServerProcess(tmp_path_factory.mktemp("shared") / "data") as process:
-        yield process
 
 
 @pytest.fixture(scope="package")

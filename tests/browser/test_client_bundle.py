@@ -32,17 +32,6 @@ WATCH = """
 """
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A running server that the tests share; it may be killed and started again."""
-    process = ServerProcess(tmp_path_factory.mktemp("bundle") / "data")
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop()
-
-
 @pytest.fixture
 def page(browser: Browser, server: ServerProcess) -> Iterator[Page]:
     """An empty page of the server's own origin, with the bundle."""

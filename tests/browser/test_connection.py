@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from playwright.sync_api import WebSocketRoute, expect
 
 from tests.browser.conftest import NewVisit, Visit
@@ -19,13 +15,6 @@ new MutationObserver(() => {
 }).observe(document, {childList: true, characterData: true, subtree: true});
 """
 """What the page says in its corner, also when that is gone before anybody looks."""
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
-    """A running server of the test's own, which it may kill."""
-    with ServerProcess(tmp_path / "data") as process:
-        yield process
 
 
 def test_two_browsers_stay_in_step(server: ServerProcess, new_visit: NewVisit) -> None:

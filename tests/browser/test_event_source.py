@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import Visit
@@ -26,32 +22,22 @@ WATCH = """
 """
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path / "data")
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop()
-
-
 def test_a_browser_sees_every_event_once_over_a_killed_server_and_stops_at_the_end(
-    server: ServerProcess, visit: Visit
+    own_server: ServerProcess, visit: Visit
 ) -> None:
     visit.expected_complaints = ("ERR_", "the server responded with a status of")
-    page = visit.open(server.url)
-    task_id = server.create("stepwise", steps=40, pause_s=0.05)
+    page = visit.open(own_server.url)
+    task_id = own_server.create("stepwise", steps=40, pause_s=0.05)
     page.evaluate(WATCH, f"/api/tasks/{task_id}/stream")
     _until(page, "window.received.filter(one => one.event.seq).length > 15")
-    server.kill()
+    own_server.kill()
     _until(page, "window.source.readyState === EventSource.CONNECTING")
-    server.start()
+    own_server.start()
     # 204 is the one answer that a browser takes as: never again.
     _until(page, "window.source.readyState === EventSource.CLOSED")
     received = page.evaluate("window.received")
     assert page.evaluate("window.opened") >= 2
-    assert faults(task_id, server.log_of(task_id), kept(one["event"] for one in received)) == []
+    assert faults(task_id, own_server.log_of(task_id), kept(one["event"] for one in received)) == []
     position = ""
     for one in received:
         if one["event"]["seq"] is not None:

@@ -21,13 +21,6 @@ PROBLEM = "the server responded with a status of"
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
-    """A running server of the test's own, which it may kill."""
-    with ServerProcess(tmp_path / "data") as process:
-        yield process
-
-
-@pytest.fixture
 def compressing_server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A running server that compresses large events."""
     with ServerProcess(tmp_path / "data", args=("--compress",)) as process:

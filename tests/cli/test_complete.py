@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 from typer.testing import CliRunner
@@ -16,12 +15,6 @@ from tests.support.server import ServerProcess, free_port
 
 HOSTILE = "\\$(touch owned) `touch owned` \"'; [/red] \x1b[2J $HOME"
 GUARD_S = 5.0
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("complete") / "data") as server:
-        yield server
 
 
 def offered(url: str, line: str, *, shell: str = "bash") -> list[str]:

@@ -5,19 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from taskpush.cli.exits import ExitCode
 from tests.cli.conftest import Ran
 from tests.support.server import ROOT, ServerProcess
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("reading") / "data") as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -20,12 +20,8 @@ def fake() -> Iterator[FakeServer]:
 
 @pytest.fixture(scope="module")
 def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path_factory.mktemp("client") / "data")
-    process.start()
-    try:
+    with ServerProcess(tmp_path_factory.mktemp("client") / "data") as process:
         yield process
-    finally:
-        process.stop()
 
 
 @pytest.fixture

@@ -15,16 +15,6 @@ from taskpush.client import Client, RequestRefused, TaskFailed, WatchEvent
 from tests.support.server import ROOT, ServerProcess
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path_factory.mktemp("client-life") / "data")
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop()
-
-
 @pytest.fixture
 def client(server: ServerProcess) -> Iterator[Client]:
     with Client(server.url) as connected:

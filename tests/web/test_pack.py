@@ -26,7 +26,7 @@ console.log(result.final_iteration, seen.includes("iteration_complete"), view,
 
 
 def test_it_installs_into_an_empty_folder_with_its_types(
-    tmp_path: Path, shared_server: ServerProcess
+    tmp_path: Path, server: ServerProcess
 ) -> None:
     built()
     _npm("pack", "--ignore-scripts", "--pack-destination", str(tmp_path), cwd=PACKAGE)
@@ -37,7 +37,7 @@ def test_it_installs_into_an_empty_folder_with_its_types(
     assert {"taskpush-client", "socket.io-client"} <= installed
     assert "react" not in installed
     (tmp_path / "uses.ts").write_text(USES, encoding="utf-8")
-    said = run_node("uses.ts", shared_server.url, cwd=tmp_path)
+    said = run_node("uses.ts", server.url, cwd=tmp_path)
     assert said == "3 true completed component battery does not fit\n"
     options = ("--noEmit", "--strict", "--module", "nodenext", "--target", "es2022")
     types = (

@@ -29,12 +29,6 @@ DOORS = ["socketio_websocket", "socketio_polling", "sse", "long_poll"]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("doctor") / "data") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One that asks who is there."""
     data = tmp_path_factory.mktemp("locked") / "data"

@@ -39,10 +39,8 @@ print(json.dumps({"waits": waits, "gone": gone, "frozen": gc.get_freeze_count()}
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path / "data")
-    process.start()
-    yield process
-    process.stop()
+    with ServerProcess(tmp_path / "data") as process:
+        yield process
 
 
 def test_what_was_made_before_is_set_aside_and_what_comes_after_is_collected() -> None:

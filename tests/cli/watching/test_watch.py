@@ -9,7 +9,6 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,12 +24,6 @@ from tests.support.server import ROOT, ServerProcess
 OTHER = f"1{TASK[1:]}"
 THIRD = f"2{TASK[1:]}"
 WITHIN_S = 20
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("watch") / "data") as server:
-        yield server
 
 
 class Watching:
