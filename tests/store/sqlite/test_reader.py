@@ -16,6 +16,7 @@ from taskpush.models.events import Status
 from taskpush.store.base import TaskFilter
 from taskpush.store.sqlite import reader
 from taskpush.store.sqlite.database import open_database
+from taskpush.store.sqlite.selection import selection
 
 FILTERS = [
     TaskFilter("local", owner=owner, status=status, kind=kind, tag=tag, q=q, created_after=after)
@@ -40,7 +41,7 @@ def test_a_page_of_tasks_is_found_in_order_and_from_its_place_on(
     connection: apsw.Connection,
 ) -> None:
     for where in FILTERS:
-        chosen, bindings = reader.selection(where)
+        chosen, bindings = selection(where)
         plan = _plan(
             connection,
             reader._ENTRIES.replace("{chosen}", chosen),

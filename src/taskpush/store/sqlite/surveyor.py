@@ -18,8 +18,9 @@ from taskpush.models.audit import AuditEntry, AuditFilter, AuditPlace, PlacedEnt
 from taskpush.store.base import StoreUsage, TaskFilter
 from taskpush.store.daystats import DAY_US, MEDIAN, P95, DayStats, day_of, to_seconds
 from taskpush.store.rows import from_microseconds, to_microseconds
-from taskpush.store.sqlite.reader import conditions_of, open_readonly
+from taskpush.store.sqlite.reader import open_readonly
 from taskpush.store.sqlite.schema import check_present
+from taskpush.store.sqlite.selection import conditions_of
 
 _FINISHED: Final = """
     SELECT json_group_array(json_array(
