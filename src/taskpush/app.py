@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import Receive, Scope, Send
 
-    from taskpush.composition import Started
+    from taskpush.composition.wiring import Started
     from taskpush.serving.running import Running
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -267,7 +267,7 @@ class TaskPush:
         """Start, and stop when the context ends: `FastAPI(lifespan=push.lifespan)`."""
         if self._default_kind is not None and self._registry.get(self._default_kind) is None:
             raise ValueError(f"default_kind {self._default_kind!r} is not registered")
-        from taskpush.composition import start
+        from taskpush.composition.wiring import start
 
         async with AsyncExitStack() as stack:
             self._started = await start(

@@ -17,7 +17,7 @@ from taskpush.access.hosts import address_of, is_loopback
 from taskpush.app import TaskPush
 from taskpush.cli.exits import ExitCode
 from taskpush.cli.serving.stopping import JobServer
-from taskpush.composition import VERSION
+from taskpush.composition.wiring import VERSION
 from taskpush.serving.server import config_for, listen, url_of
 from taskpush.telemetry.bus import LineFormatter
 

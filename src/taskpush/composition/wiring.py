@@ -1,4 +1,4 @@
-"""The composition root: the only place that picks adapters and wires them."""
+"""Makes the parts of a server, and starts them in order."""
 
 from __future__ import annotations
 
@@ -16,19 +16,12 @@ from typing import Any, Final
 import anyio.lowlevel
 from starlette.types import ASGIApp
 
-from taskpush.access.authenticator import Authenticator
 from taskpush.access.destinations import Destinations
 from taskpush.access.doorkeeper import Doorkeeper
-from taskpush.access.hook import DependencyHook
-from taskpush.access.jwks import Jwks, fetch_from
-from taskpush.access.jwt import JwtAuthenticator, JwtRules, KeySource, OneKey
-from taskpush.access.keys import KeyRing
 from taskpush.access.private_file import exposed_mode, private_folder
-from taskpush.access.revocations import FILE as REVOKED_FILE
-from taskpush.access.revocations import Revocations
 from taskpush.access.seal import Seal
 from taskpush.access.tickets import Tickets
-from taskpush.access.tokens import TokenMint, passing_secret, secret_in
+from taskpush.access.tokens import passing_secret, secret_in
 from taskpush.access.turnstile import Turnstile
 from taskpush.access.webhook_secrets import WebhookSecrets
 from taskpush.api.application import build
@@ -36,11 +29,12 @@ from taskpush.api.event_stream import Streams
 from taskpush.api.gate import gated
 from taskpush.api.services import Services
 from taskpush.clock import SystemClock
+from taskpush.composition.access import authenticator_of, tokens
+from taskpush.composition.stopping import Drain, HangUp, stop
 from taskpush.errors import TaskPushError
 from taskpush.push.dispatch import Dispatcher
 from taskpush.push.plane import PushPlane
 from taskpush.push.roll import Roll
-from taskpush.runner.base import Runner
 from taskpush.runner.inprocess import InProcessRunner
 from taskpush.runner.producing.attempts import ReportedAttempts
 from taskpush.runner.recorder import LogBudget
@@ -80,7 +74,7 @@ from taskpush.tasks.webhooks.sending import Sender
 from taskpush.tasks.webhooks.showing import TaskWebhooks
 from taskpush.telemetry.bus import Telemetry, log_to
 from taskpush.telemetry.counters import EventCounters
-from taskpush.telemetry.events import DataExposed, ServerStarted, ServerStopped
+from taskpush.telemetry.events import DataExposed, ServerStarted
 from taskpush.telemetry.lag import LoopLag
 from taskpush.telemetry.refusals import FewRefusals
 
@@ -102,42 +96,6 @@ class Started:
     hang_up: HangUp
 
 
-@dataclass
-class Drain:
-    """Stops taking work, and ends what runs; everything else goes on. May be called again."""
-
-    runner: Runner
-    readiness: Readiness
-    grace_s: float
-    # How many tasks it interrupted.
-    interrupted: int = 0
-
-    async def __call__(self, within_s: float | None = None) -> None:
-        """Give handlers so long to stop; None means what the settings say."""
-        self.readiness.stop()
-        ended = await self.runner.stop(self.grace_s if within_s is None else within_s)
-        # Who hurries it sees a part of the same tasks.
-        self.interrupted = max(self.interrupted, ended)
-
-
-@dataclass
-class HangUp:
-    """Answers those who wait, and closes every connection; may be called again."""
-
-    dispatcher: Dispatcher
-    polls: LongPolls
-    streams: Streams
-    socket: SocketServer
-
-    def __call__(self) -> None:
-        """Whoever watches comes back, and goes on where it was."""
-        # How their tasks were left.
-        self.dispatcher.flush()
-        self.polls.end()
-        self.streams.shutdown()
-        self.socket.shutdown()
-
-
 async def start(
     settings: Settings,
     registry: Registry,
@@ -150,8 +108,8 @@ async def start(
     counters, lag = EventCounters(), LoopLag()
     telemetry = _telemetry(settings, clock, counters, stack)
     secret = passing_secret() if settings.store == "memory" else secret_in(settings.data)
-    revocations, mint = _tokens(settings, secret)
-    authenticator = _authenticator(settings, telemetry, mint, authenticate, stack)
+    revocations, mint = tokens(settings, secret)
+    authenticator = authenticator_of(settings, telemetry, mint, authenticate, stack)
     doorkeeper = Doorkeeper(authenticator)
     limits = settings.limits
     turnstile = Turnstile(limits, telemetry, clock.monotonic)
@@ -260,7 +218,7 @@ async def start(
     await runner.start(waiting)
     readiness = Readiness(store, plane.hub, clock)
     drain = Drain(runner, readiness, settings.shutdown_grace_s)
-    stack.push_async_callback(_stop, drain, telemetry)
+    stack.push_async_callback(stop, drain, telemetry)
     rounds = _retention_rounds(settings, registry, store, blobs, uploads, clock, telemetry)
     rounds.start()
     stack.push_async_callback(rounds.close)
@@ -323,22 +281,6 @@ def _telemetry(
     return Telemetry(counters, few)
 
 
-def _authenticator(
-    settings: Settings,
-    telemetry: Telemetry,
-    mint: TokenMint,
-    authenticate: Callable[..., Any] | None,
-    stack: AsyncExitStack,
-) -> Authenticator:
-    jwt = None
-    if settings.jwt_configured:
-        keys = _jwt_keys(settings, telemetry, stack)
-        jwt = JwtAuthenticator(_jwt_rules(settings), keys)
-    hook = None if authenticate is None else DependencyHook(authenticate)
-    ring = KeyRing(settings.keys_file, telemetry, time.time)
-    return Authenticator(ring, time.time, telemetry, mint=mint, jwt=jwt, hook=hook)
-
-
 def _check_webhooks(registry: Registry, destinations: Destinations) -> None:
     """Refuse to start when events of a kind could not be sent; raises `TaskPushError`."""
     for spec in registry.kinds():
@@ -349,41 +291,6 @@ def _check_webhooks(registry: Registry, destinations: Destinations) -> None:
                 raise TaskPushError(
                     f"kind {spec.name}: {error.detail}; see TASKPUSH_WEBHOOK_ALLOW", code=error.code
                 ) from None
-
-
-def _tokens(settings: Settings, secret: bytes) -> tuple[Revocations, TokenMint]:
-    """What is made and revoked stays so over a restart, unless the server forgets everything."""
-    file = None if settings.store == "memory" else settings.data / REVOKED_FILE
-    revocations = Revocations(file, time.time)
-    return revocations, TokenMint(secret, revocations, time.time)
-
-
-def _jwt_keys(settings: Settings, telemetry: Telemetry, stack: AsyncExitStack) -> KeySource:
-    secret = settings.shared_secret
-    if secret is not None:
-        return OneKey(secret)
-    if settings.jwt_public_key is not None:
-        return OneKey(settings.jwt_public_key.read_bytes())
-    assert settings.jwt_jwks is not None  # As the settings have made sure.
-    fetch = fetch_from(settings.jwt_jwks)
-    keys = Jwks(fetch, settings.jwt_algorithms, telemetry, time.monotonic)
-    stack.push_async_callback(keys.close)
-    return keys
-
-
-def _jwt_rules(settings: Settings) -> JwtRules:
-    assert settings.jwt_audience is not None  # As the settings have made sure.
-    assert settings.jwt_issuer is not None
-    return JwtRules(
-        algorithms=settings.jwt_algorithms,
-        audience=settings.jwt_audience,
-        issuer=settings.jwt_issuer,
-        leeway_s=settings.jwt_leeway_s,
-        owner_claim=settings.jwt_owner_claim,
-        tenant_claim=settings.jwt_tenant_claim,
-        roles_claim=settings.jwt_roles_claim,
-        roles=frozenset(settings.jwt_roles),
-    )
 
 
 def _stores(
@@ -407,11 +314,6 @@ def _blobs(folder: Path, settings: Settings) -> Blobs:
         max_bytes=settings.max_artifact_bytes,
         max_upload_bytes=settings.max_upload_bytes,
     )
-
-
-async def _stop(drain: Drain, telemetry: Telemetry) -> None:
-    await drain()
-    telemetry.emit(ServerStopped(interrupted=drain.interrupted))
 
 
 def _retention_rounds(
