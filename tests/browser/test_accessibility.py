@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
+from tests.browser.axe import violations
 from tests.browser.conftest import NewVisit
 from tests.browser.task_page import task_url
-from tests.support.server import ROOT, ServerProcess
-
-AXE = ROOT / "web/dashboard/node_modules/axe-core/axe.min.js"
-RUN = """async () => {
-  const found = await axe.run(document, {resultTypes: ["violations"]});
-  return found.violations
-    .filter(({impact}) => impact === "serious" || impact === "critical")
-    .map(({id, nodes}) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
-}"""
+from tests.support.server import ServerProcess
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +29,9 @@ def tasks(server: ServerProcess) -> Iterator[dict[str, str]]:
     server.call("POST", f"/api/tasks/{running}/cancel", {})
 
 
-def _violations(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: list[str] = page.evaluate(RUN)
-    return found
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "light")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")]
+)
 def test_no_page_has_a_serious_violation(
     server: ServerProcess,
     tasks: dict[str, str],
@@ -55,8 +44,11 @@ def test_no_page_has_a_serious_violation(
     for name, task_id in tasks.items():
         page = visit.open(task_url(server, task_id))
         expect(page.locator("#task-status")).to_be_visible()
-        assert _violations(page) == [], name
+        assert violations(page) == [], name
     for path in ("", "new?kind=iterate", "queue", "history", "connections"):
         page = visit.open(f"{server.url}/{path}")
         expect(page.locator("main h1")).to_be_visible()
-        assert _violations(page) == [], path
+        assert violations(page) == [], path
+    page = visit.open(f"{server.url}/tasks/no-such-task")
+    expect(page.get_by_text("There is no such task")).to_be_visible()
+    assert violations(page) == []
