@@ -118,7 +118,9 @@ async def test_stalled_clients_cost_little_and_come_back_to_everything(
 @pytest.mark.full
 @pytest.mark.timeout(600)
 @both_ways
-async def test_a_hundred_stalled_clients_of_a_thousand(tmp_path: Path, plain_asgi: PlainServer | None) -> None:
+async def test_a_hundred_stalled_clients_of_a_thousand(
+    tmp_path: Path, plain_asgi: PlainServer | None
+) -> None:
     with ServerProcess(tmp_path / "data", plain_asgi=plain_asgi) as server:
         await _stall_some(server, clients=1000, stalled=100, max_mb=50)
 

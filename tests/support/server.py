@@ -98,8 +98,9 @@ class ServerProcess:
         if not self.plain_asgi:
             return ("taskpush", "serve", self._app, *port, "--data", str(self.data))
         if self.plain_asgi == "hypercorn":
-            at = f"127.0.0.1:{self.port}"
-            return ("hypercorn", self._app, "--bind", at, "--graceful-timeout", "3")
+            at = ("--bind", f"127.0.0.1:{self.port}")
+            # No workers: the process that is started serves by itself, and can be killed.
+            return ("hypercorn", self._app, *at, "--workers", "0", "--graceful-timeout", "3")
         quiet = ("--log-level", "warning", "--timeout-graceful-shutdown", "3")
         return ("uvicorn", self._app, *port, "--ws", "websockets-sansio", *quiet)
 
