@@ -140,6 +140,15 @@ def test_of_a_long_text_the_beginning_is_fetched(server: ServerProcess, visit: V
     expect(page.locator("#artifact-list")).to_contain_text("The first 64 KiB of it.")
 
 
+def test_the_link_to_share_is_the_address(server: ServerProcess, visit: Visit) -> None:
+    page = visit.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.open(task_url(server, server.create("iterate")))
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+
+
 def test_the_tab_says_how_far_the_task_is(server: ServerProcess, visit: Visit) -> None:
     task_id = server.create("iterate", iterations=200, pause_s=0.02)
     page = visit.open(task_url(server, task_id))
