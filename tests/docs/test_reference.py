@@ -85,6 +85,18 @@ def test_every_link_and_picture_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in _anchors(target), link
 
 
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, ahead = set(), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        if page in reached or page not in PAGES:
+            continue
+        reached.add(page)
+        links = re.findall(r"\]\(([^)\s#:]+)", page.read_text(encoding="utf-8"))
+        ahead += [(page.parent / link).resolve() for link in links]
+    assert [page for page in PAGES if page not in reached] == []
+
+
 def test_every_setting_is_in_the_table() -> None:
     page = (REFERENCE / "settings.md").read_text(encoding="utf-8")
     names = {f"TASKPUSH_{name.upper()}" for name in Settings.model_fields}
