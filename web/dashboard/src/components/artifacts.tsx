@@ -9,6 +9,7 @@ import { addressOf, fetchFrom, keptToken } from "../server.ts";
 import { reasonOf } from "./connection.tsx";
 import { Picture } from "./picture.tsx";
 import { saveAs } from "./saving.ts";
+import { Verbatim } from "./verbatim.tsx";
 
 /** More of a text is not shown. */
 const TEXT_BYTES = 64 * 1024;
@@ -137,9 +138,7 @@ function Contents({ artifact, isPicture }: { artifact: Artifact; isPicture: bool
   if ("address" in loaded) return <Picture src={loaded.address} alt={label} />;
   return (
     <>
-      <section tabIndex={0} aria-label={label}>
-        <pre>{loaded.text}</pre>
-      </section>
+      <Verbatim label={label} text={loaded.text} />
       {loaded.isCut && (
         <p className="hint">{t("artifacts.cut", { size: formatBytes(TEXT_BYTES) })}</p>
       )}
