@@ -30,7 +30,7 @@ DOORS: Final = [
 ]
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["serve", "uvicorn"])
+@pytest.fixture(scope="module", params=[None, "uvicorn"], ids=["serve", "uvicorn"])
 def crowded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
@@ -45,7 +45,7 @@ def crowded(
     if request.param:
         # uvicorn would heed them before the application does, and let it do so again.
         process = ServerProcess(
-            data, plain_asgi=True, settings=settings, args=("--no-proxy-headers",)
+            data, plain_asgi="uvicorn", settings=settings, args=("--no-proxy-headers",)
         )
     with process:
         yield process

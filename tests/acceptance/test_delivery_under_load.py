@@ -18,7 +18,7 @@ import pytest
 from tests.support.checker import faults
 from tests.support.polling import polling_socket
 from tests.support.proxy import SeverableLink, severable_link
-from tests.support.server import ServerProcess
+from tests.support.server import PLAIN_SERVERS, PlainServer, ServerProcess
 from tests.support.streaming import streaming_socket
 from tests.support.watcher import Door, Watcher, raw_socket
 
@@ -30,7 +30,7 @@ DOORS: Final[dict[str, Door]] = {
 LINE_CHARS: Final = 6000
 """So much that the shortest stall is longer than all buffers on the way are large."""
 
-both_ways = pytest.mark.parametrize("plain_asgi", [False, True], ids=["wire", "asgi"])
+both_ways = pytest.mark.parametrize("plain_asgi", [None, *PLAIN_SERVERS])
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _volatile_count(watcher: Watcher) -> int:
 
 @both_ways
 async def test_neither_merging_nor_cuts_nor_stalls_cost_an_event(
-    tmp_path: Path, plain_asgi: bool
+    tmp_path: Path, plain_asgi: PlainServer | None
 ) -> None:
     with ServerProcess(tmp_path / "data", plain_asgi=plain_asgi) as server:
         await _watch_under_load(
@@ -188,7 +188,7 @@ async def test_neither_merging_nor_cuts_nor_stalls_cost_an_event(
 @pytest.mark.full
 @pytest.mark.timeout(900)
 @both_ways
-async def test_neither_do_they_among_many(tmp_path: Path, plain_asgi: bool) -> None:
+async def test_neither_do_they_among_many(tmp_path: Path, plain_asgi: PlainServer | None) -> None:
     with ServerProcess(tmp_path / "data", plain_asgi=plain_asgi) as server:
         await _watch_under_load(
             server,

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.feed_watcher import FeedWatcher
 from tests.support.proxy import SeverableLink, severable_link
-from tests.support.server import ServerProcess
+from tests.support.server import PLAIN_SERVERS, PlainServer, ServerProcess
 from tests.support.watcher import raw_socket
 
 RATE_PER_S = 250
@@ -183,6 +183,12 @@ def _memory_kib(pid: int) -> int:
 @pytest.mark.timeout(300)
 async def test_a_thousand_tasks_do_not_flood_their_feed(server: ServerProcess) -> None:
     await _flood_through_cuts(server, 1000, seed=1)
+
+
+@pytest.mark.parametrize("plain_asgi", PLAIN_SERVERS)
+async def test_nor_do_they_under_another_server(tmp_path: Path, plain_asgi: PlainServer) -> None:
+    with ServerProcess(tmp_path / "data", plain_asgi=plain_asgi) as server:
+        await _flood_through_cuts(server, 600, seed=3)
 
 
 @pytest.mark.full

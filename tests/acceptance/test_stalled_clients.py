@@ -13,14 +13,14 @@ import pytest
 
 from tests.support.checker import faults
 from tests.support.proxy import severable_link
-from tests.support.server import ServerProcess
+from tests.support.server import PlainServer, ServerProcess
 from tests.support.watcher import Watcher, raw_socket
 
 STALLED_AFTER_S: Final = 10.0
 LINE_CHARS: Final = 12_000
 MB: Final = 1_000_000
 
-both_ways = pytest.mark.parametrize("plain_asgi", [False, True], ids=["wire", "asgi"])
+both_ways = pytest.mark.parametrize("plain_asgi", [None, "uvicorn"], ids=["wire", "asgi"])
 
 
 @asynccontextmanager
@@ -109,7 +109,7 @@ async def _add(watchers: Sequence[Watcher], task_id: str) -> None:
 
 @both_ways
 async def test_stalled_clients_cost_little_and_come_back_to_everything(
-    tmp_path: Path, plain_asgi: bool
+    tmp_path: Path, plain_asgi: PlainServer | None
 ) -> None:
     with ServerProcess(tmp_path / "data", plain_asgi=plain_asgi) as server:
         await _stall_some(server, clients=200, stalled=20, max_mb=30)
@@ -118,7 +118,9 @@ async def test_stalled_clients_cost_little_and_come_back_to_everything(
 @pytest.mark.full
 @pytest.mark.timeout(600)
 @both_ways
-async def test_a_hundred_stalled_clients_of_a_thousand(tmp_path: Path, plain_asgi: bool) -> None:
+async def test_a_hundred_stalled_clients_of_a_thousand(
+    tmp_path: Path, plain_asgi: PlainServer | None
+) -> None:
     with ServerProcess(tmp_path / "data", plain_asgi=plain_asgi) as server:
         await _stall_some(server, clients=1000, stalled=100, max_mb=50)
 

@@ -72,7 +72,7 @@ def ask(
         return Answer(connection.getresponse())
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["serve", "uvicorn"])
+@pytest.fixture(scope="module", params=[None, "uvicorn"], ids=["serve", "uvicorn"])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
@@ -266,7 +266,7 @@ def test_other_machines_are_let_in_only_when_somebody_said_so(
     settings = {"insecure_public": str(insecure).lower()}
     everywhere = ("--host", "0.0.0.0")
     with ServerProcess(
-        tmp_path / "data", plain_asgi=True, args=everywhere, settings=settings
+        tmp_path / "data", plain_asgi="uvicorn", args=everywhere, settings=settings
     ) as server:
         there = f"{address}:{server.port}"
         answer = ask(server.port, "/api/tasks", host=there, to=address)

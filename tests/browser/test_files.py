@@ -9,8 +9,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.axe import violations
 from tests.browser.conftest import Visit
-from tests.browser.test_accessibility import AXE, RUN
 from tests.support.server import ServerProcess
 
 PROBLEM = "the server responded with a status of"
@@ -177,6 +177,5 @@ def test_axe_finds_nothing_serious_in_it(
     wrong.write_text("x")
     page.locator("#field-more").set_input_files([table, wrong])
     expect(page.get_by_role("button", name="Remove")).to_have_count(3)
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    assert page.evaluate(RUN) == []
+    assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width

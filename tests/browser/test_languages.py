@@ -24,8 +24,10 @@ WORDS = """() => {
   return texts;
 }"""
 """Everything that can be read or heard on the page."""
-NAMES = {"taskpush", "english", "api", "json", "utc", "kib", "websocket", "local"}
-"""Names are the same in all languages; so are those of units and of the owner without access."""
+NAMES = {"taskpush", "english", "api", "json", "utc", "kib", "mib", "websocket", "local", "all"}
+"""Names are the same in all languages; so are those of units, of the owner without access, and of
+the feed that the pages follow."""
+PAGES = ("", "new?kind=iterate", "queue", "history", "connections", "tasks/no-such-task")
 THEIRS = {"iterate", "iterates", "narrow", "iterations", "pause", "log", "every", "max", "temp"} | {
     *("min", "clearance", "line", "iteration", "valueerror", "component", "battery", "does"),
     *("not", "fit", "fail", "message", "traceback", "seconds", "file", "run", "experiment"),
@@ -64,11 +66,11 @@ def test_no_english_is_left_in_chinese(server: ServerProcess, page: Page) -> Non
     tasks["kept"] = server.create("narrow", seconds=600)
     tasks["waiting"] = server.create("narrow", seconds=600)
     server.call("POST", f"/api/tasks/{tasks['kept']}/cancel", {})
-    for place in ("", "new?kind=iterate", "queue", "history", *tasks.values()):
+    for place in PAGES + tuple(tasks.values()):
         path = f"tasks/{place}" if place in tasks.values() else place
         page.goto(f"{server.url}/{path}")
         expect(page.locator("#connection-text")).to_have_text("实时")
-        expect(page.locator("main h1")).to_be_visible()
+        expect(page.locator("main h1, main .blank").first).to_be_visible()
         assert _english(page) == set(), path
     for name in ("running", "waiting"):
         server.call("POST", f"/api/tasks/{tasks[name]}/cancel", {})

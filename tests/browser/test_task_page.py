@@ -124,6 +124,38 @@ def test_artifacts_are_links_to_the_bytes_and_can_be_read_here(
     )
 
 
+def test_of_a_long_text_the_beginning_is_fetched(server: ServerProcess, visit: Visit) -> None:
+    page = visit.open(task_url(server, server.create("long_text")))
+    with page.expect_response("**/artifacts/long.txt*") as response:
+        page.get_by_role("button", name="Show", exact=True).click()
+    assert (response.value.status, len(response.value.body())) == (206, 64 * 1024)
+    expect(page.locator("#artifact-list pre")).to_contain_text("line 1000")
+    expect(page.locator("#artifact-list")).to_contain_text("The first 64 KiB of it.")
+
+
+def test_the_link_to_share_is_the_address(server: ServerProcess, visit: Visit) -> None:
+    page = visit.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.open(task_url(server, server.create("iterate")))
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+
+
+def test_the_tab_says_how_far_the_task_is(server: ServerProcess, visit: Visit) -> None:
+    task_id = server.create("iterate", iterations=200, pause_s=0.02)
+    page = visit.open(task_url(server, task_id))
+    icon = page.locator("link[rel=icon]")
+    expect(page).to_have_title(re.compile(r"^\d+ % · iterate · Running · taskpush$"))
+    expect(icon).to_have_attribute("href", re.compile("^data:image/png"))
+    ring = icon.get_attribute("href")
+    expect(page).to_have_title("iterate · Completed · taskpush")
+    expect(icon).not_to_have_attribute("href", ring or "")
+    page.get_by_role("link", name="Queue").click()
+    expect(page).to_have_title(re.compile("^Queue"))
+    expect(icon).to_have_attribute("href", re.compile(r"/icon\.svg$"))
+
+
 def test_the_newest_picture_is_shown_while_the_task_runs(
     server: ServerProcess, visit: Visit
 ) -> None:
@@ -244,6 +276,9 @@ def test_the_log_is_searched_and_followed(server: ServerProcess, visit: Visit) -
     page.get_by_label("Search the log").fill("line 398")
     expect(page.locator("#log-count")).to_have_text(f"1 of {count} lines")
     expect(page.locator(".log-line")).to_contain_text(["line 398"])
+    page.get_by_label("Search the log").fill("")
+    page.get_by_label("Level", exact=True).select_option("warning")
+    expect(page.locator("#log-count")).to_have_text(f"0 of {count} lines")
 
 
 def test_older_lines_come_in_front_and_leave_what_is_read_where_it_is(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final, Literal
 
 import pytest
 from playwright.sync_api import expect
 
 from taskpush.access.keys import create_key, revoke_key
 from taskpush.access.principal import OWNERS_ROLES
+from tests.browser.axe import violations
 from tests.browser.conftest import Visit
 from tests.support.server import ServerProcess
 
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 REFUSED = "the server responded with a status of 401"
 
 
@@ -38,6 +41,9 @@ def test_the_page_asks_for_a_token_keeps_it_for_the_tab_and_is_told_when_it_has_
     page.get_by_label("Token").fill("tp_wrong")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("does not accept this token")
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        assert violations(page) == [], scheme
     page.get_by_label("Token").fill(key)
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#connection-text")).to_have_text("Live")

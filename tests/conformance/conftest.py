@@ -1,4 +1,4 @@
-"""The application's whole stack: as `taskpush serve` runs it, and under uvicorn as it comes."""
+"""The application's whole stack: by `taskpush serve`, and under other servers as they come."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conformance.peer import Peer
-from tests.support.server import ServerProcess
+from tests.support.server import PLAIN_SERVERS, ServerProcess
 
 
-@pytest.fixture(scope="session", params=["serve", "plain uvicorn"])
+@pytest.fixture(scope="session", params=[None, *PLAIN_SERVERS], ids=lambda by: by or "serve")
 def door(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
@@ -18,8 +18,7 @@ def door(
     data = tmp_path_factory.mktemp("door") / "data"
     # Every refusal is logged here, since it is counted how many there are.
     settings = {"log_refusals_per_min": "0"}
-    plain = request.param == "plain uvicorn"
-    with ServerProcess(data, plain_asgi=plain, settings=settings) as server:
+    with ServerProcess(data, plain_asgi=request.param, settings=settings) as server:
         yield server
         assert "Traceback" not in server.log, server.log
 

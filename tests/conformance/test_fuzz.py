@@ -19,6 +19,11 @@ from tests.conformance.peer import WITHIN_S, Peer, WebSocket
 from tests.conformance.values import VALUES, travels
 from tests.support.server import ServerProcess
 
+# hypercorn closes connections with what it has not read, so that clients lose the reason.
+pytestmark = pytest.mark.parametrize(
+    "door", [None, "uvicorn"], indirect=True, ids=["serve", "uvicorn"]
+)
+
 RESERVED = ("connect", "connect_error", "disconnect", "disconnecting", "newListener")
 GHOST = "0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3f"
 

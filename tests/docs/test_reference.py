@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from taskpush.errors import CODES
 from taskpush.settings import Settings
 from taskpush.telemetry import events as telemetry
@@ -13,6 +15,11 @@ from tests.support.figures import families
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 THREATS = ROOT / "docs" / "explanation" / "threat-model.md"
+PAGES = sorted(
+    page
+    for folder in ("*.md", "docs/**/*.md", "examples/**/*.md", "web/client/*.md")
+    for page in ROOT.glob(folder)
+)
 
 
 def test_every_error_code_is_in_the_table_with_its_status_and_meaning() -> None:
@@ -58,10 +65,36 @@ def test_every_answer_of_the_threat_model_names_tests_and_code_that_exist() -> N
     assert [path for path in ours if not (ROOT / "src" / "taskpush" / path).exists()] == []
 
 
-def test_links_of_the_security_pages_lead_somewhere() -> None:
-    for page in (ROOT / "SECURITY.md", THREATS, ROOT / "docs" / "how-to" / "access.md"):
-        links = re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8"))
-        assert [link for link in links if not (page.parent / link).exists()] == [], page
+def _anchors(page: Path) -> set[str]:
+    """What a link may name after `#`: the headings, as GitHub spells them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_and_picture_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    named = re.findall(r'\]\(([^)\s]+)\)|\b(?:src|srcset|href)="([^"]+)"', text)
+    for link in (markdown or html for markdown, html in named):
+        path, _, anchor = link.partition("#")
+        if path.startswith(("http:", "https:")):
+            continue
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in _anchors(target), link
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, ahead = set(), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        if page in reached or page not in PAGES:
+            continue
+        reached.add(page)
+        links = re.findall(r"\]\(([^)\s#:]+)", page.read_text(encoding="utf-8"))
+        ahead += [(page.parent / link).resolve() for link in links]
+    assert [page for page in PAGES if page not in reached] == []
 
 
 def test_every_setting_is_in_the_table() -> None:

@@ -81,7 +81,12 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    way: str = "wire", *, connect_within_s: float = 10, ping_s: int = 25, **options: Any
+    way: str = "wire",
+    *,
+    connect_within_s: float = 10,
+    ping_s: int = 25,
+    keepalive_s: float | None = None,
+    **options: Any,
 ) -> AsyncIterator[Serving]:
     said: list[TelemetryEvent] = []
     telemetry = Telemetry(said.append)
@@ -113,7 +118,15 @@ async def serving(
         **options,
     )
     server = uvicorn.Server(
-        uvicorn.Config(socket.asgi(), port=0, log_level="error", ws=WAYS_OUT[way], lifespan="off")
+        uvicorn.Config(
+            socket.asgi(),
+            port=0,
+            log_level="error",
+            ws=WAYS_OUT[way],
+            ws_ping_interval=keepalive_s,
+            ws_ping_timeout=keepalive_s,
+            lifespan="off",
+        )
     )
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
@@ -288,6 +301,22 @@ async def test_an_aborted_peer_sees_its_connection_lost(way: str) -> None:
             await asyncio.wait_for(socket.packet(), 60)
         received = closed.value.rcvd
         assert (received.code if received else 1006) == {"wire": 1006, "asgi": 1012}[way]
+
+
+async def test_uvicorns_keepalive_gives_up_who_takes_nothing_with_what_waits_for_them() -> None:
+    async with serving(keepalive_s=0.3) as lane, raw_socket(lane.port, max_queue=1) as socket:
+        await socket.event()
+        (inner,) = lane.socket.engine.sockets.values()
+        link = SocketLink(inner, FrameCache(_frame))
+        body = orjson.dumps("x" * 60_000)
+        async with asyncio.timeout(5):
+            while link.room:
+                link.write([Message("event", body)])
+                await asyncio.sleep(0.005)
+        assert link.waiting_bytes > 0
+        async with asyncio.timeout(5):
+            while lane.socket.engine.sockets:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.01)
 
 
 @both_ways

@@ -222,6 +222,12 @@ def files(ctx: TaskContext) -> None:
     ctx.artifact("layout.json", '{"version": 2}')
 
 
+@push.task("long_text")
+def long_text(ctx: TaskContext) -> None:
+    """A job that makes a text of which nobody wants all at once."""
+    ctx.artifact("long.txt", "\n".join(f"line {number}" for number in range(20_000)))
+
+
 @push.task("drafts")
 async def drafts(ctx: TaskContext) -> None:
     """A job with a file of each attempt: the first fails, the second waits, the others complete."""

@@ -13,12 +13,14 @@ import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Literal, Self
 
 import orjson
 import psutil
 
 ROOT = Path(__file__).parents[2]
+PlainServer = Literal["uvicorn", "hypercorn"]
+PLAIN_SERVERS: Final[tuple[PlainServer, ...]] = ("uvicorn", "hypercorn")
 START_WITHIN_S = 100.0
 """So long it has taken on machines that others kept busy: a guard, below pytest's own."""
 
@@ -34,7 +36,7 @@ def free_port() -> int:
 class ServerProcess:
     """`taskpush serve` in a process of its own, always on the same port and data folder.
 
-    With `plain_asgi` the same application under uvicorn as it comes, without our `--ws`.
+    With `plain_asgi` the same application under that server as it comes, without our `--ws`.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class ServerProcess:
         *,
         app: str = "tests.support.kinds:push",
         args: tuple[str, ...] = (),
-        plain_asgi: bool = False,
+        plain_asgi: PlainServer | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.data = data
@@ -95,6 +97,10 @@ class ServerProcess:
         port = ("--port", str(self.port))
         if not self.plain_asgi:
             return ("taskpush", "serve", self._app, *port, "--data", str(self.data))
+        if self.plain_asgi == "hypercorn":
+            at = ("--bind", f"127.0.0.1:{self.port}")
+            # No workers: the process that is started serves by itself, and can be killed.
+            return ("hypercorn", self._app, *at, "--workers", "0", "--graceful-timeout", "3")
         quiet = ("--log-level", "warning", "--timeout-graceful-shutdown", "3")
         return ("uvicorn", self._app, *port, "--ws", "websockets-sansio", *quiet)
 

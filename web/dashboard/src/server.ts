@@ -26,11 +26,22 @@ export function addressOf(path: string): string {
   return SERVER_URL + path.replace(/^\/+/, "");
 }
 
-/** Fetch a path with the token; what the client has no call for. Throws when it is refused. */
-export async function fetchFrom(path: string, signal?: AbortSignal): Promise<Response> {
+/**
+ * Fetch a path with the token; what the client has no call for. Throws when it is refused.
+ *
+ * With `firstBytes` only the beginning, of what is longer than that.
+ */
+export async function fetchFrom(
+  path: string,
+  signal?: AbortSignal,
+  firstBytes?: number,
+): Promise<Response> {
   const token = keptToken();
   const response = await fetch(addressOf(path), {
-    headers: token === null ? {} : { Authorization: `Bearer ${token}` },
+    headers: {
+      ...(token !== null && { Authorization: `Bearer ${token}` }),
+      ...(firstBytes !== undefined && { Range: `bytes=0-${firstBytes - 1}` }),
+    },
     signal: signal ?? null,
   });
   if (!response.ok) throw new Error(await detailOf(response));

@@ -14,6 +14,7 @@ const schema: Schema = {
     limit: { anyOf: [{ type: "number" }, { type: "null" }], default: null },
     loud: { type: "boolean", default: true },
     extra: { type: "array", default: [1] },
+    step: { type: "number", exclusiveMinimum: 0, exclusiveMaximum: 1 },
   },
   $defs: { Mode: { enum: ["fast", "slow"] } },
 };
@@ -31,10 +32,12 @@ test("each property is a field of its type, with its range and choices", () => {
       ["limit", "number"],
       ["loud", "boolean"],
       ["extra", "json"],
+      ["step", "number"],
     ],
   );
   assert.deepEqual([fields[1]?.minimum, fields[1]?.maximum], [1, 2000]);
   assert.equal(fields[2]?.maximum, null);
+  assert.deepEqual([fields[7]?.minimum, fields[7]?.above, fields[7]?.below], [null, 0, 1]);
   assert.deepEqual(fields[3]?.choices, ["fast", "slow"]);
   assert.equal(fields[0]?.isRequired, true);
 });

@@ -9,6 +9,7 @@ import { addressOf, fetchFrom, keptToken } from "../server.ts";
 import { reasonOf } from "./connection.tsx";
 import { Picture } from "./picture.tsx";
 import { saveAs } from "./saving.ts";
+import { Verbatim } from "./verbatim.tsx";
 
 /** More of a text is not shown. */
 const TEXT_BYTES = 64 * 1024;
@@ -103,16 +104,15 @@ type Loaded = { address: string } | { text: string; isCut: boolean } | { problem
 function Contents({ artifact, isPicture }: { artifact: Artifact; isPicture: boolean }): ReactNode {
   const { t } = useTranslation();
   const [loaded, setLoaded] = useState<Loaded | null>(null);
-  const { url, media_type: type } = artifact;
+  const { url, media_type: type, size_bytes: sizeBytes } = artifact;
   useEffect(() => {
     const stop = new AbortController();
     let address = "";
     const load = async (): Promise<void> => {
-      const response = await fetchFrom(url, stop.signal);
+      const isCut = !isPicture && sizeBytes > TEXT_BYTES;
+      const response = await fetchFrom(url, stop.signal, isCut ? TEXT_BYTES : undefined);
       if (!isPicture) {
-        const blob = await response.blob();
-        const text = await blob.slice(0, TEXT_BYTES).text();
-        setLoaded({ text: readable(text, type), isCut: blob.size > TEXT_BYTES });
+        setLoaded({ text: readable(await response.text(), type), isCut });
         return;
       }
       address = URL.createObjectURL(await response.blob());
@@ -125,7 +125,7 @@ function Contents({ artifact, isPicture }: { artifact: Artifact; isPicture: bool
       stop.abort();
       if (address) URL.revokeObjectURL(address);
     };
-  }, [url, type, isPicture]);
+  }, [url, type, sizeBytes, isPicture]);
 
   const label = t("artifacts.contents", { name: artifact.name });
   if (loaded === null) return <div className="picture loading" />;
@@ -138,9 +138,7 @@ function Contents({ artifact, isPicture }: { artifact: Artifact; isPicture: bool
   if ("address" in loaded) return <Picture src={loaded.address} alt={label} />;
   return (
     <>
-      <section tabIndex={0} aria-label={label}>
-        <pre>{loaded.text}</pre>
-      </section>
+      <Verbatim label={label} text={loaded.text} />
       {loaded.isCut && (
         <p className="hint">{t("artifacts.cut", { size: formatBytes(TEXT_BYTES) })}</p>
       )}

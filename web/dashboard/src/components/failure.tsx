@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import type { Snapshot } from "taskpush-client";
 import type { TaskRecord } from "../data/task_record.ts";
 import { formatMoment } from "../format.ts";
+import { Verbatim } from "./verbatim.tsx";
 
 interface Props {
   record: TaskRecord;
@@ -29,7 +30,7 @@ export function Failure({ record, task }: Props): ReactNode {
       {report?.traceback && (
         <details>
           <summary>{t("task.traceback")}</summary>
-          <pre>{report.traceback}</pre>
+          <Verbatim label={t("task.traceback")} text={report.traceback} />
         </details>
       )}
     </section>

@@ -115,22 +115,20 @@ function Control({ field, id, entry, error, known, onEnter }: Props & { id: stri
 }
 
 function helpOf(field: FieldSpec, t: TFunction): string {
-  const { description, type, minimum, maximum, files } = field;
+  const { description, files } = field;
   const sentence = /[^.!?:。]$/.test(description) ? `${description}.` : description;
   const taken = files.accept.length > 0 && t("files.types", { types: files.accept.join(", ") });
   const size = files.maxBytes !== null && t("files.atMost", { size: formatBytes(files.maxBytes) });
-  const range = rangeOf(type, minimum, maximum, t);
-  return [sentence, range, taken, size].filter(Boolean).join(" ");
+  return [sentence, ...rangeOf(field, t), taken, size].filter(Boolean).join(" ");
 }
 
-function rangeOf(
-  type: FieldSpec["type"],
-  minimum: number | null,
-  maximum: number | null,
-  t: TFunction,
-): string {
-  if (type === "json") return t("create.json");
-  if (minimum !== null && maximum !== null) return t("create.range", { minimum, maximum });
-  if (minimum !== null) return t("create.atLeast", { minimum });
-  return maximum === null ? "" : t("create.atMost", { maximum });
+function rangeOf({ type, minimum, maximum, above, below }: FieldSpec, t: TFunction): string[] {
+  if (type === "json") return [t("create.json")];
+  if (minimum !== null && maximum !== null) return [t("create.range", { minimum, maximum })];
+  return [
+    minimum !== null ? t("create.atLeast", { minimum }) : "",
+    above !== null ? t("create.above", { above }) : "",
+    maximum !== null ? t("create.atMost", { maximum }) : "",
+    below !== null ? t("create.below", { below }) : "",
+  ];
 }

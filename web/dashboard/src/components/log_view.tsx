@@ -19,6 +19,7 @@ import { messageIn, reasonIn } from "../i18n/words.ts";
 import { reasonOf } from "./connection.tsx";
 import { Icon } from "./icons.tsx";
 import { saveAs } from "./saving.ts";
+import { Verbatim } from "./verbatim.tsx";
 
 const LINE_PX = 22;
 /** So close to the end counts as being there. */
@@ -176,7 +177,7 @@ function Lines({ lines, version, follows, onFollow, empty }: LinesProps): ReactN
                   {line.details && (
                     <details>
                       <summary>{t("task.traceback")}</summary>
-                      <pre>{line.details}</pre>
+                      <Verbatim label={t("task.traceback")} text={line.details} />
                     </details>
                   )}
                 </span>

@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import type { Preview } from "taskpush-client";
 import type { TaskRecord } from "../data/task_record.ts";
 import { Picture } from "./picture.tsx";
+import { Verbatim } from "./verbatim.tsx";
 
 /** A picture that a newer one has replaced may be on its way into the page for so long. */
 const LOADED_WITHIN_MS = 10_000;
@@ -20,7 +21,7 @@ export function PreviewView({ record }: { record: TaskRecord }): ReactNode {
       {address ? (
         <Picture src={address} alt={t("task.previewAlt")} />
       ) : (
-        <pre>{String(preview.content)}</pre>
+        <Verbatim label={t("task.previewAlt")} text={String(preview.content)} />
       )}
     </section>
   );

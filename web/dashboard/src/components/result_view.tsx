@@ -7,6 +7,7 @@ import type { TaskRecord } from "../data/task_record.ts";
 import { formatValue } from "../format.ts";
 import { reasonOf } from "./connection.tsx";
 import { AsJson, BRIEF_CHARS, Pairs } from "./values.tsx";
+import { Verbatim } from "./verbatim.tsx";
 
 interface Props {
   record: TaskRecord;
@@ -36,12 +37,13 @@ export function ResultView({ record, task }: Props): ReactNode {
 function Result({ value }: { value: unknown }): ReactNode {
   const { t } = useTranslation();
   if (value === null || value === undefined) return <p className="hint">{t("task.noResult")}</p>;
-  if (typeof value === "string" && value.length > BRIEF_CHARS) return <pre>{value}</pre>;
+  if (typeof value === "string" && value.length > BRIEF_CHARS)
+    return <Verbatim label={t("task.result")} text={value} />;
   if (typeof value !== "object") return <p className="figure">{formatValue(value)}</p>;
   return (
     <>
       {!Array.isArray(value) && <Pairs values={value as Record<string, unknown>} />}
-      <AsJson value={value} />
+      <AsJson title={t("task.result")} value={value} />
     </>
   );
 }

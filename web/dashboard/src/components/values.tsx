@@ -3,6 +3,7 @@
 import { type ReactNode, useId, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { formatValue } from "../format.ts";
+import { Verbatim } from "./verbatim.tsx";
 
 /** A longer text is no line of a list. */
 export const BRIEF_CHARS = 300;
@@ -27,7 +28,7 @@ export function Values(props: Props): ReactNode {
     <section className="card" aria-labelledby={heading} id={id}>
       <h2 id={heading}>{title}</h2>
       {isEmpty ? <p className="hint">{empty}</p> : <Pairs values={shown} tiles={tiles} />}
-      {!isEmpty && !tiles && <AsJson value={values} />}
+      {!isEmpty && !tiles && <AsJson title={title} value={values} />}
     </section>
   );
 }
@@ -52,13 +53,21 @@ function brief(value: unknown): string {
   return text.length > BRIEF_CHARS ? `${text.slice(0, BRIEF_CHARS)} …` : text;
 }
 
-export function AsJson({ value }: { value: unknown }): ReactNode {
+interface JsonProps {
+  /** What it is. */
+  title: string;
+  value: unknown;
+}
+
+export function AsJson({ title, value }: JsonProps): ReactNode {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
   return (
     <details onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>{t("task.asJson")}</summary>
-      {open && <pre>{JSON.stringify(value, null, 2)}</pre>}
+      {open && (
+        <Verbatim label={`${title} – ${t("task.asJson")}`} text={JSON.stringify(value, null, 2)} />
+      )}
     </details>
   );
 }

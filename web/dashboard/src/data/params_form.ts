@@ -12,6 +12,8 @@ export interface Schema {
   const?: unknown;
   minimum?: number;
   maximum?: number;
+  exclusiveMinimum?: number;
+  exclusiveMaximum?: number;
   format?: string;
   items?: Schema;
   properties?: Record<string, Schema>;
@@ -38,6 +40,9 @@ export interface FieldSpec {
   fallback: unknown;
   minimum: number | null;
   maximum: number | null;
+  /** A number that it must be more than; `below` is one that it must be less than. */
+  above: number | null;
+  below: number | null;
   choices: readonly unknown[];
   /** Which files a field of type `file` takes. */
   files: FileRules;
@@ -77,6 +82,8 @@ function fieldOf(name: string | null, given: Schema, isRequired: boolean, root: 
       schema.maximum !== undefined && schema.maximum < Number.MAX_SAFE_INTEGER
         ? schema.maximum
         : null,
+    above: schema.exclusiveMinimum ?? null,
+    below: schema.exclusiveMaximum ?? null,
     choices: schema.enum ?? ("const" in schema ? [schema.const] : []),
     files: files ?? NO_FILES,
   };

@@ -291,6 +291,8 @@ export const en = {
     range: "From {{minimum}} to {{maximum}}.",
     atLeast: "At least {{minimum}}.",
     atMost: "At most {{maximum}}.",
+    above: "More than {{above}}.",
+    below: "Less than {{below}}.",
     estimate: "If you create it now",
     startsNow: "It starts at once.",
     startsIn: "It starts in about {{time}} ({{low}} to {{high}}).",

@@ -277,6 +277,8 @@ export const zh: Catalogue = {
     range: "从 {{minimum}} 到 {{maximum}}。",
     atLeast: "至少 {{minimum}}。",
     atMost: "至多 {{maximum}}。",
+    above: "大于 {{above}}。",
+    below: "小于 {{below}}。",
     estimate: "如果现在创建",
     startsNow: "立即开始。",
     startsIn: "约 {{time}} 后开始（{{low}} 至 {{high}}）。",
