@@ -43,6 +43,12 @@ def line(text: str) -> tuple[str, dict[str, Any]]:
     return "log", {"message": text}
 
 
+def running(server: ServerProcess) -> int:
+    """How many tasks of the kind hold a slot, as the queue says it."""
+    [queue] = server.call("GET", "/api/queue?kind=render")[1]["items"]
+    return int(queue["running"])
+
+
 def refusal(answer: requests.Response) -> tuple[int, str]:
     assert answer.headers["Content-Type"] == "application/problem+json"
     return answer.status_code, answer.json()["code"]
@@ -89,12 +95,14 @@ def test_a_repeated_batch_is_answered_alike_and_seen_once_also_after_a_kill(
     assert producer.post(batch).json() == first
     server.kill()
     server.start()
+    assert running(server) == 1
     assert producer.post(batch).json() == first
     # And as a part of a larger one.
     more = producer.post([*batch, *producer.events(line("c"))]).json()
     assert more["positions"][:3] == first["positions"]
     end = producer.events(("status_change", {"status": "completed", "result": {"frames": 1}}))
     over = producer.post(end).json()
+    assert running(server) == 0
     server.kill()
     server.start()
     assert producer.post(end).json() == over
