@@ -291,6 +291,13 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def created_under(self, key: IdempotencyKey) -> Created | None:
+        """What a creation with this key gives that repeats an earlier one; None: none came before.
+
+        Raises `idempotency_conflict` as `create` does.
+        """
+
+    @abstractmethod
     def delete(self, task_id: str, decide: Decide) -> Future[TaskRecord]:
         """Remove a task with its events, tags and volatile events, synced, as `write` is.
 

@@ -23,6 +23,8 @@ from taskpush.models.uploads import KeptUpload, UnusedUploads
 from taskpush.models.webhooks import Hooked
 from taskpush.store.base import (
     MAX_PAGE_BYTES,
+    Created,
+    IdempotencyKey,
     LogPage,
     StoreUsage,
     TaskFilter,
@@ -101,6 +103,11 @@ class MemoryStore(EmbeddedStore[Opened]):
     @override
     async def get(self, task_id: str) -> TaskRecord | None:
         return await _newest(task_id, self._reader, self._opened().ledger)
+
+    @override
+    async def created_under(self, key: IdempotencyKey) -> Created | None:
+        opened = self._opened()
+        return opened.ledger.created_under(key, await _elsewhere(self._tables.load((), [key])))
 
     @override
     async def was_deleted(self, task_id: str, *, tenant: str, owner: str) -> bool:

@@ -28,6 +28,8 @@ from taskpush.models.uploads import KeptUpload, UnusedUploads
 from taskpush.models.webhooks import Hooked
 from taskpush.store.base import (
     MAX_PAGE_BYTES,
+    Created,
+    IdempotencyKey,
     LogPage,
     StoreUsage,
     TaskFilter,
@@ -117,6 +119,12 @@ class SqliteStore(EmbeddedStore[OpenedFiles]):
         opened = self._opened()
         source = _ChangedOnDisk(opened.files, opened.ledger)
         return await read_changes(opened.ledger.changes, source, where, after=after, limit=limit)
+
+    @override
+    async def created_under(self, key: IdempotencyKey) -> Created | None:
+        opened = self._opened()
+        stored = await opened.files.ask(lambda reader: reader.stored((), [key]))
+        return opened.ledger.created_under(key, stored)
 
     @override
     async def get(self, task_id: str) -> TaskRecord | None:
