@@ -49,6 +49,7 @@ from taskpush.models.task import TaskRecord
 from taskpush.models.uploads import UploadRef, ids_in
 from taskpush.models.values import joined, value_problems
 from taskpush.models.webhooks import Webhook
+from taskpush.runner.aside import read_aside
 from taskpush.runner.base import Runner
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
@@ -325,7 +326,7 @@ class TaskService:
         spec = self._kind(command.kind)
         _check_who_runs_it(spec, command)
         uploads = await self._uploads.of(principal, spec, command.params)
-        params = spec.validate_params(command.params, uploads)
+        params = await read_aside(spec.validate_params, command.params, uploads)
         _check_travels(params, "params")
         _check_travels(command.metadata, "metadata")
         _check_size(params, "params", self._limits.params_bytes)

@@ -27,6 +27,7 @@ from taskpush.models.program import COMMAND
 from taskpush.models.queue import Accuracy, KindQueue
 from taskpush.models.server import KindCount
 from taskpush.models.task import NewEvent, TaskRecord
+from taskpush.runner.aside import read_aside
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
 from taskpush.runner.uploads import NO_UPLOADS, Uploads
@@ -134,7 +135,7 @@ class QueueKeeper:
         `invalid_params`.
         """
         spec = self._registry.require(kind)
-        size = self._sizes.of(spec, spec.validate_params(params, uploads))
+        size = self._sizes.of(spec, await read_aside(spec.validate_params, params, uploads))
         await self._catch_up()
         now_s = self._clock.monotonic()
         line = self._roster.line(kind)
