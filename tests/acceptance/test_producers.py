@@ -190,6 +190,25 @@ def test_two_producers_do_not_mix(shared_server: ServerProcess) -> None:
     assert [e["data"]["message"] for e in log if e["event_type"] == "log"] == ["undisturbed"]
 
 
+def test_a_task_that_a_producer_has_created_is_begun_by_no_other(server: ServerProcess) -> None:
+    start = ("status_change", {"status": "running"})
+    body = {"kind": "render", "producer_id": "p1"}
+    task_id = server.call("POST", "/api/tasks", body)[1]["task_id"]
+    for attempt in (1, 2):
+        server.kill()
+        server.start()
+        own = Producer(server.url, task_id, producer_id=f"p{attempt}", attempt=attempt)
+        other = Producer(server.url, task_id, producer_id="other", attempt=attempt)
+        assert refusal(other.post(other.events(start))) == (409, "producer_conflict")
+        assert refusal(other.put("a.txt", b"mine")) == (409, "producer_conflict")
+        assert refusal(own.post([])) == (409, "illegal_transition")
+        own.say(start, ("error", {"error": "no light"}))
+        # The next attempt is for whoever has asked for it.
+        again = {"producer_id": f"p{attempt + 1}"}
+        assert server.call("POST", f"/api/tasks/{task_id}/retry", again)[0] == 202
+    assert statuses(server.log_of(task_id)) == ["pending", "running", "failed"] * 2 + ["pending"]
+
+
 def test_a_cancel_reaches_the_producer_and_the_watchers(
     shared_server: ServerProcess,
 ) -> None:

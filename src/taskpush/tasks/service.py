@@ -45,7 +45,7 @@ from taskpush.models.commands import (
     RetryTask,
 )
 from taskpush.models.events import Status
-from taskpush.models.task import TaskRecord
+from taskpush.models.task import ProducerRef, TaskRecord
 from taskpush.models.uploads import UploadRef, ids_in
 from taskpush.models.values import joined, value_problems
 from taskpush.models.webhooks import Webhook
@@ -258,7 +258,7 @@ class TaskService:
         decide = lifecycle.retry(
             command.attempt,
             from_start=command.from_start,
-            by_producer=command.producer_id is not None,
+            producer_id=command.producer_id,
         )
         if command.producer_id is not None:
             decide = self._by_producers(decide)
@@ -345,6 +345,7 @@ class TaskService:
             max_attempts=_tries(spec, command),
             tags=tuple(dict.fromkeys(command.tags)),
             metadata=command.metadata,
+            producer=_reporting(command),
             created_by_producer=command.producer_id is not None,
             webhooks=(*spec.webhooks, *self._webhooks(command)),
             uploads=_used(uploads, params),
@@ -431,6 +432,12 @@ def _check_who_runs_it(spec: KindSpec, command: CreateTask) -> None:
         raise TaskPushError(code="not_external")
     if spec.created_by_producer and command.producer_id is None:
         raise StartedElsewhere(f"the programs that run tasks of kind {spec.name} create them")
+
+
+def _reporting(command: CreateTask) -> ProducerRef | None:
+    """The producer to which the first attempt belongs from the start."""
+    named = command.producer_id
+    return None if named is None else ProducerRef(named, attempt=1, last_seq=0)
 
 
 def _tries(spec: KindSpec, command: CreateTask) -> int:
