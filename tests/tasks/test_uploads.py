@@ -51,7 +51,11 @@ class Shelf:
         self.store = MemoryStore(clock=self.clock, telemetry=Telemetry())
         self.blobs = Blobs(folder, max_upload_bytes=60)
         limits = replace(
-            DEFAULT_LIMITS, unused_uploads=3, unused_upload_bytes=100, owner_upload_bytes=200
+            DEFAULT_LIMITS,
+            upload_bytes=60,
+            unused_uploads=3,
+            unused_upload_bytes=100,
+            owner_upload_bytes=200,
         )
         self.uploads = UploadShelf(
             self.store, self.blobs, self.clock, limits=limits, lifetime=timedelta(hours=1)
@@ -93,7 +97,7 @@ async def test_a_file_whose_sender_goes_away_leaves_nothing_and_no_place_taken(
 
     for _ in range(9):
         with pytest.raises(ConnectionResetError):
-            await shelf.uploads.take(ANN, NewUpload("a.csv", size_bytes=90), cut())
+            await shelf.uploads.take(ANN, NewUpload("a.csv", size_bytes=60), cut())
     assert shelf.files == 0
     assert await shelf.put(b"x" * 60)
 
@@ -151,6 +155,17 @@ async def test_what_is_announced_counts_before_it_has_come(shelf: Shelf) -> None
     await shelf.uploads.take(other, NewUpload("b.csv", size_bytes=51), pieces(b"x"))
     go_on.set()
     assert (await first).ref.size_bytes == 50
+
+
+@pytest.mark.parametrize("size_bytes", [61, 999])
+async def test_what_is_announced_as_too_large_is_refused_before_it_comes(
+    shelf: Shelf, size_bytes: int
+) -> None:
+    """As what it is, however much room there is."""
+    coming = pieces(b"x" * size_bytes)
+    sending = shelf.uploads.take(ANN, NewUpload("a.csv", size_bytes=size_bytes), coming)
+    assert await code_of(sending) == "payload_too_large"
+    assert len(await anext(coming)) == size_bytes
 
 
 async def test_no_more_than_so_many_are_kept(shelf: Shelf) -> None:

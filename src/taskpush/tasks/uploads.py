@@ -61,6 +61,7 @@ class UploadShelf:
         self._blobs = blobs
         self._clock = clock
         self._lifetime = lifetime
+        self._limits = limits
         self._quota = UploadQuota(store, limits, self.forget_expired)
         self._under_way: set[asyncio.Task[KeptUpload]] = set()
 
@@ -74,7 +75,11 @@ class UploadShelf:
         """
         demand(principal, Role.CREATE)
         name, media_type = _checked(new)
-        place = await self._quota.place(principal.tenant, principal.owner, new.size_bytes or 0)
+        size_bytes = new.size_bytes or 0
+        if size_bytes > self._limits.upload_bytes:
+            limit_bytes = self._limits.upload_bytes
+            raise TaskPushError(f"larger than {limit_bytes} bytes", code="payload_too_large")
+        place = await self._quota.place(principal.tenant, principal.owner, size_bytes)
         try:
             ref = await self._receive(name, media_type, place.counted(content))
         except BaseException:
