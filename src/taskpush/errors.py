@@ -40,7 +40,7 @@ CODES: Final[Mapping[str, CodeSpec]] = MappingProxyType(
         "artifact_not_found": CodeSpec(404, "No such artifact"),
         "upload_not_found": CodeSpec(404, "No such upload"),
         "upload_in_use": CodeSpec(409, "Tasks use this upload"),
-        "upload_limit": CodeSpec(409, "Too many uploads that no task uses"),
+        "upload_limit": CodeSpec(409, "Too many uploads"),
         "task_id_taken": CodeSpec(409, "A task with this id exists already"),
         "task_not_finished": CodeSpec(409, "The task has not finished yet"),
         "task_interrupted": CodeSpec(409, "The task was interrupted"),

@@ -244,6 +244,10 @@ class Settings(BaseSettings):
     max_unused_upload_bytes: Annotated[Size, Field(ge=1)] = Field(
         default=DEFAULT_LIMITS.unused_upload_bytes, description="The same, all together."
     )
+    max_owner_upload_bytes: Annotated[Size, Field(ge=1)] = Field(
+        default=DEFAULT_LIMITS.owner_upload_bytes,
+        description="All such files of one owner together, with those that tasks use.",
+    )
 
     log_refusals_per_min: Count = Field(
         default=EACH,
@@ -357,6 +361,7 @@ class Settings(BaseSettings):
             upload_bytes=self.max_upload_bytes,
             unused_uploads=self.max_unused_uploads,
             unused_upload_bytes=self.max_unused_upload_bytes,
+            owner_upload_bytes=self.max_owner_upload_bytes,
         )
 
     @property

@@ -16,6 +16,7 @@ from typing import Any, Final
 import pytest
 
 from tests.support.checker import faults
+from tests.support.long_polling import long_polling_socket
 from tests.support.polling import polling_socket
 from tests.support.proxy import SeverableLink, severable_link
 from tests.support.server import PLAIN_SERVERS, PlainServer, ServerProcess
@@ -26,6 +27,7 @@ DOORS: Final[dict[str, Door]] = {
     "websocket": raw_socket,
     "polling": polling_socket,
     "streams": streaming_socket,
+    "long polls": long_polling_socket,
 }
 LINE_CHARS: Final = 6000
 """So much that the shortest stall is longer than all buffers on the way are large."""

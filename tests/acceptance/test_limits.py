@@ -99,6 +99,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         "max_upload_bytes": "30",
         "max_unused_uploads": "2",
         "max_unused_upload_bytes": "40",
+        "max_owner_upload_bytes": "50",
     }
     data = tmp_path_factory.mktemp("small") / "data"
     with ServerProcess(data, settings=settings) as process:
@@ -125,6 +126,7 @@ async def test_clients_are_told_the_limits_that_hold_for_them(small: ServerProce
         "upload_bytes": 30,
         "unused_uploads": 2,
         "unused_upload_bytes": 40,
+        "owner_upload_bytes": 50,
     }
     async with raw_socket(small.port) as client:
         name, greeting = await client.event()

@@ -43,6 +43,12 @@ def line(text: str) -> tuple[str, dict[str, Any]]:
     return "log", {"message": text}
 
 
+def running(server: ServerProcess) -> int:
+    """How many tasks of the kind hold a slot, as the queue says it."""
+    [queue] = server.call("GET", "/api/queue?kind=render")[1]["items"]
+    return int(queue["running"])
+
+
 def refusal(answer: requests.Response) -> tuple[int, str]:
     assert answer.headers["Content-Type"] == "application/problem+json"
     return answer.status_code, answer.json()["code"]
@@ -89,12 +95,14 @@ def test_a_repeated_batch_is_answered_alike_and_seen_once_also_after_a_kill(
     assert producer.post(batch).json() == first
     server.kill()
     server.start()
+    assert running(server) == 1
     assert producer.post(batch).json() == first
     # And as a part of a larger one.
     more = producer.post([*batch, *producer.events(line("c"))]).json()
     assert more["positions"][:3] == first["positions"]
     end = producer.events(("status_change", {"status": "completed", "result": {"frames": 1}}))
     over = producer.post(end).json()
+    assert running(server) == 0
     server.kill()
     server.start()
     assert producer.post(end).json() == over
@@ -180,6 +188,25 @@ def test_two_producers_do_not_mix(shared_server: ServerProcess) -> None:
     assert refusal(late.post(late.events(start))) == (409, "stale_attempt")
     log = shared_server.log_of(task_id)
     assert [e["data"]["message"] for e in log if e["event_type"] == "log"] == ["undisturbed"]
+
+
+def test_a_task_that_a_producer_has_created_is_begun_by_no_other(server: ServerProcess) -> None:
+    start = ("status_change", {"status": "running"})
+    body = {"kind": "render", "producer_id": "p1"}
+    task_id = server.call("POST", "/api/tasks", body)[1]["task_id"]
+    for attempt in (1, 2):
+        server.kill()
+        server.start()
+        own = Producer(server.url, task_id, producer_id=f"p{attempt}", attempt=attempt)
+        other = Producer(server.url, task_id, producer_id="other", attempt=attempt)
+        assert refusal(other.post(other.events(start))) == (409, "producer_conflict")
+        assert refusal(other.put("a.txt", b"mine")) == (409, "producer_conflict")
+        assert refusal(own.post([])) == (409, "illegal_transition")
+        own.say(start, ("error", {"error": "no light"}))
+        # The next attempt is for whoever has asked for it.
+        again = {"producer_id": f"p{attempt + 1}"}
+        assert server.call("POST", f"/api/tasks/{task_id}/retry", again)[0] == 202
+    assert statuses(server.log_of(task_id)) == ["pending", "running", "failed"] * 2 + ["pending"]
 
 
 def test_a_cancel_reaches_the_producer_and_the_watchers(

@@ -194,6 +194,40 @@ def test_a_retry_and_a_duplicate_have_the_file_as_well(server: ServerProcess, an
     assert files(server.data) == set()
 
 
+def test_a_repeated_create_is_answered_by_what_became_of_the_first(
+    server: ServerProcess, ann: str
+) -> None:
+    """Also when its files have gone with the task."""
+
+    def create(upload_id: str) -> tuple[int, dict[str, Any]]:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        headers = {
+            "Authorization": f"Bearer {ann}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": "weigh-once",
+        }
+        body = json.dumps({"kind": "read_async", "params": {"table": upload_id}})
+        try:
+            connection.request("POST", "/api/tasks", body, headers)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    upload_id = sent(server, ann)
+    status, snapshot = create(upload_id)
+    assert status == 201
+    over(server, ann, snapshot["task_id"])
+    status, again = create(upload_id)
+    assert (status, again["task_id"]) == (200, snapshot["task_id"])
+    assert server.call("DELETE", f"/api/tasks/{snapshot['task_id']}", token=ann)[0] == 204
+    status, problem = create(upload_id)
+    assert (status, problem["code"]) == (404, "not_found")
+    assert "was deleted" in problem["detail"]
+    status, problem = create(new_upload_id())
+    assert (status, problem["code"]) == (422, "idempotency_conflict")
+
+
 def test_what_does_not_fit_is_said_beside_its_field(server: ServerProcess, ann: str) -> None:
     text = sent(server, ann, name="parts.txt")
     large = sent(server, ann, content=b"x" * 2_000_001)

@@ -19,7 +19,7 @@ from taskpush.errors import (
     TaskPushError,
 )
 from taskpush.models.events import EventType, Status
-from taskpush.models.task import CheckpointRef, NewEvent, TaskError, TaskRecord
+from taskpush.models.task import CheckpointRef, NewEvent, ProducerRef, TaskError, TaskRecord
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 RECORD = TaskRecord(
@@ -171,8 +171,9 @@ def test_what_a_program_outside_began_is_begun_again_by_a_program_alone(
     record = replace(RECORD, status=Status.FAILED, kind=kind, created_by_producer=True)
     with pytest.raises(StartedElsewhere, match=f"start it again .*{how}"):
         lifecycle.retry(3)(record)
-    again = lifecycle.retry(3, by_producer=True)(record).record
+    again = lifecycle.retry(3, producer_id="p2")(record).record
     assert (again.status, again.attempt) == (Status.PENDING, 4)
+    assert again.producer == ProducerRef("p2", attempt=4, last_seq=0)
 
 
 def test_a_cancel_that_keeps_ends_interrupted_and_a_plain_one_has_the_last_word() -> None:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
+import orjson
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
+from taskpush.access.principal import LOCAL
 from taskpush.errors import TaskPushError
+from taskpush.models.commands import CreateTask
+from taskpush.models.events import Status
 from taskpush.models.sensitive import Sensitive
 from taskpush.models.task import TaskRecord
 from taskpush.models.uploads import UploadRef
 from taskpush.runner.context import TaskContext
 from taskpush.runner.registry import Registry
 from taskpush.runner.uploads import Accepts, Upload, from_message, handed_over, to_message
+from taskpush.tasks.audit import AuditTrail
+from taskpush.tasks.queueing.keeper import QueueKeeper
+from taskpush.tasks.service import TaskService
+from taskpush.tasks.uploads import NewUpload, UploadShelf
+from tests.runner.workbench import Workbench
 
 ONE, TWO = (f"0199f0c2-7d1e-7c63-9a0b-5f5f0c1d2e3{n}" for n in "12")
 
@@ -94,6 +106,88 @@ def test_an_id_that_stands_for_nothing_is_said_where_it_stands() -> None:
         ("params.more.0", message),
         ("params.note", "an upload is named by its id, a text"),
     ]
+
+
+class Read(BaseModel):
+    """Its validator says on which thread it was called."""
+
+    table: Upload
+    rows: int = 1
+    readers: ClassVar[list[int]] = []
+
+    @field_validator("table")
+    @classmethod
+    def read(cls, table: Upload) -> Upload:
+        cls.readers.append(threading.get_ident())
+        return table
+
+
+async def reading(ctx: TaskContext, params: Read) -> None: ...
+
+
+@pytest.fixture
+def readers() -> Iterator[list[int]]:
+    yield Read.readers
+    Read.readers.clear()
+
+
+@pytest.mark.parametrize(("given", "times"), [({"rows": 2}, 1), ({}, 2), ({"rows": 2.0}, 2)])
+def test_a_file_is_read_again_only_where_the_params_are_written_anew(
+    readers: list[int], given: dict[str, Any], times: int
+) -> None:
+    spec = Registry().register("reading", reading)
+    params = spec.validate_params({"table": ONE, **given}, known(upload()))
+    assert orjson.dumps(params) == orjson.dumps({"table": ONE, "rows": int(given.get("rows", 1))})
+    assert len(readers) == times
+
+
+async def test_files_are_read_beside_the_event_loop(readers: list[int], bench: Workbench) -> None:
+    """When a task is created, when its place is asked for, and when it is begun."""
+    kind = bench.kind(reading)
+    audit = AuditTrail(bench.store, bench.clock, bench.folder / "keys.json")
+    service = TaskService(
+        bench.store, bench.registry, bench.runner, bench.clock, bench.blobs, audit
+    )
+    shelf = UploadShelf(bench.store, bench.blobs, bench.clock)
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    kept = await shelf.take(LOCAL, NewUpload("a.csv"), content())
+    params = {"table": kept.ref.upload_id, "rows": 2}
+    keeper = QueueKeeper(bench.store, bench.registry, bench.clock, bench.telemetry)
+    uploads = await shelf.of(LOCAL, bench.registry.require(kind), params)
+    await keeper.queue_before(LOCAL, kind, params, uploads, limit=1)
+    (record,) = (await service.create(LOCAL, CreateTask(kind=kind, params=params))).records
+    assert (await bench.over(record.task_id)).status is Status.COMPLETED
+    assert len(readers) == 3
+    assert threading.get_ident() not in readers
+
+
+async def test_a_stop_does_not_wait_for_a_file_that_is_being_read(bench: Workbench) -> None:
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    class Slow(BaseModel):
+        table: Upload
+
+        @field_validator("table")
+        @classmethod
+        def read(cls, table: Upload) -> Upload:
+            loop.call_soon_threadsafe(begun.set)
+            go_on.wait(60)
+            return table
+
+    async def slow(ctx: TaskContext, params: Slow) -> None: ...
+
+    slow.__annotations__["params"] = Slow
+    task_id = await bench.submit(bench.kind(slow), {"table": ONE}, uploads=(upload(),))
+    await begun.wait()
+    try:
+        assert await bench.runner.stop(0.1) == 1
+        assert (await bench.record(task_id)).status is Status.INTERRUPTED
+    finally:
+        go_on.set()
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,22 @@ class CreateContract:
         again = await harness.store.create([harness.new_record()], key=KEY)
         assert [record.task_id for record in again.records] == [second.task_id]
 
+    async def test_what_a_key_has_created_can_be_asked_for(self, harness: Harness) -> None:
+        first, second = harness.new_record(), harness.new_record()
+        assert await harness.store.created_under(KEY) is None
+        await harness.store.create([first, second], key=KEY)
+        await harness.store.write(second.task_id, harness.start())
+        await harness.store.delete(first.task_id, anyway)
+        now = await harness.store.get(second.task_id)
+        assert now is not None
+        assert await harness.store.created_under(KEY) == Created((now,), (), fresh=False)
+        assert await harness.store.created_under(replace(KEY, owner="bob")) is None
+        with pytest.raises(TaskPushError) as caught:
+            await harness.store.created_under(replace(KEY, body_hash="hash-2"))
+        assert caught.value.code == "idempotency_conflict"
+        harness.clock.wind(KEY_LIFETIME.total_seconds())
+        assert await harness.store.created_under(KEY) is None
+
     async def test_a_key_with_another_body_is_a_conflict(self, harness: Harness) -> None:
         await harness.store.create([harness.new_record()], key=KEY)
         with pytest.raises(TaskPushError) as caught:

@@ -13,7 +13,7 @@ from taskpush.core import lifecycle
 from taskpush.errors import TaskPushError
 from taskpush.ids import new_upload_id
 from taskpush.models.task import TaskRecord
-from taskpush.models.uploads import KeptUpload, UnusedUploads, UploadRef
+from taskpush.models.uploads import HeldUploads, KeptUpload, UploadRef
 from tests.store.harness import Harness, anyway
 
 DAY = timedelta(days=1)
@@ -190,16 +190,16 @@ class UploadContract:
         assert forgotten == [other.ref.upload_id]
         assert isinstance(refused, TaskPushError)
 
-    async def test_what_nobody_uses_is_counted_by_owner(self, harness: Harness) -> None:
+    async def test_what_is_held_is_counted_by_owner(self, harness: Harness) -> None:
         await keep(harness, size_bytes=10)
         expired = await keep(harness, size_bytes=5, expires_at=harness.clock.now())
         await keep(harness, size_bytes=99, owner="bob")
         await keep(harness, size_bytes=99, tenant="other")
         await create_with(harness, await keep(harness, size_bytes=99))
-        assert await harness.store.unused_uploads("local", "ann") == UnusedUploads(2, 15)
+        assert await harness.store.held_uploads("local", "ann") == HeldUploads(2, 15, 114)
         await harness.store.forget_uploads([expired.ref.upload_id])
-        assert await harness.store.unused_uploads("local", "ann") == UnusedUploads(1, 10)
-        assert await harness.store.unused_uploads("local", "eve") == UnusedUploads(0, 0)
+        assert await harness.store.held_uploads("local", "ann") == HeldUploads(1, 10, 109)
+        assert await harness.store.held_uploads("local", "eve") == HeldUploads(0, 0, 0)
 
     async def test_what_has_expired_is_told_oldest_first(self, harness: Harness) -> None:
         now = harness.clock.now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future, Task
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +16,9 @@ from taskpush.access.principal import LOCAL, Principal
 from taskpush.clock import ManualClock
 from taskpush.core.limits import DEFAULT_LIMITS
 from taskpush.errors import StoreUnavailable, TaskPushError
+from taskpush.ids import new_task_id
 from taskpush.models.task import TaskRecord
+from taskpush.models.uploads import KeptUpload
 from taskpush.runner.context import TaskContext
 from taskpush.runner.registry import Registry
 from taskpush.runner.uploads import Upload
@@ -47,7 +50,13 @@ class Shelf:
         self.clock = ManualClock()
         self.store = MemoryStore(clock=self.clock, telemetry=Telemetry())
         self.blobs = Blobs(folder, max_upload_bytes=60)
-        limits = replace(DEFAULT_LIMITS, unused_uploads=3, unused_upload_bytes=100)
+        limits = replace(
+            DEFAULT_LIMITS,
+            upload_bytes=60,
+            unused_uploads=3,
+            unused_upload_bytes=100,
+            owner_upload_bytes=200,
+        )
         self.uploads = UploadShelf(
             self.store, self.blobs, self.clock, limits=limits, lifetime=timedelta(hours=1)
         )
@@ -88,7 +97,7 @@ async def test_a_file_whose_sender_goes_away_leaves_nothing_and_no_place_taken(
 
     for _ in range(9):
         with pytest.raises(ConnectionResetError):
-            await shelf.uploads.take(ANN, NewUpload("a.csv", size_bytes=90), cut())
+            await shelf.uploads.take(ANN, NewUpload("a.csv", size_bytes=60), cut())
     assert shelf.files == 0
     assert await shelf.put(b"x" * 60)
 
@@ -113,7 +122,7 @@ async def test_who_is_cancelled_has_sent_the_whole_file_or_nothing(shelf: Shelf)
         # What was about to be committed is: it goes on by itself.
         if begun := asyncio.all_tasks() - others:
             await asyncio.wait(begun)
-        count = (await shelf.store.unused_uploads("acme", "ann")).count
+        count = (await shelf.store.held_uploads("acme", "ann")).unused
         assert shelf.files == count
         if count:
             shelf.clock.wind(3600)
@@ -148,12 +157,133 @@ async def test_what_is_announced_counts_before_it_has_come(shelf: Shelf) -> None
     assert (await first).ref.size_bytes == 50
 
 
+@pytest.mark.parametrize("size_bytes", [61, 999])
+async def test_what_is_announced_as_too_large_is_refused_before_it_comes(
+    shelf: Shelf, size_bytes: int
+) -> None:
+    """As what it is, however much room there is."""
+    coming = pieces(b"x" * size_bytes)
+    sending = shelf.uploads.take(ANN, NewUpload("a.csv", size_bytes=size_bytes), coming)
+    assert await code_of(sending) == "payload_too_large"
+    assert len(await anext(coming)) == size_bytes
+
+
 async def test_no_more_than_so_many_are_kept(shelf: Shelf) -> None:
     ids = [await shelf.put() for _ in range(3)]
     assert await code_of(shelf.put()) == "upload_limit"
     await shelf.uploads.discard(ANN, ids[0])
     assert await shelf.put()
     assert shelf.files == 3
+
+
+async def use(shelf: Shelf, *uploads: KeptUpload) -> TaskRecord:
+    """Create a task with these files."""
+    record = TaskRecord(
+        task_id=new_task_id(),
+        kind="job",
+        tenant="acme",
+        owner="ann",
+        params={},
+        created_at=shelf.clock.now(),
+        uploads=tuple(upload.ref for upload in uploads),
+    )
+    await shelf.store.create([record])
+    return record
+
+
+async def take(shelf: Shelf, *content: bytes) -> KeptUpload:
+    return await shelf.uploads.take(ANN, NEW, pieces(*content))
+
+
+async def test_what_is_used_meanwhile_does_not_stand_in_the_way_of_who_sends_slowly(
+    shelf: Shelf,
+) -> None:
+    other = await take(shelf, b"x" * 60)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"x" * 30
+        await use(shelf, other)
+        yield b"x" * 30
+
+    assert (await shelf.uploads.take(ANN, NEW, slowly())).ref.size_bytes == 60
+
+
+async def test_what_has_no_room_does_not_stand_in_the_way_of_what_has(shelf: Shelf) -> None:
+    """However the two meet."""
+    await take(shelf, b"x" * 50)
+    for ticks in range(60):
+        large = asyncio.create_task(take(shelf, b"x" * 20, b"x" * 40))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        small = await take(shelf, b"x" * 10, b"x" * 20)
+        assert await code_of(large) == "upload_limit"
+        await shelf.uploads.discard(ANN, small.ref.upload_id)
+
+
+async def test_a_file_that_has_just_been_kept_is_counted_once(shelf: Shelf) -> None:
+    """Also before its sender has heard of it."""
+    keep = shelf.store.keep_upload
+    announced = NewUpload("b.csv", size_bytes=60)
+    others: list[Task[KeptUpload]] = []
+
+    def send_another(_: Future[None]) -> None:
+        taking = shelf.uploads.take(ANN, announced, pieces(b"x" * 60))
+        others.append(asyncio.create_task(taking))
+
+    def and_send_another(upload: KeptUpload) -> Future[None]:
+        kept = keep(upload)
+        if not others:
+            kept.add_done_callback(send_another)
+        return kept
+
+    shelf.store.keep_upload = and_send_another  # type: ignore[method-assign]
+    await take(shelf, b"x" * 40)
+    assert (await others[0]).ref.size_bytes == 60
+
+
+async def test_who_goes_away_while_a_file_is_kept_makes_no_room_for_more(shelf: Shelf) -> None:
+    for number in range(40):
+        sending = [asyncio.create_task(take(shelf, b"x" * 60)) for _ in range(2)]
+        await asyncio.sleep(number * 0.0002)
+        sending[0].cancel()
+        sending.append(asyncio.create_task(take(shelf, b"x" * 60)))
+        await asyncio.wait(sending)
+        held = await shelf.store.held_uploads("acme", "ann")
+        assert held.unused_bytes <= 100
+        shelf.clock.wind(3600)
+        await shelf.uploads.forget_expired()
+
+
+async def test_what_tasks_use_has_a_limit_too(shelf: Shelf) -> None:
+    first, second = await take(shelf, b"x" * 60), await take(shelf, b"x" * 40)
+    await use(shelf, second)
+    task = await use(shelf, first, second)
+    await take(shelf, b"x" * 60)
+    assert await code_of(take(shelf, b"x" * 20, b"x" * 21)) == "upload_limit"
+    assert await code_of(shelf.put(b"", NewUpload("b.csv", size_bytes=41))) == "upload_limit"
+    await take(shelf, b"x" * 40)
+    await shelf.uploads.take(Principal("acme", "bob"), NEW, pieces(b"x" * 60))
+    # The file that another task uses stays.
+    await shelf.store.delete(task.task_id, anyway)
+    held = await shelf.store.held_uploads("acme", "ann")
+    assert (held.unused_bytes, held.size_bytes) == (100, 140)
+
+
+async def test_what_has_expired_makes_room_at_once_and_may_be_removed_by_its_owner(
+    shelf: Shelf,
+) -> None:
+    ids = [await shelf.put(b"x" * 30) for _ in range(3)]
+    shelf.clock.wind(3600)
+    assert await code_of(shelf.uploads.get(ANN, ids[0])) == "upload_not_found"
+    for stranger in (LOCAL, Principal("acme", "bob"), Principal("other", "ann")):
+        assert await code_of(shelf.uploads.discard(stranger, ids[0])) == "upload_not_found"
+    await shelf.uploads.discard(ANN, ids[0])
+    assert await code_of(shelf.uploads.discard(ANN, ids[0])) == "upload_not_found"
+    assert shelf.files == 2
+    for _ in range(3):
+        assert await shelf.put(b"x" * 30)
+    assert shelf.files == 3
+    assert await code_of(shelf.put()) == "upload_limit"
 
 
 @pytest.mark.parametrize(

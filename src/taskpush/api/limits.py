@@ -55,4 +55,5 @@ _ROWS = (
     ("upload_bytes", "… of an upload", "413 `payload_too_large`"),
     ("unused_uploads", "uploads of one owner that no task uses", "409 `upload_limit`"),
     ("unused_upload_bytes", "… bytes of them, together", "409 `upload_limit`"),
+    ("owner_upload_bytes", "… bytes with those that tasks use", "409 `upload_limit`"),
 )

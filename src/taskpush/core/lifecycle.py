@@ -24,7 +24,13 @@ from taskpush.errors import (
 from taskpush.models.audit import AuditEntry
 from taskpush.models.events import Checkpoint, ErrorReport, EventType, Status, StatusChange
 from taskpush.models.program import COMMAND
-from taskpush.models.task import CheckpointRef, NewEvent, TaskError, TaskRecord
+from taskpush.models.task import (
+    CheckpointRef,
+    NewEvent,
+    ProducerRef,
+    TaskError,
+    TaskRecord,
+)
 
 MAX_INTERRUPTIONS: Final = 3
 """So often in a row, without a new checkpoint, before a task is failed: it may be what kills its
@@ -249,21 +255,24 @@ def retry(
     *,
     from_start: bool = False,
     by_hand: bool = True,
-    by_producer: bool = False,
+    producer_id: str | None = None,
     message: str = "Retry requested",
 ) -> Decide:
     """Give the task another attempt, from its newest checkpoint unless `from_start`.
 
     By hand, failures and interruptions are counted anew. A task that its producer has created is
-    given one only when a producer asks for it (`by_producer`), who takes it up: raises
-    `StartedElsewhere`, since it would wait for ever.
+    given one only when a producer asks for it, by its id, and is the one to take it up: raises
+    `StartedElsewhere` for anybody else, since it would wait for ever.
     """
 
     def decide(record: TaskRecord | None) -> Decision:
         present = _existing(record) if attempt is None else _fenced(record, attempt)
         status = next_status(present.status, Command.RETRY)
-        if present.created_by_producer and not by_producer:
-            raise StartedElsewhere(_started_by(present))
+        producer = present.producer
+        if present.created_by_producer:
+            if producer_id is None:
+                raise StartedElsewhere(_started_by(present))
+            producer = ProducerRef(producer_id, present.attempt + 1, last_seq=0)
         again = replace(
             present,
             status=status,
@@ -277,6 +286,7 @@ def retry(
             failures=0 if by_hand else present.failures,
             interruptions=0 if by_hand else present.interruptions,
             checkpoint=None if from_start else present.checkpoint,
+            producer=producer,
         )
         event = StatusChange(status=status, message=message, reason="retry")
         return Decision(again, (_status_event(event),))

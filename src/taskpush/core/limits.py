@@ -71,6 +71,8 @@ class Limits:
     upload_bytes: int = 1024**3
     unused_uploads: int = 100
     unused_upload_bytes: int = 4 * 1024**3
+    # Of one owner's, with what tasks use.
+    owner_upload_bytes: int = 32 * 1024**3
 
     def told(self, *, local_address: bool, local_principal: bool) -> dict[str, int | None]:
         """The limits as one client has them, by their names on the wire; None is no limit."""
@@ -92,6 +94,7 @@ class Limits:
             "upload_bytes": self.upload_bytes,
             "unused_uploads": self.unused_uploads,
             "unused_upload_bytes": self.unused_upload_bytes,
+            "owner_upload_bytes": self.owner_upload_bytes,
         }
 
 

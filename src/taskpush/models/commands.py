@@ -76,7 +76,7 @@ class CreateTask(Command):
     )
     producer_id: ProducerId | None = Field(
         default=None,
-        description="The producer that creates it and runs it itself: others leave it alone.",
+        description="The producer that creates it and runs it itself: no other may report it.",
     )
 
 

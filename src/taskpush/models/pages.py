@@ -109,6 +109,7 @@ class Limits(BaseModel):
     upload_bytes: int = Field(description="A file that is sent for params.")
     unused_uploads: int = Field(description="Files of one owner that no task uses.")
     unused_upload_bytes: int = Field(description="The same, together.")
+    owner_upload_bytes: int = Field(description="All of one owner, with those that tasks use.")
 
 
 class Health(BaseModel):

@@ -51,11 +51,11 @@ class TakenRun:
 
 @dataclass(frozen=True, slots=True)
 class ProducerRef:
-    """Who reports an attempt from outside the server, and how far that has come."""
+    """Who reports an attempt from outside the server, or is to, and how far that has come."""
 
     producer_id: str
     attempt: int
-    # The producer's number of the last event that was taken.
+    # The producer's number of the last event that was taken; 0 before the first.
     last_seq: int
     # The newest of them, with their places in the log.
     runs: tuple[TakenRun, ...] = ()
@@ -161,7 +161,8 @@ class TaskRecord:
     webhooks: tuple[Webhook, ...] = ()
     # The files that stand in the params.
     uploads: tuple[UploadRef, ...] = ()
-    # None until a producer outside the server reports; then the newest one.
+    # None until a producer outside the server reports, or has the task to itself from the start;
+    # then the newest one.
     producer: ProducerRef | None = None
     # Whether the program that runs it has created it, so that nobody else takes it up.
     created_by_producer: bool = False

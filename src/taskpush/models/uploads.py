@@ -59,11 +59,20 @@ class KeptUpload:
 
 
 @dataclass(frozen=True, slots=True)
-class UnusedUploads:
-    """How much of an owner's files no task uses."""
+class HeldUploads:
+    """How much of an owner's files is kept."""
 
-    count: int
+    # Those that no task uses, and what they take.
+    unused: int
+    unused_bytes: int
+    # What all take.
     size_bytes: int
+
+    def plus(self, size_bytes: int) -> HeldUploads:
+        """With one more that no task uses."""
+        return HeldUploads(
+            self.unused + 1, self.unused_bytes + size_bytes, self.size_bytes + size_bytes
+        )
 
 
 class Upload(BaseModel):

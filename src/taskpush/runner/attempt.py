@@ -17,6 +17,7 @@ from taskpush.errors import IllegalTransition, StoreUnavailable, TaskPushError
 from taskpush.models.events import Status
 from taskpush.models.task import TaskError, TaskRecord
 from taskpush.runner import outcomes
+from taskpush.runner.aside import read_aside
 from taskpush.runner.channel import LocalChannel
 from taskpush.runner.context import TaskContext
 from taskpush.runner.ending import (
@@ -181,8 +182,13 @@ class Attempt:
     async def _execute(self, record: TaskRecord, recorder: Recorder) -> Ending:
         """Run the handler until it ends or is let go."""
         uploads = handed_over(record.uploads, self._workshop.blobs.upload_path)
+        reading = asyncio.ensure_future(read_aside(self._spec.parse_params, record.params, uploads))
+        await _either(reading, self._let_go)
+        if not reading.done():
+            reading.cancel()
+            return Stopped()
         try:
-            params = self._spec.parse_params(record.params, uploads)
+            params = reading.result()
         except TaskPushError as error:
             return refused(error)
         try:

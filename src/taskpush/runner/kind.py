@@ -129,9 +129,10 @@ class KindSpec(Policy):
         try:
             normalised = self.params.dump_python(parsed, mode="json", by_alias=True)
             # A secret or an excluded field, an alias for one direction only: where the dump does
-            # not say what was given, what was given is kept.
-            faithful = (
-                isinstance(normalised, dict) and self.parse_params(normalised, uploads) == parsed
+            # not say what was given, what was given is kept. Its validators may read files, so
+            # they are asked again only where it says something else.
+            faithful = isinstance(normalised, dict) and (
+                _same(normalised, params) or self.parse_params(normalised, uploads) == parsed
             )
         except (TaskPushError, PydanticSerializationError):
             faithful = False
@@ -184,6 +185,12 @@ class KindSpec(Policy):
         if problem is not None:
             raise InvalidResult(problem)
         return result
+
+
+def _same(normalised: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Whether both are the same JSON: for Python 1, 1.0 and True are equal."""
+    dumped = (orjson.dumps(dict(each), option=orjson.OPT_SORT_KEYS) for each in (normalised, given))
+    return next(dumped) == next(dumped)
 
 
 def _unknown(value: Any) -> Any:

@@ -21,7 +21,7 @@ from taskpush.models.events import EventType, Status
 from taskpush.models.feed import Change, FeedFilter, Mark
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
-from taskpush.models.uploads import KeptUpload, UnusedUploads
+from taskpush.models.uploads import HeldUploads, KeptUpload
 from taskpush.models.webhooks import DeliveryState, Hooked
 from taskpush.store.changes import ChangePage
 from taskpush.store.daystats import DayStats
@@ -291,6 +291,13 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def created_under(self, key: IdempotencyKey) -> Created | None:
+        """What a creation with this key gives that repeats an earlier one; None: none came before.
+
+        Raises `idempotency_conflict` as `create` does.
+        """
+
+    @abstractmethod
     def delete(self, task_id: str, decide: Decide) -> Future[TaskRecord]:
         """Remove a task with its events, tags and volatile events, synced, as `write` is.
 
@@ -464,8 +471,8 @@ class Store(ABC):
         """Those of the uploads that exist, by their ids; expired ones are among them."""
 
     @abstractmethod
-    async def unused_uploads(self, tenant: str, owner: str) -> UnusedUploads:
-        """How much an owner has of what no task uses, with what has expired."""
+    async def held_uploads(self, tenant: str, owner: str) -> HeldUploads:
+        """How much an owner has, with what has expired."""
 
     @abstractmethod
     async def expired_uploads(self, now: datetime, *, limit: int) -> Sequence[str]:

@@ -101,6 +101,10 @@ class Ledger:
         entry = self._live.get(task_id) or stored.entries.get(task_id)
         return entry.record if entry else None
 
+    def created_under(self, key: IdempotencyKey, stored: Stored) -> Created | None:
+        """See `Store.created_under`; `stored` is of the key."""
+        return self._created_before(key, Batch(synced=False), stored)
+
     def cold(self, task_ids: Iterable[str]) -> set[str]:
         """Which of the tasks are not held in memory."""
         return {task_id for task_id in task_ids if task_id not in self._live}
@@ -210,9 +214,9 @@ class Ledger:
     def _create(self, call: Create, batch: Batch, stored: Stored) -> Created:
         now = self._clock.now()
         if call.key is not None:
-            kept = batch.keys.get(call.key.name) or stored.keys.get(call.key.name)
-            if kept is not None and not kept.is_forgotten(now):
-                return self._created_before(call.key, kept, batch, stored)
+            earlier = self._created_before(call.key, batch, stored)
+            if earlier is not None:
+                return earlier
         if len(set(call.task_ids)) < len(call.records):
             raise TaskPushError("an id stands in the call twice", code="task_id_taken")
         moves = [
@@ -239,9 +243,10 @@ class Ledger:
             if wanted[kind] > max(0, room):
                 raise QueueFull(kind, limit=limit, wanted=wanted[kind], room=max(0, room))
 
-    def _created_before(
-        self, key: IdempotencyKey, kept: KeptKey, batch: Batch, stored: Stored
-    ) -> Created:
+    def _created_before(self, key: IdempotencyKey, batch: Batch, stored: Stored) -> Created | None:
+        kept = batch.keys.get(key.name) or stored.keys.get(key.name)
+        if kept is None or kept.is_forgotten(self._clock.now()):
+            return None
         if kept.key.body_hash != key.body_hash:
             raise TaskPushError(code="idempotency_conflict")
         entries = [self._newest(task_id, batch, stored) for task_id in kept.task_ids]

@@ -45,15 +45,16 @@ from taskpush.models.commands import (
     RetryTask,
 )
 from taskpush.models.events import Status
-from taskpush.models.task import TaskRecord
+from taskpush.models.task import ProducerRef, TaskRecord
 from taskpush.models.uploads import UploadRef, ids_in
 from taskpush.models.values import joined, value_problems
 from taskpush.models.webhooks import Webhook
+from taskpush.runner.aside import read_aside
 from taskpush.runner.base import Runner
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
 from taskpush.runner.uploads import Uploads
-from taskpush.store.base import IdempotencyKey, Store, Waiting
+from taskpush.store.base import Created, IdempotencyKey, Store, Waiting
 from taskpush.store.blobs import Blobs
 from taskpush.tasks.audit import AuditTrail, noted
 from taskpush.tasks.uploads import UploadShelf, remove_files
@@ -158,44 +159,47 @@ class TaskService:
         `idempotency_conflict`; nothing is stored then.
         """
         demand(principal, Role.CREATE)
-        return await self._see_through(
-            self._commit(principal, [await self._new(principal, command)], key)
-        )
+        owned = _owned(principal, key)
+        try:
+            record = await self._new(principal, command)
+        except TaskPushError as refused:
+            return await self._earlier(owned, refused)
+        return await self._see_through(self._commit(principal, [record], owned))
 
     async def create_batch(
         self, principal: Principal, commands: Sequence[CreateTask], key: Idempotency | None = None
     ) -> Accepted:
         """As `create`, for all the tasks or none of them."""
         demand(principal, Role.CREATE)
-        records = []
-        for index, command in enumerate(commands):
-            try:
-                records.append(await self._new(principal, command))
-            except TaskPushError as error:
-                raise _within(f"tasks.{index}", error) from None
-        return await self._see_through(self._commit(principal, records, key))
+        owned = _owned(principal, key)
+        try:
+            records = await self._all_new(principal, commands)
+        except TaskPushError as refused:
+            return await self._earlier(owned, refused)
+        return await self._see_through(self._commit(principal, records, owned))
+
+    async def _earlier(self, key: IdempotencyKey | None, refused: TaskPushError) -> Accepted:
+        """What the key created before; raises `refused` when that is nothing.
+
+        It may be refused for what came to pass since: the files went with the task, say.
+        """
+        created = None if key is None else await self._store.created_under(key)
+        if created is None:
+            raise refused
+        return _accepted(created)
 
     async def _commit(
-        self, principal: Principal, records: Sequence[TaskRecord], key: Idempotency | None
+        self, principal: Principal, records: Sequence[TaskRecord], key: IdempotencyKey | None
     ) -> Accepted:
         self._count(principal, len(records))
-        owned = (
-            IdempotencyKey(principal.tenant, principal.owner, key.key, key.body_hash)
-            if key is not None
-            else None
-        )
         try:
-            created = await self._store.create(
-                records, key=owned, limits=self._queue_limits(records)
-            )
+            created = await self._store.create(records, key=key, limits=self._queue_limits(records))
         except QueueFull as full:
             raise await self._refusal(full) from None
         if created.fresh:
             for record in created.records:
                 self._runner.submit(Waiting.of(record))
-        if not created.records:
-            raise NotFound("what this idempotency key created was deleted")
-        return Accepted(created.records, fresh=created.fresh)
+        return _accepted(created)
 
     def _count(self, principal: Principal, tasks: int) -> None:
         """Raise `rate_limited` when the principal has created as many as it may, for now."""
@@ -254,7 +258,7 @@ class TaskService:
         decide = lifecycle.retry(
             command.attempt,
             from_start=command.from_start,
-            by_producer=command.producer_id is not None,
+            producer_id=command.producer_id,
         )
         if command.producer_id is not None:
             decide = self._by_producers(decide)
@@ -307,11 +311,22 @@ class TaskService:
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
+    async def _all_new(
+        self, principal: Principal, commands: Sequence[CreateTask]
+    ) -> Sequence[TaskRecord]:
+        records = []
+        for index, command in enumerate(commands):
+            try:
+                records.append(await self._new(principal, command))
+            except TaskPushError as error:
+                raise _within(f"tasks.{index}", error) from None
+        return records
+
     async def _new(self, principal: Principal, command: CreateTask) -> TaskRecord:
         spec = self._kind(command.kind)
         _check_who_runs_it(spec, command)
         uploads = await self._uploads.of(principal, spec, command.params)
-        params = spec.validate_params(command.params, uploads)
+        params = await read_aside(spec.validate_params, command.params, uploads)
         _check_travels(params, "params")
         _check_travels(command.metadata, "metadata")
         _check_size(params, "params", self._limits.params_bytes)
@@ -330,6 +345,7 @@ class TaskService:
             max_attempts=_tries(spec, command),
             tags=tuple(dict.fromkeys(command.tags)),
             metadata=command.metadata,
+            producer=_reporting(command),
             created_by_producer=command.producer_id is not None,
             webhooks=(*spec.webhooks, *self._webhooks(command)),
             uploads=_used(uploads, params),
@@ -361,6 +377,18 @@ class TaskService:
         if spec is None:
             raise TaskPushError(f"no kind named {name} is registered", code="unknown_kind")
         return spec
+
+
+def _owned(principal: Principal, key: Idempotency | None) -> IdempotencyKey | None:
+    if key is None:
+        return None
+    return IdempotencyKey(principal.tenant, principal.owner, key.key, key.body_hash)
+
+
+def _accepted(created: Created) -> Accepted:
+    if not created.records:
+        raise NotFound("what this idempotency key created was deleted")
+    return Accepted(created.records, fresh=created.fresh)
 
 
 def _used(uploads: Uploads, params: Mapping[str, Any]) -> tuple[UploadRef, ...]:
@@ -404,6 +432,12 @@ def _check_who_runs_it(spec: KindSpec, command: CreateTask) -> None:
         raise TaskPushError(code="not_external")
     if spec.created_by_producer and command.producer_id is None:
         raise StartedElsewhere(f"the programs that run tasks of kind {spec.name} create them")
+
+
+def _reporting(command: CreateTask) -> ProducerRef | None:
+    """The producer to which the first attempt belongs from the start."""
+    named = command.producer_id
+    return None if named is None else ProducerRef(named, attempt=1, last_seq=0)
 
 
 def _tries(spec: KindSpec, command: CreateTask) -> int:

@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import (
-    AsyncIterator,
-    Callable,
-    Collection,
-    Coroutine,
-    Iterable,
-    Iterator,
-    Mapping,
-)
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -25,18 +15,13 @@ from taskpush.core.limits import DEFAULT_LIMITS, Limits
 from taskpush.errors import FieldProblem, InvalidRequest, TaskPushError
 from taskpush.ids import canonical_task_id, new_upload_id
 from taskpush.models.task import TaskRecord
-from taskpush.models.uploads import (
-    KeptUpload,
-    UnusedUploads,
-    UploadRef,
-    check_file_name,
-    ids_in,
-)
+from taskpush.models.uploads import KeptUpload, UploadRef, check_file_name, ids_in
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.media_types import is_media_type, type_of
 from taskpush.runner.uploads import NO_TYPE, NO_UPLOADS, Uploads, handed_over
 from taskpush.store.base import Store
 from taskpush.store.blobs import BadBlob, Blobs
+from taskpush.tasks.quota import Place, UploadQuota
 
 LIFETIME: Final = timedelta(hours=24)
 FORGOTTEN_AT_ONCE: Final = 100
@@ -54,24 +39,6 @@ class NewUpload:
     media_type: str | None = None
     # None when its sender does not know either.
     size_bytes: int | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Arriving:
-    """A file on its way: what it takes, or will take."""
-
-    size_bytes: int
-    came_bytes: int = 0
-
-    async def counted(
-        self, content: AsyncIterator[bytes], check: Callable[[], None]
-    ) -> AsyncIterator[bytes]:
-        async for piece in content:
-            self.came_bytes += len(piece)
-            if self.came_bytes > self.size_bytes:
-                self.size_bytes = self.came_bytes
-                check()
-            yield piece
 
 
 class UploadShelf:
@@ -93,11 +60,9 @@ class UploadShelf:
         self._store = store
         self._blobs = blobs
         self._clock = clock
-        self._limits = limits
         self._lifetime = lifetime
-        self._arriving: defaultdict[tuple[str, str], list[_Arriving]] = defaultdict(list)
-        # So that of two that fit one by one, but not together, the later is refused.
-        self._adding = asyncio.Lock()
+        self._limits = limits
+        self._quota = UploadQuota(store, limits, self.forget_expired)
         self._under_way: set[asyncio.Task[KeptUpload]] = set()
 
     async def take(
@@ -110,33 +75,36 @@ class UploadShelf:
         """
         demand(principal, Role.CREATE)
         name, media_type = _checked(new)
-        who = (principal.tenant, principal.owner)
-        unused = await self._store.unused_uploads(*who)
-        with self._place(who, new.size_bytes or 0) as arriving:
-            self._check_room(who, unused)
-            upload_id = new_upload_id()
-            suffix = UploadRef(upload_id, name, media_type, 0, "").suffix
-            counted = arriving.counted(content, lambda: self._check_room(who, unused))
-            try:
-                blob = await self._blobs.put_upload(upload_id, suffix, counted)
-            except BadBlob as error:
-                raise TaskPushError(str(error), code="payload_too_large") from None
-            except asyncio.CancelledError:
-                # It may have been kept in the last moment.
-                await self._blobs.remove_uploads([upload_id])
-                raise
-            ref = UploadRef(upload_id, name, media_type, blob.size_bytes, blob.sha256)
-            return await self._see_through(self._add(principal, ref))
+        size_bytes = new.size_bytes or 0
+        if size_bytes > self._limits.upload_bytes:
+            limit_bytes = self._limits.upload_bytes
+            raise TaskPushError(f"larger than {limit_bytes} bytes", code="payload_too_large")
+        place = await self._quota.place(principal.tenant, principal.owner, size_bytes)
+        try:
+            ref = await self._receive(name, media_type, place.counted(content))
+        except BaseException:
+            place.release()
+            raise
+        return await self._see_through(self._add(principal, ref, place))
 
     async def get(self, principal: Principal, upload_id: str) -> KeptUpload:
         """The upload; raises `upload_not_found` unless it is there for this principal."""
         demand(principal, Role.CREATE)
-        return await self._mine(principal, upload_id)
+        upload = await self._kept(principal, upload_id)
+        now = self._clock.now()
+        if upload is None or not upload.is_usable(principal.tenant, principal.owner, now):
+            raise TaskPushError(code="upload_not_found")
+        return upload
 
     async def discard(self, principal: Principal, upload_id: str) -> None:
-        """Remove an upload; raises `upload_not_found`, and `upload_in_use` while tasks have it."""
+        """Remove an upload; raises `upload_not_found`, and `upload_in_use` while tasks have it.
+
+        One that has expired is there to be removed, until it is.
+        """
         demand(principal, Role.CREATE)
-        upload = await self._mine(principal, upload_id)
+        upload = await self._kept(principal, upload_id)
+        if upload is None:
+            raise TaskPushError(code="upload_not_found")
         if not await self._forget([upload.ref.upload_id]):
             raise TaskPushError(code="upload_in_use")
 
@@ -165,60 +133,48 @@ class UploadShelf:
         await self._blobs.remove_uploads(gone)
         return gone
 
-    async def _mine(self, principal: Principal, upload_id: str) -> KeptUpload:
+    async def _kept(self, principal: Principal, upload_id: str) -> KeptUpload | None:
+        """The principal's upload, expired or not."""
         canonical = canonical_task_id(upload_id) or ""
         upload = (await self._store.uploads([canonical])).get(canonical)
-        now = self._clock.now()
-        if upload is None or not upload.is_usable(principal.tenant, principal.owner, now):
-            raise TaskPushError(code="upload_not_found")
-        return upload
+        mine = upload and (upload.tenant, upload.owner) == (principal.tenant, principal.owner)
+        return upload if mine else None
 
-    async def _add(self, principal: Principal, ref: UploadRef) -> KeptUpload:
+    async def _receive(
+        self, name: str, media_type: str, content: AsyncIterator[bytes]
+    ) -> UploadRef:
+        """Keep what comes; nothing is left of what does not come whole."""
+        upload_id = new_upload_id()
+        suffix = UploadRef(upload_id, name, media_type, 0, "").suffix
+        try:
+            blob = await self._blobs.put_upload(upload_id, suffix, content)
+        except BadBlob as error:
+            raise TaskPushError(str(error), code="payload_too_large") from None
+        except asyncio.CancelledError:
+            # It may have been kept in the last moment.
+            await self._blobs.remove_uploads([upload_id])
+            raise
+        return UploadRef(upload_id, name, media_type, blob.size_bytes, blob.sha256)
+
+    async def _add(self, principal: Principal, ref: UploadRef, place: Place) -> KeptUpload:
         """Commit what has come; it is removed when that fails."""
-        who = (principal.tenant, principal.owner)
         now = self._clock.now()
-        upload = KeptUpload(ref, *who, created_at=now, expires_at=now + self._lifetime)
+        upload = KeptUpload(
+            ref,
+            principal.tenant,
+            principal.owner,
+            created_at=now,
+            expires_at=now + self._lifetime,
+        )
         kept = False
         try:
-            async with self._adding:
-                unused = await self._store.unused_uploads(*who)
-                self._check(unused.count + 1, unused.size_bytes + ref.size_bytes)
-                await self._store.keep_upload(upload)
-                kept = True
+            await place.fill(self._store.keep_upload, upload)
+            kept = True
         finally:
+            place.release()
             if not kept:
                 await self._blobs.remove_uploads([ref.upload_id])
         return upload
-
-    def _check_room(self, who: tuple[str, str], unused: UnusedUploads) -> None:
-        """Raise `upload_limit` unless all that arrives fits, with what is there."""
-        arriving = self._arriving[who]
-        size_bytes = unused.size_bytes + sum(each.size_bytes for each in arriving)
-        self._check(unused.count + len(arriving), size_bytes)
-
-    def _check(self, count: int, size_bytes: int) -> None:
-        limits = self._limits
-        if count > limits.unused_uploads:
-            raise TaskPushError(
-                f"one may have {limits.unused_uploads} uploads that no task uses",
-                code="upload_limit",
-            )
-        if size_bytes > limits.unused_upload_bytes:
-            raise TaskPushError(
-                f"uploads that no task uses may have {limits.unused_upload_bytes} bytes together",
-                code="upload_limit",
-            )
-
-    @contextmanager
-    def _place(self, who: tuple[str, str], size_bytes: int) -> Iterator[_Arriving]:
-        arriving = _Arriving(size_bytes)
-        self._arriving[who].append(arriving)
-        try:
-            yield arriving
-        finally:
-            self._arriving[who].remove(arriving)
-            if not self._arriving[who]:
-                del self._arriving[who]
 
     async def _see_through(self, work: Coroutine[Any, Any, KeptUpload]) -> KeptUpload:
         """Await `work`, which goes on when the caller goes away: a file is kept whole or not."""

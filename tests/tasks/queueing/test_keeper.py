@@ -71,7 +71,7 @@ class Bench:
         self.harness.store.listen(self.keeper.on_commit)
         self.harness.store.listen(self._hear)
         await self.harness.store.open()
-        self.keeper.start(await self.harness.store.waiting())
+        self.keeper.start(await self.harness.store.waiting(), [])
 
     async def close(self) -> None:
         await self.keeper.close()
@@ -239,11 +239,41 @@ async def test_what_waited_before_the_start_is_in_front_in_its_old_order() -> No
     keeper = bench.keeper = bench.new_keeper()
     store = bench.harness.store
     store.listen(keeper.on_commit)
-    keeper.start(await store.waiting())
+    keeper.start(await store.waiting(), [])
     later = await _create(bench, 2)
     assert await bench.order() == [*urgent, *first, *later]
     await bench.start(urgent[0])
     assert await bench.order() == [*first, *later]
+    await bench.close()
+
+
+async def test_what_ran_before_the_start_and_goes_on_holds_its_slot_and_teaches() -> None:
+    """As do the tasks that producers outside the server run, over its restart."""
+    bench = Bench()
+    await bench.open()
+    clock, store = bench.harness.clock, bench.harness.store
+    told = [await bench.harness.create_running() for _ in range(4)]
+    running = [record.task_id for record in told]
+    await bench.keeper.close()
+    store.publish(running[0], 1, progress(50))
+    clock.wind(40)
+    bench.keeper = bench.new_keeper()
+    store.listen(bench.keeper.on_commit)
+    # Between the list and the start these went on.
+    await bench.end(running[2])
+    await store.write(running[3], lifecycle.interrupt(1, clock.now(), reason="x", message="x"))
+    await store.write(running[3], lifecycle.retry(1))
+    bench.keeper.start([], told)
+    queue = await bench.queue()
+    assert (queue.running, queue.waiting) == (2, 1)
+    clock.wind(20)
+    await bench.end(running[1])
+    queue = await bench.queue()
+    assert (queue.running, queue.waiting) == (1, 1)
+    # One lasted 40 s, one 60 s.
+    assert queue.next_submission.run_seconds == pytest.approx(60, abs=0.1)
+    assert bench.keeper.census()[0].running == 1
+    await bench.keeper.close()
     await bench.close()
 
 
@@ -396,7 +426,7 @@ async def test_history_is_taken_from_the_store_at_the_start(tenant: str) -> None
     await bench.keeper.close()
     bench.keeper = bench.new_keeper()
     bench.harness.store.listen(bench.keeper.on_commit)
-    bench.keeper.start([])
+    bench.keeper.start([], [])
     for _ in range(2):
         await bench.harness.create_running()
     [task_id] = await _create(bench, 1)
@@ -517,7 +547,7 @@ async def test_sizes_are_known_again_after_a_restart(bench: Bench) -> None:
     await bench.keeper.close()
     bench.keeper = bench.new_keeper()
     bench.harness.store.listen(bench.keeper.on_commit)
-    bench.keeper.start([])
+    bench.keeper.start([], [])
     await bench.harness.create_running(kind="sized", params={"parts": 20})
     [task_id] = await _create(bench, 1, kind="sized", params={"parts": 1})
     await bench.until(lambda: any("eta_seconds" in data for data in bench.told[task_id]))

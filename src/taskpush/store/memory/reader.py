@@ -16,7 +16,7 @@ from taskpush.models.events import EventType, Status
 from taskpush.models.feed import FeedFilter, Tombstone
 from taskpush.models.position import START, Position
 from taskpush.models.task import LoggedEvent, TaskRecord
-from taskpush.models.uploads import KeptUpload, UnusedUploads
+from taskpush.models.uploads import HeldUploads, KeptUpload
 from taskpush.models.webhooks import DeliveryState, Hooked
 from taskpush.store.base import LogPage, StoreUsage, TaskFilter, TaskPage, Waiting
 from taskpush.store.calls import Entry
@@ -183,14 +183,15 @@ class Reader:
         """See `Store.uploads`."""
         return self._tables.load_uploads(upload_ids)
 
-    def unused_uploads(self, tenant: str, owner: str) -> UnusedUploads:
-        """See `Store.unused_uploads`."""
-        sizes = [
-            upload.ref.size_bytes
+    def held_uploads(self, tenant: str, owner: str) -> HeldUploads:
+        """See `Store.held_uploads`."""
+        held = [
+            (upload.ref.size_bytes, upload.uses)
             for upload in self._tables.uploads.values()
-            if not upload.uses and (upload.tenant, upload.owner) == (tenant, owner)
+            if (upload.tenant, upload.owner) == (tenant, owner)
         ]
-        return UnusedUploads(len(sizes), sum(sizes))
+        unused = [size_bytes for size_bytes, uses in held if not uses]
+        return HeldUploads(len(unused), sum(unused), sum(size_bytes for size_bytes, _ in held))
 
     def expired_uploads(self, now: datetime, limit: int) -> list[str]:
         """See `Store.expired_uploads`."""

@@ -19,10 +19,12 @@ from taskpush.models.events import EventType
 from taskpush.models.feed import FeedFilter, Tombstone
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, TaskRecord
-from taskpush.models.uploads import KeptUpload, UnusedUploads
+from taskpush.models.uploads import HeldUploads, KeptUpload
 from taskpush.models.webhooks import Hooked
 from taskpush.store.base import (
     MAX_PAGE_BYTES,
+    Created,
+    IdempotencyKey,
     LogPage,
     StoreUsage,
     TaskFilter,
@@ -101,6 +103,11 @@ class MemoryStore(EmbeddedStore[Opened]):
     @override
     async def get(self, task_id: str) -> TaskRecord | None:
         return await _newest(task_id, self._reader, self._opened().ledger)
+
+    @override
+    async def created_under(self, key: IdempotencyKey) -> Created | None:
+        opened = self._opened()
+        return opened.ledger.created_under(key, await _elsewhere(self._tables.load((), [key])))
 
     @override
     async def was_deleted(self, task_id: str, *, tenant: str, owner: str) -> bool:
@@ -187,9 +194,9 @@ class MemoryStore(EmbeddedStore[Opened]):
         return await _elsewhere(self._reader.uploads(upload_ids))
 
     @override
-    async def unused_uploads(self, tenant: str, owner: str) -> UnusedUploads:
+    async def held_uploads(self, tenant: str, owner: str) -> HeldUploads:
         self._opened()
-        return await _elsewhere(self._reader.unused_uploads(tenant, owner))
+        return await _elsewhere(self._reader.held_uploads(tenant, owner))
 
     @override
     async def expired_uploads(self, now: datetime, *, limit: int) -> Sequence[str]:

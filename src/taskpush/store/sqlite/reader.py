@@ -22,7 +22,7 @@ from taskpush.models.events import EventType, Status
 from taskpush.models.feed import FeedFilter, Tombstone
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, TaskRecord
-from taskpush.models.uploads import KeptUpload, UnusedUploads, UploadRef
+from taskpush.models.uploads import HeldUploads, KeptUpload, UploadRef
 from taskpush.models.webhooks import Hooked
 from taskpush.store.base import IdempotencyKey, LogPage, TaskFilter, TaskPage, Waiting
 from taskpush.store.calls import Entry, KeptKey, Stored
@@ -128,9 +128,12 @@ _UPLOADS: Final = """
                                        tenant, owner, created_at, expires_at, uses))
     FROM uploads WHERE upload_id IN (SELECT value FROM json_each(:upload_ids))
 """
-_UNUSED_UPLOADS: Final = """
-    SELECT json_array(count(*), coalesce(sum(size_bytes), 0)) FROM uploads
-    WHERE tenant = :tenant AND owner = :owner AND uses = 0
+# As [unused, unused_bytes, size_bytes].
+_HELD_UPLOADS: Final = """
+    SELECT json_array(count(*) FILTER (WHERE uses = 0),
+                      coalesce(sum(size_bytes) FILTER (WHERE uses = 0), 0),
+                      coalesce(sum(size_bytes), 0))
+    FROM uploads WHERE tenant = :tenant AND owner = :owner
 """
 _EXPIRED_UPLOADS: Final = """
     SELECT json_group_array(upload_id) FROM (
@@ -223,10 +226,10 @@ class Reader:
         found = orjson.loads(self._connection.execute(_UPLOADS, {"upload_ids": ids}).get)
         return {columns[0]: _upload(*columns) for columns in found}
 
-    def unused_uploads(self, tenant: str, owner: str) -> UnusedUploads:
-        """See `Store.unused_uploads`."""
+    def held_uploads(self, tenant: str, owner: str) -> HeldUploads:
+        """See `Store.held_uploads`."""
         bindings = {"tenant": tenant, "owner": owner}
-        return UnusedUploads(*orjson.loads(self._connection.execute(_UNUSED_UPLOADS, bindings).get))
+        return HeldUploads(*orjson.loads(self._connection.execute(_HELD_UPLOADS, bindings).get))
 
     def expired_uploads(self, now: datetime, limit: int) -> Sequence[str]:
         """See `Store.expired_uploads`."""

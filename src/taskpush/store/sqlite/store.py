@@ -24,10 +24,12 @@ from taskpush.models.events import EventType
 from taskpush.models.feed import FeedFilter, Tombstone
 from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, TaskRecord
-from taskpush.models.uploads import KeptUpload, UnusedUploads
+from taskpush.models.uploads import HeldUploads, KeptUpload
 from taskpush.models.webhooks import Hooked
 from taskpush.store.base import (
     MAX_PAGE_BYTES,
+    Created,
+    IdempotencyKey,
     LogPage,
     StoreUsage,
     TaskFilter,
@@ -117,6 +119,12 @@ class SqliteStore(EmbeddedStore[OpenedFiles]):
         opened = self._opened()
         source = _ChangedOnDisk(opened.files, opened.ledger)
         return await read_changes(opened.ledger.changes, source, where, after=after, limit=limit)
+
+    @override
+    async def created_under(self, key: IdempotencyKey) -> Created | None:
+        opened = self._opened()
+        stored = await opened.files.ask(lambda reader: reader.stored((), [key]))
+        return opened.ledger.created_under(key, stored)
 
     @override
     async def get(self, task_id: str) -> TaskRecord | None:
@@ -225,8 +233,8 @@ class SqliteStore(EmbeddedStore[OpenedFiles]):
         return await self._opened().files.ask(lambda reader: reader.uploads(upload_ids))
 
     @override
-    async def unused_uploads(self, tenant: str, owner: str) -> UnusedUploads:
-        return await self._opened().files.ask(lambda reader: reader.unused_uploads(tenant, owner))
+    async def held_uploads(self, tenant: str, owner: str) -> HeldUploads:
+        return await self._opened().files.ask(lambda reader: reader.held_uploads(tenant, owner))
 
     @override
     async def expired_uploads(self, now: datetime, *, limit: int) -> Sequence[str]:

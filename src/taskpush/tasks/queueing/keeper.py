@@ -26,7 +26,8 @@ from taskpush.models.events import EventType, Queue
 from taskpush.models.program import COMMAND
 from taskpush.models.queue import Accuracy, KindQueue
 from taskpush.models.server import KindCount
-from taskpush.models.task import NewEvent
+from taskpush.models.task import NewEvent, TaskRecord
+from taskpush.runner.aside import read_aside
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
 from taskpush.runner.uploads import NO_UPLOADS, Uploads
@@ -82,12 +83,13 @@ class QueueKeeper:
         # None before `start` and after `close`.
         self._worker: Task[None] | None = None
 
-    def start(self, waiting: Sequence[Waiting]) -> None:
+    def start(self, waiting: Sequence[Waiting], running: Sequence[TaskRecord]) -> None:
         """Begin to tell. `waiting` are the tasks pending now: the list that the runner starts with.
 
-        They are in front of what was noted since the store was opened, in their order.
+        They are in front of what was noted since the store was opened, in their order. `running`
+        are the tasks that producers outside the server went on with while there was none.
         """
-        self._roster.begin(waiting)
+        self._roster.begin(waiting, running)
         self._worker = asyncio.get_running_loop().create_task(self._work(), name="queue keeper")
         self._worker.add_done_callback(_say_broken)
 
@@ -133,7 +135,7 @@ class QueueKeeper:
         `invalid_params`.
         """
         spec = self._registry.require(kind)
-        size = self._sizes.of(spec, spec.validate_params(params, uploads))
+        size = self._sizes.of(spec, await read_aside(spec.validate_params, params, uploads))
         await self._catch_up()
         now_s = self._clock.monotonic()
         line = self._roster.line(kind)

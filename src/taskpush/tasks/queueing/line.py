@@ -115,9 +115,9 @@ class Line:
         del self.waiting[bisect_left(self.waiting, entry.order, key=lambda each: each.order)]
         self.told.pop(entry.task_id, None)
 
-    def start(self, entry: Entry, now_s: float) -> None:
+    def start(self, entry: Entry, now_s: float, progress: VolatileEvent | None = None) -> None:
         """It has a slot. Its first estimate is compared with the truth."""
-        self.running[entry.task_id] = Holder(entry, now_s)
+        self.running[entry.task_id] = Holder(entry, now_s, progress)
         estimate = self.first.pop(entry.task_id, None)
         if estimate is not None:
             at_s, span = estimate

@@ -29,11 +29,13 @@ class Arrival:
     """A task that became pending, whose record was not read yet."""
 
     number: int
-    # None when the store's list of waiting tasks named it: its record has the attempt.
+    # None when one of the store's lists named it: its record has the attempt.
     attempt: int | None
     # Monotonic times; None until it happens.
     started_s: float | None = None
     ended_s: float | None = None
+    # What it was when one of the store's lists named it.
+    listed_as: Status = Status.PENDING
 
 
 class Roster:
@@ -96,9 +98,21 @@ class Roster:
         """When the next delayed task may queue up; None while none is delayed."""
         return self._due[0][0] if self._due else None
 
-    def begin(self, waiting: Sequence[Waiting]) -> None:
-        """Put the tasks that are pending already in front of what was noted before this call."""
+    def begin(self, waiting: Sequence[Waiting], running: Sequence[TaskRecord]) -> None:
+        """Put the tasks that are pending already in front of what was noted before this call.
+
+        `running` are those that went on while there was no server.
+        """
         noted, self._arrivals = self._arrivals, {}
+        for record in running:
+            if record.task_id not in noted:
+                started_s = self._clock.monotonic() - self._ran_s(record)
+                self._arrivals[record.task_id] = Arrival(
+                    next(self._numbers),
+                    attempt=None,
+                    started_s=started_s,
+                    listed_as=Status.RUNNING,
+                )
         for task in waiting:
             arrival = noted.pop(task.task_id, None) or Arrival(0, attempt=None)
             self._arrivals[task.task_id] = replace(arrival, number=next(self._numbers))
@@ -186,6 +200,11 @@ class Roster:
         else:
             self._forget_arrival(task_id)
 
+    def _ran_s(self, record: TaskRecord) -> float:
+        """How long a running attempt has run; the clock may have been set back since."""
+        began = record.started_at
+        return max(0.0, (self._clock.now() - began).total_seconds()) if began else 0.0
+
     def _forget_arrival(self, task_id: str) -> Arrival | None:
         arrival = self._arrivals.pop(task_id, None)
         if arrival is not None and arrival.ended_s is not None:
@@ -203,8 +222,10 @@ class Roster:
         )
         if arrival.started_s is not None and arrival.ended_s is not None:
             line.history = line.history.plus(Run(arrival.ended_s - arrival.started_s, entry.size))
+        elif arrival.listed_as is Status.RUNNING is not record.status:
+            return  # It has ended since, before this began to take note.
         elif arrival.started_s is not None:
-            line.start(entry, arrival.started_s)
+            line.start(entry, arrival.started_s, record.latest.get(EventType.PROGRESS))
             self._running[record.task_id] = line
         elif arrival.attempt is None and record.status is not Status.PENDING:
             return  # The store's list named it, and it has gone on since.

@@ -160,7 +160,7 @@ export interface CreateTask {
    */
   webhooks?: NewWebhook[];
   /**
-   * The producer that creates it and runs it itself: others leave it alone.
+   * The producer that creates it and runs it itself: no other may report it.
    */
   producer_id?: string | null;
 }

@@ -170,7 +170,7 @@ CREATE TABLE uploads (
     uses INTEGER NOT NULL            -- how many tasks that are
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX uploads_unused ON uploads (tenant, owner, size_bytes) WHERE uses = 0;
+CREATE INDEX uploads_of_owner ON uploads (tenant, owner, uses, size_bytes);
 CREATE INDEX uploads_by_age ON uploads (expires_at) WHERE uses = 0;
 
 -- Who did what, when. Entries are only ever added, and removed when they are old; they know the
