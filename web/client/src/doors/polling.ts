@@ -1,5 +1,6 @@
 /** The last two doors: pages of the log, asked for again and again, waiting for news or not. */
 
+import { QUEUE } from "../core/queue_session.ts";
 import { BadAnswer, RequestRefused, ServerUnreachable } from "../errors.ts";
 import type { Envelope, EventPage, WirePosition } from "../generated/models.ts";
 import { pause } from "../timing.ts";
@@ -12,6 +13,8 @@ import { isTask } from "./socketio.ts";
 /** How long a long poll waits for news. */
 export const WAIT_S = 20;
 const POLL_EVERY_MS = 1000;
+/** No poll waits for the queues. */
+const QUEUE_EVERY_MS = 5000;
 const ANSWER_WITHIN_MS = 10_000;
 const PAGE = 500;
 const STRIKES = 2;
@@ -20,6 +23,7 @@ const STRIKES = 2;
 export function pollReader(waitS: number): Reader {
   return (reading) => {
     const asking = new Asking(reading, reading.mayWait ? waitS : 0);
+    if (reading.key === QUEUE) return pollQueue(reading, asking);
     return isTask(reading.key) ? pollTask(reading, asking) : pollFeed(reading, asking);
   };
 }
@@ -161,6 +165,16 @@ async function pollFeed(reading: Reading, asking: Asking): Promise<void> {
     if (page.more !== true) await asking.rest();
     page = await asking.page("/feed", { feed, after, limit: PAGE });
     news = page.reset === true || (Array.isArray(page.tasks) && page.tasks.length > 0);
+  }
+}
+
+async function pollQueue(reading: Reading, asking: Asking): Promise<void> {
+  for (let isFirst = true; !reading.signal.aborted; isFirst = false) {
+    const { items: queues } = await asking.now("/queue", {});
+    if (isFirst) reading.answer({ ok: true, feed: QUEUE });
+    reading.proven();
+    reading.event("queue_update", { feed: QUEUE, queues });
+    await pause(QUEUE_EVERY_MS, reading.signal);
   }
 }
 

@@ -1,6 +1,7 @@
 /** The best door: one WebSocket for everything. */
 
 import type { Socket } from "socket.io-client";
+import { QUEUE } from "../core/queue_session.ts";
 import { isPassing, RequestRefused } from "../errors.ts";
 import type { Http } from "../http.ts";
 import { isObject, type Json } from "../wire.ts";
@@ -111,9 +112,9 @@ class SocketIoLink implements Link {
   }
 }
 
-/** Whether the key is a task's id: names of feeds are `all` or have a colon. */
+/** Whether the key is a task's id: names of feeds are `all`, `queue`, or have a colon. */
 export function isTask(key: string): boolean {
-  return key !== "all" && !key.includes(":");
+  return key !== "all" && key !== QUEUE && !key.includes(":");
 }
 
 function connected(socket: Socket): Promise<void> {
