@@ -13,6 +13,8 @@ import { isTask } from "./socketio.ts";
 /** How long a long poll waits for news. */
 export const WAIT_S = 20;
 const POLL_EVERY_MS = 1000;
+/** Between the beginnings of two polls that wait: what comes meanwhile comes together. */
+const GATHER_MS = 250;
 /** No poll waits for the queues. */
 const QUEUE_EVERY_MS = 5000;
 const ANSWER_WITHIN_MS = 10_000;
@@ -33,6 +35,8 @@ class Asking {
   readonly waitS: number;
   readonly #reading: Reading;
   #strikes = 0;
+  /** When the last poll that waits began. */
+  #askedAt = 0;
 
   constructor(reading: Reading, waitS: number) {
     this.#reading = reading;
@@ -53,13 +57,21 @@ class Asking {
     return page;
   }
 
-  /** Between two pages, when the last one had news to its end. */
+  /**
+   * Between two pages, when the last one had news to its end.
+   *
+   * A poll that has waited long is followed by the next one at once: who was idle is told at once,
+   * and of what comes thick and fast several at a time.
+   */
   async rest(over = false): Promise<void> {
-    if (this.waitS === 0 || over) await pause(POLL_EVERY_MS, this.#reading.signal);
+    const gathering = Math.min(GATHER_MS, this.#askedAt + GATHER_MS - Date.now());
+    const ms = this.waitS === 0 || over ? POLL_EVERY_MS : gathering;
+    if (ms > 0) await pause(ms, this.#reading.signal);
   }
 
   async #waited(path: string, query: Record<string, string | number | undefined>) {
     try {
+      this.#askedAt = Date.now();
       const page = await this.#at(path, query, this.waitS);
       this.#strikes = 0;
       return page;
