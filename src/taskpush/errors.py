@@ -6,7 +6,7 @@ The table in `docs/reference/errors.md` is checked against `CODES` by the tests.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -73,10 +73,26 @@ CODES: Final[Mapping[str, CodeSpec]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """One thing that is wrong with one field: `loc` is a dotted path such as `params.seed`."""
+    """One thing that is wrong with one field: `loc` is a dotted path such as `params.seed`.
+
+    `message` is for people; for programs, and for words in other languages, `type` names what is
+    wrong (as Pydantic does, where it found it), and `ctx` has the numbers and texts of the message.
+    """
 
     loc: str
     message: str
+    # None when there is no name for it.
+    type: str | None = None
+    ctx: Mapping[str, object] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, object]:
+        """As a problem document has it."""
+        said: dict[str, object] = {"loc": self.loc, "message": self.message}
+        if self.type is not None:
+            said["type"] = self.type
+        if self.ctx:
+            said["ctx"] = dict(self.ctx)
+        return said
 
 
 def failure_said(error_type: str, error: str) -> str:
@@ -127,7 +143,7 @@ class TaskPushError(Exception):
             **self.extra,
         }
         if self.problems:
-            document["errors"] = [{"loc": p.loc, "message": p.message} for p in self.problems]
+            document["errors"] = [each.as_json() for each in self.problems]
         if self.retry_after_s is not None:
             document["retry_after"] = self.retry_after_s
         return document

@@ -110,6 +110,8 @@ async def test_everything_over_socket_io(server: ServerProcess) -> None:
         await listener.until_deleted(doomed)
 
         running, waiting = (server.create("narrow", seconds=60) for _ in range(2))
+        assert (await listener.ask("subscribe", {"feed": "queue"}))["ok"]
+        await listener.until("queue_update", _shows_one_waiting)
         assert (await listener.ask("subscribe", {"task_id": waiting}))["ok"]
         await listener.until("task_update", lambda it: it["event_type"] == "queue")
         assert (await listener.ask("subscribe", {"task_id": running, "after": "now"}))["snapshot"]
@@ -119,13 +121,18 @@ async def test_everything_over_socket_io(server: ServerProcess) -> None:
         assert not (await listener.ask("cancel", {"task_id": running}))["ok"]
         await listener.until("error", lambda it: it["code"] == "illegal_transition")
         await listener.ask("unsubscribe", {"task_id": running})
-        await listener.ask("unsubscribe", {"feed": "all"})
+        for feed in ("queue", "all"):
+            await listener.ask("unsubscribe", {"feed": feed})
         await listener.ask("authenticate", {"token": "anything"})
 
         async with raw_socket(server.port):
             contract.check("connect_error", await _turned_away(server))
     assert contract.seen == set(DOCUMENT["components"]["messages"]) - {"webhook_event"}
     assert contract.event_types == {event_type.value for event_type in EventType}
+
+
+def _shows_one_waiting(update: Any) -> bool:
+    return any(queue["waiting"] == 1 for queue in update["queues"])
 
 
 async def _turned_away(server: ServerProcess) -> Any:

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.support.server import ServerProcess
-from tests.support.watcher import Watcher
+from tests.support.stream import raw_stream
+from tests.support.watcher import Watcher, raw_socket
 
 SLOTS = 2
 """Of the kind `sleep`."""
@@ -92,6 +93,38 @@ async def test_all_who_wait_are_listed_in_order_with_their_place(server: ServerP
         assert queue["next_submission"]["position"] == 4
     _, snapshot = await asyncio.to_thread(server.call, "GET", f"/api/tasks/{tasks[-1]}")
     assert snapshot["latest"]["queue"] == {"kind": "sleep", "position": 3, "ahead": 2}
+
+
+async def test_whoever_watches_the_queues_is_told_of_all_and_of_what_changes(
+    server: ServerProcess,
+) -> None:
+    first, *others = await _create(server, SLOTS + 1, 600)
+    async with (
+        asyncio.timeout(30),
+        raw_socket(server.port) as socket,
+        raw_stream(server.port, "/api/stream?feed=queue") as stream,
+    ):
+        await socket.event()
+        await socket.emit("subscribe", {"feed": "queue"}, ack=1)
+        assert await socket.event() == ("ack", {"ok": True, "feed": "queue"})
+        assert await socket.event() == ("subscribed", {"feed": "queue"})
+        name, over_socket = await socket.event()
+        by_stream = await stream.event()
+        assert by_stream is not None
+        assert name == by_stream.name == "queue_update"
+        kinds = {queue["kind"]: queue for queue in over_socket["queues"]}
+        assert set(kinds) == {queue["kind"] for queue in by_stream.data["queues"]}
+        assert kinds["sleep"]["waiting"] == 1
+        await _cancel(server, first)
+        while (kinds["sleep"]["running"], kinds["sleep"]["waiting"]) != (SLOTS, 0):
+            name, told = await socket.event()
+            assert [queue["kind"] for queue in told["queues"]] == ["sleep"]
+            kinds["sleep"] = told["queues"][0]
+        assert kinds["sleep"]["entries"] == []
+        await socket.emit("unsubscribe", {"feed": "queue"}, ack=2)
+        assert await socket.event() == ("ack", {"ok": True, "feed": "queue"})
+    for task_id in others:
+        await _cancel(server, task_id)
 
 
 async def test_when_one_is_cancelled_those_behind_it_are_told(server: ServerProcess) -> None:

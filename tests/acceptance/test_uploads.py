@@ -236,18 +236,31 @@ def test_what_does_not_fit_is_said_beside_its_field(server: ServerProcess, ann: 
         {
             "loc": "params.table",
             "message": "parts.txt is text/plain; expected is .csv or text/csv",
+            "type": "upload_type",
+            "ctx": {
+                "name": "parts.txt",
+                "media_type": "text/plain",
+                "expected": ".csv or text/csv",
+            },
         },
         {
             "loc": "params.more.1",
             "message": "there is no upload of yours with this id (any more): send the file again",
+            "type": "upload_unknown",
         },
-        {"loc": "params.more.2", "message": "an upload is named by its id, a text"},
+        {
+            "loc": "params.more.2",
+            "message": "an upload is named by its id, a text",
+            "type": "upload_id",
+        },
     ]
     problem = problem_of(server, ann, "read_async", table=large)
     assert problem["errors"] == [
         {
             "loc": "params.table",
             "message": "parts.csv has 2000001 bytes; at most 2000000 are taken",
+            "type": "upload_size",
+            "ctx": {"name": "parts.csv", "size_bytes": 2_000_001, "max_bytes": 2_000_000},
         }
     ]
     for upload_id in (text, large):

@@ -24,7 +24,8 @@ FLAGS = (
 )
 EXPECT_WITHIN_MS = 15_000
 GIVEN_UP = "WebSocket is closed before the connection is established"
-"""What Chromium says where the page does not wait longer than 2.5 s, on a busy machine."""
+"""What Chromium says where a page gives up a WebSocket that is still opening: after 20 s, or with
+the door that it used meanwhile."""
 
 
 @dataclass

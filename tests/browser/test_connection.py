@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import WebSocketRoute, expect
 
-from tests.browser.conftest import NewVisit, Visit
+from tests.browser.conftest import GIVEN_UP, NewVisit, Visit
+from tests.support.held_handshakes import held_handshakes
 from tests.support.server import ServerProcess
 
 NOTE_TOASTS = """
@@ -39,6 +40,18 @@ def test_without_websockets_the_way_in_use_is_named_and_nothing_is_missed(
     body = {"kind": "iterate", "params": {"iterations": 5}, "title": "seen by a stream"}
     server.call("POST", "/api/tasks", body)
     expect(visit.page.get_by_role("row", name="seen by a stream")).to_contain_text("Completed")
+
+
+def test_a_websocket_that_opens_late_is_used_at_once(server: ServerProcess, visit: Visit) -> None:
+    with held_handshakes(server.port) as proxy:
+        visit.page.goto(proxy.url)
+        connection = visit.page.locator("#connection-text")
+        expect(connection).to_have_text("Live by event stream")
+        proxy.released.set()
+        expect(connection).to_have_text("Live", timeout=10_000)
+        assert not any(GIVEN_UP in complaint for complaint in visit.complaints)
+        # Before the proxy ends, so that nothing is asked in vain.
+        visit.page.close()
 
 
 def test_a_list_whose_server_is_gone_says_so_and_goes_on_when_it_is_back(

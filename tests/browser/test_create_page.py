@@ -45,7 +45,7 @@ def test_what_the_server_refuses_stands_beside_its_field(
     iterations.fill("-1")
     page.get_by_role("button", name="Create task").click()
 
-    expect(page.locator("#field-iterations-error")).to_contain_text("greater than or equal to 0")
+    expect(page.locator("#field-iterations-error")).to_have_text("Must be at least 0.")
     expect(iterations).to_be_focused()
     expect(iterations).to_have_attribute("aria-invalid", "true")
     expect(iterations).to_have_attribute("aria-describedby", re.compile("field-iterations-error"))

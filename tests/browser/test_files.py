@@ -92,7 +92,7 @@ def test_what_is_not_taken_is_said_before_it_is_sent_and_by_the_server_beside_th
     choose = page.locator("#field-table")
     expect(page.locator("#field-table-help")).to_have_text("Takes .csv, text/csv. At most 1.9 MiB.")
     create(page)
-    expect(page.locator("#field-table-error")).to_have_text("Field required")
+    expect(page.locator("#field-table-error")).to_have_text("This is required.")
     expect(choose).to_be_focused()
 
     wrong, large = tmp_path / "a.txt", tmp_path / "b.csv"

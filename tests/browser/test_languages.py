@@ -72,5 +72,15 @@ def test_no_english_is_left_in_chinese(server: ServerProcess, page: Page) -> Non
         expect(page.locator("#connection-text")).to_have_text("实时")
         expect(page.locator("main h1, main .blank").first).to_be_visible()
         assert _english(page) == set(), path
+    page.goto(f"{server.url}/new?kind=iterate")
+    page.locator("#field-iterations").fill("-1")
+    page.get_by_text("标题、标签和优先级").click()
+    page.locator("#extra-title").fill("题" * 201)
+    page.locator("#task-form button[type=submit]").click()
+    expect(page.locator("#extra-title-error")).to_have_text("至多 200 个字符。")
+    page.locator("#extra-title").fill("")
+    page.locator("#task-form button[type=submit]").click()
+    expect(page.locator("#field-iterations-error")).to_have_text("应不小于 0。")
+    assert _english(page) == set()
     for name in ("running", "waiting"):
         server.call("POST", f"/api/tasks/{tasks[name]}/cancel", {})

@@ -13,13 +13,14 @@ from tests.browser.conftest import NewVisit, Visit
 from tests.support.nginx import PASSES, Nginx, nginx
 from tests.support.server import ServerProcess
 
-# A few seconds of it: test_speed.py.
+# A few seconds of it: test_speed.py, test_queue_page.py.
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
 FOR_S = 600
 BY_POLLING_EVERY_S = 10
 SHARE_OF_POLLING = 0.1
-NEW_TASK_EVERY_S = 20
+NEW_TASKS_EVERY_S = 20
+NEW_TASKS = 10
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,7 @@ def test_pages_that_are_watched_for_ten_minutes_ask_for_next_to_nothing(
     print(f"\nin {watched_s / 60:.1f} minutes: {counts}, by the proxy's log {behind} together")
     assert len(asked[""]) <= allowed
     assert len(asked[f"tasks/{task_id}"]) <= allowed
+    assert len(asked["queue"]) <= allowed
     assert len(asked["history"]) <= allowed
     assert behind <= sum(counts.values())
     # They were watched: what happened meanwhile is on them.
@@ -79,8 +81,9 @@ def _watch(server: ServerProcess, visit: Visit) -> None:
     while time.monotonic() < deadline:
         made += 1
         title = f"made while watching {made}"
-        body = {"kind": "iterate", "params": {"iterations": 3}, "title": title}
-        server.call("POST", "/api/tasks", body)
+        for number in range(NEW_TASKS):
+            body = {"kind": "iterate", "params": {"iterations": 3}, "title": f"{title} {number}"}
+            server.call("POST", "/api/tasks", body)
         expect(visit.page.get_by_role("row", name=title).first).to_contain_text("Completed")
         left_s = deadline - time.monotonic()
-        visit.page.wait_for_timeout(max(0.0, min(left_s, NEW_TASK_EVERY_S)) * 1000)
+        visit.page.wait_for_timeout(max(0.0, min(left_s, NEW_TASKS_EVERY_S)) * 1000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -25,6 +27,25 @@ def test_a_task_created_elsewhere_appears_at_once_and_moves(
     expect(page.locator("#task-title")).to_have_text("made elsewhere")
     page.go_back()
     expect(row).to_be_visible()
+
+
+def test_the_tab_shows_how_many_run_and_how_far_they_are(
+    server: ServerProcess, visit: Visit
+) -> None:
+    page = visit.open(server.url)
+    icon = page.locator("link[rel=icon]")
+    expect(icon).to_have_attribute("href", re.compile(r"/icon\.svg$"))
+    tasks = [server.create("iterate", iterations=40, pause_s=0.25) for _ in range(2)]
+    expect(page).to_have_title("(2) · Tasks · taskpush")
+    expect(icon).to_have_attribute("href", re.compile("^data:image/png"))
+    drawn = icon.get_attribute("href")
+    assert drawn is not None
+    # It is drawn anew as they go on.
+    expect(icon).not_to_have_attribute("href", drawn)
+    for task_id in tasks:
+        server.call("POST", f"/api/tasks/{task_id}/cancel", {})
+    expect(page).to_have_title("Tasks · taskpush")
+    expect(icon).to_have_attribute("href", re.compile(r"/icon\.svg$"))
 
 
 def test_the_list_is_searched_and_filtered(server: ServerProcess, visit: Visit) -> None:

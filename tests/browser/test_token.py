@@ -48,12 +48,28 @@ def test_the_page_asks_for_a_token_keeps_it_for_the_tab_and_is_told_when_it_has_
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#connection-text")).to_have_text("Live")
     expect(page.locator("#task-status")).to_have_text("Completed")
+    assert _clients(visit) == 1
     with page.expect_download() as download:
         page.locator("#artifact-list a").first.click()
     assert download.value.path().read_bytes()
     page.reload()
     expect(page.locator("#connection-text")).to_have_text("Live")
     assert all(key not in address for address in visit.addresses)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    page.get_by_label("Token").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#connection-text")).to_have_text("Live")
+    assert _clients(visit) == 1
     revoke_key(path, "ann", now=time.time())
     expect(page.get_by_role("alert")).to_contain_text("expired or was revoked")
     expect(page.get_by_label("Token")).to_be_visible()
+
+
+def _clients(visit: Visit) -> int:
+    """How many clients of taskpush the page has: each hears of the network once."""
+    session = visit.page.context.new_cdp_session(visit.page)
+    wanted = "getEventListeners(window).online.length"
+    asked = {"expression": wanted, "includeCommandLineAPI": True}
+    count: int = session.send("Runtime.evaluate", asked)["result"]["value"]
+    return count

@@ -195,6 +195,7 @@ def test_a_feed_is_gone_on_with_by_its_cursor(real_server: ServerProcess) -> Non
         )
 
 
-def test_a_feed_without_such_a_name_is_refused(real_server: ServerProcess) -> None:
+@pytest.mark.parametrize("name", ["everything", "queue"])
+def test_a_feed_without_such_a_name_is_refused(real_server: ServerProcess, name: str) -> None:
     with Client(real_server.url) as client, pytest.raises(RequestRefused, match="invalid_request"):
-        next(client.feed("everything"))
+        next(client.feed(name))

@@ -20,10 +20,13 @@ from taskpush.push.channel import Channel
 from taskpush.push.feed import FeedHub
 from taskpush.push.outbox import Message, Outgoing, Reply
 from taskpush.push.plane import PushPlane
+from taskpush.runner.registry import Registry
 from taskpush.store.base import Store
 from taskpush.store.memory.store import MemoryStore
 from taskpush.store.sqlite.store import SqliteStore
 from taskpush.tasks.feeds import Feeds
+from taskpush.tasks.queueing.keeper import QueueKeeper
+from taskpush.telemetry.bus import Telemetry
 from tests.store.harness import Harness, progress, say
 from tests.support.feed_view import FeedView
 
@@ -82,7 +85,8 @@ class Scene:
         self.store = harness.store
         self.hub = FeedHub(self.store, PACE)
         self.store.follow(self.hub.announce)
-        self.feeds = Feeds(self.store, self.hub, PACE)
+        keeper = QueueKeeper(self.store, Registry(), harness.clock, Telemetry())
+        self.feeds = Feeds(self.store, self.hub, keeper, PACE)
         self.plane = PushPlane(self.store)
         self.channels: list[Channel] = []
 

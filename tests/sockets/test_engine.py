@@ -41,6 +41,7 @@ from taskpush.sockets.wire import WireProtocol
 from taskpush.store.memory.store import MemoryStore
 from taskpush.tasks.feeds import Feeds
 from taskpush.tasks.queries import TaskQueries
+from taskpush.tasks.queueing.keeper import QueueKeeper
 from taskpush.tasks.showing import Showing
 from taskpush.tasks.watching import Watching
 from taskpush.telemetry.bus import Telemetry
@@ -102,7 +103,7 @@ async def serving(
             service,
             queries,
             watching,
-            Feeds(store, plane.feeds),
+            Feeds(store, plane.feeds, QueueKeeper(store, Registry(), SystemClock(), telemetry)),
             admit=nobody_asked,
             server_version="test",
         ),

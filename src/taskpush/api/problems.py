@@ -12,8 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 
-from taskpush.errors import FieldProblem, InvalidRequest, TaskPushError
+from taskpush.errors import InvalidRequest, TaskPushError
 from taskpush.models.pages import Problem
+from taskpush.models.problems import field_problem
 
 logger: Final = logging.getLogger("taskpush.api")
 
@@ -68,7 +69,7 @@ async def _coded(_: Request, error: Exception) -> Response:
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems = [
-        FieldProblem(".".join(str(part) for part in found["loc"]), found["msg"])
+        field_problem(found, ".".join(str(part) for part in found["loc"]))
         for found in error.errors()
     ]
     return problem_response(InvalidRequest(problems=problems))

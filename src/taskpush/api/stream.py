@@ -11,7 +11,7 @@ from taskpush.api.event_stream import EventStream
 from taskpush.api.problems import responses
 from taskpush.api.services import ServicesDep, StreamAdmissionDep
 from taskpush.api.task_id import TaskIdPath, canonical
-from taskpush.models.feed import CursorText, FeedName
+from taskpush.models.feed import CursorText, WatchedFeed
 from taskpush.models.position import Position
 from taskpush.tasks.watching import Beginning
 
@@ -89,14 +89,16 @@ async def stream_feed(
     services: ServicesDep,
     admission: StreamAdmissionDep,
     feed: Annotated[
-        FeedName, Query(description="`all`, `kind:NAME`, `tag:NAME` or `owner:me`.")
+        WatchedFeed,
+        Query(description="`all`, `kind:NAME`, `tag:NAME` or `owner:me`; `queue` for the queues."),
     ] = "all",
     after: Annotated[CursorText | None, Query(description="A `cursor`.")] = None,
     last_event_id: LastEventId = None,
 ) -> Response:
     """The active tasks, or what changed after a cursor, then live; as Server-Sent Events.
 
-    `event` is `active_tasks`, `task_created` or `feed_update`, and `id` the cursor.
+    `event` is `active_tasks`, `task_created` or `feed_update`, and `id` the cursor. Of `queue` it
+    is `queue_update`, and has none.
     """
     stream = services.streams.open(services.turnstile.enter(request.scope, admission))
     try:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from taskpush.client.errors import BadAnswer, ClientError, RequestRefused
 from taskpush.client.session import MAX_TRIES, Subscribe, is_passing
 from taskpush.client.task import Task
+from taskpush.models.feed import QUEUE_FEED
 
 FEED_EVENTS: Final = ("active_tasks", "task_created", "feed_update")
 
@@ -47,6 +48,9 @@ class FeedSession:
         self.feed = feed
         # Why the watch ended; None while it goes on.
         self.failure: ClientError | None = None
+        if feed == QUEUE_FEED:
+            detail = "the queues are watched by that name, and tasks are not"
+            self.fail(RequestRefused("invalid_request", detail=detail))
         # Newest that arrived; None until something did.
         self._cursor = after
         # Everything up to here was taken.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -16,6 +18,8 @@ from taskpush.client.http_link import Blocked, Cut, HttpLink, Reply, Subscriptio
 WAIT_S: Final = 20.0
 """Shorter than the 30 s after which many proxies cut."""
 EVERY_S: Final = 1.0
+GATHER_S: Final = 0.25
+"""Between the beginnings of two polls that wait: what comes meanwhile comes together."""
 PAGE_ITEMS: Final = 200
 _CUT_BY_A_PROXY: Final = frozenset({408, 502, 504})
 _CUTS_IN_A_ROW: Final = 2
@@ -35,18 +39,29 @@ class PollLink(HttpLink):
 
     async def next_page(self, path: str, query: dict[str, str]) -> Reply:
         """What there is after everything was read; raises `Cut` and `Blocked`."""
-        await asyncio.sleep(EVERY_S)
         return await self.get(path, query)
+
+    async def rest(self, asked_at_s: float) -> None:
+        """Wait before the next page, when the last was asked for at `asked_at_s` on the loop."""
+        await asyncio.sleep(EVERY_S)
+
+    async def _page(self, path: str, query: dict[str, str], last: _Last) -> Reply:
+        """The next page: at once while there is more."""
+        if last.more:
+            return await self.get(path, query)
+        await self.rest(last.asked_at_s)
+        last.asked_at_s = asyncio.get_running_loop().time()
+        return await self.next_page(path, query)
 
     async def _follow_feed(self, subscription: Subscription) -> None:
         feed = str(subscription.payload["feed"])
         after = subscription.payload.get("after")
-        more = True
+        last = _Last()
         while True:
             query = {"feed": feed, "limit": str(PAGE_ITEMS)}
             if after is not None:
                 query["after"] = str(after)
-            reply = await (self.get if more else self.next_page)("/feed", query)
+            reply = await self._page("/feed", query, last)
             if reply.status != 200:
                 raise refused(reply)
             subscription.answer()
@@ -54,7 +69,7 @@ class PollLink(HttpLink):
             page = reply.body
             if page.get("tasks") or page.get("reset") or after is None:
                 subscription.pass_on("active_tasks", {**page, "feed": feed})
-            after, more = page.get("cursor"), page.get("more") is True
+            after, last.more = page.get("cursor"), page.get("more") is True
 
     async def _follow_task(self, subscription: Subscription) -> None:
         task_id = str(subscription.payload["task_id"])
@@ -62,10 +77,10 @@ class PollLink(HttpLink):
         snapshot = await self.snapshot(task_id)
         after = subscription.payload.get("after")
         at = position_text(snapshot["position"] if after == "now" else after)
-        rev, more = 0, True
+        rev, last = 0, _Last()
         while True:
             query = {"limit": str(PAGE_ITEMS), "after": at or "0", "after_rev": str(rev)}
-            reply = await (self.get if more else self.next_page)(path, query)
+            reply = await self._page(path, query, last)
             if reply.status == 410:
                 snapshot = await self.snapshot(task_id)
                 at = position_text(snapshot["position"])
@@ -81,11 +96,21 @@ class PollLink(HttpLink):
             if not subscription.answered:
                 subscription.answer(_start(at, items, snapshot), snapshot)
             subscription.steady.set()
-            more = page.get("next") is not None
-            for envelope in items if more else _merged(items, volatile):
+            last.more = page.get("next") is not None
+            for envelope in items if last.more else _merged(items, volatile):
                 subscription.pass_on("task_update", envelope)
             at = position_text(page.get("position")) or at
             rev = max([rev, *(int(envelope.get("rev") or 0) for envelope in volatile)])
+
+
+@dataclass(slots=True)
+class _Last:
+    """The page that a subscription was told last."""
+
+    # Whether there is more at once; so there is before the first.
+    more: bool = True
+    # When it was asked for that waited, on the loop's clock.
+    asked_at_s: float = -math.inf
 
 
 class LongPollLink(PollLink):
@@ -96,6 +121,14 @@ class LongPollLink(PollLink):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._cuts = 0
+
+    @override
+    async def rest(self, asked_at_s: float) -> None:
+        # A poll that has waited longer is followed by the next one at once: who was idle is told
+        # at once, and of what comes thick and fast several at a time.
+        left_s = asked_at_s + GATHER_S - asyncio.get_running_loop().time()
+        if left_s > 0:
+            await asyncio.sleep(left_s)
 
     @override
     async def next_page(self, path: str, query: dict[str, str]) -> Reply:

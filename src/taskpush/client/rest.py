@@ -58,7 +58,7 @@ class Answer:
             status=self.status,
             detail=problem.get("detail") or problem.get("title"),
             errors=[
-                FieldProblem(str(found.get("loc", "")), str(found.get("message", "")))
+                _field_problem(found)
                 for found in problem.get("errors") or ()
                 if isinstance(found, dict)
             ],
@@ -191,6 +191,16 @@ class Rest:
         self._contact.made = True
         later_s = retry_after_s(response.headers)
         return Answer(response.status, _parsed(raw, response), repeated, later_s)
+
+
+def _field_problem(found: dict[str, Any]) -> FieldProblem:
+    kind, ctx = found.get("type"), found.get("ctx")
+    return FieldProblem(
+        str(found.get("loc", "")),
+        str(found.get("message", "")),
+        type=kind if isinstance(kind, str) else None,
+        ctx=ctx if isinstance(ctx, dict) else {},
+    )
 
 
 def _seconds(value: object) -> float:

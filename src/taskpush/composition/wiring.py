@@ -160,7 +160,7 @@ async def start(
     )
     polls = LongPolls()
     queries = TaskQueries(store, plane.hub, Showing(registry), polls, seal=Seal(secret, "lists"))
-    feeds = Feeds(store, plane.feeds, polls=polls, limits=limits)
+    feeds = Feeds(store, plane.feeds, keeper, polls=polls, limits=limits)
     uploads = UploadShelf(store, blobs, clock, limits=limits, lifetime=settings.keep_uploads_age)
     audit = AuditTrail(store, clock, settings.keys_file, seal=Seal(secret, "audit"))
     service = TaskService(

@@ -39,7 +39,7 @@ class _Event:
 _ASKED: Final = (
     _Event(
         "subscribe",
-        "Watch a task or a feed, from the start or after a position",
+        "Watch a task, a feed or the queues, from the start or after a position",
         ("Subscribe", "SubscribeFeed"),
         ("TaskSubscribed", "FeedAcknowledged", "Refusal"),
     ),
@@ -67,10 +67,11 @@ _SAID: Final = (
     _Event("active_tasks", "Tasks of a feed, newest states", ("ActiveTasks",)),
     _Event("task_created", "A task that is new in a feed", ("FeedUpdate",)),
     _Event("feed_update", "The newest state of a task of a feed", ("FeedUpdate",)),
+    _Event("queue_update", "Who waits for what, as the reader may see it", ("QueueUpdate",)),
     _Event("error", "What is wrong", ("ErrorMessage",)),
 )
 _IN_TASK_STREAM: Final = ("task_update", "resync", "task_deleted", "error")
-_IN_FEED_STREAM: Final = ("active_tasks", "task_created", "feed_update", "error")
+_IN_FEED_STREAM: Final = ("active_tasks", "task_created", "feed_update", "queue_update", "error")
 
 
 @cache
@@ -167,7 +168,8 @@ def _channels() -> Schema:
             "address": "/api/stream",
             "title": "Tasks of a feed",
             "description": "`?feed=` is `all`, `kind:NAME`, `tag:NAME` or `owner:me`; `event:` is"
-            " the name of the message, `id:` the cursor. Goes on after `Last-Event-ID`.",
+            " the name of the message, `id:` the cursor. Goes on after `Last-Event-ID`. With"
+            " `?feed=queue` come the queues, which have no cursor.",
             "servers": [{"$ref": "#/servers/http"}],
             "messages": _listed(_IN_FEED_STREAM),
         },

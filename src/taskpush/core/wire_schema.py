@@ -41,6 +41,7 @@ SAID: Final[tuple[type[BaseModel], ...]] = (
     messages.Resync,
     messages.ActiveTasks,
     messages.FeedUpdate,
+    messages.QueueUpdate,
     messages.ErrorMessage,
     messages.Refusal,
     messages.TaskSubscribed,

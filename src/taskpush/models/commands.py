@@ -14,7 +14,7 @@ from pydantic import (
 
 from taskpush.models.position import WirePosition
 from taskpush.models.producing import ProducerId
-from taskpush.models.values import Moment, SafeInt, Text
+from taskpush.models.values import CLEAN, Moment, SafeInt, Text
 from taskpush.models.webhooks import MAX_WEBHOOKS, LoggedType, Webhook
 
 MAX_METADATA_BYTES: Final = 16 * 1024
@@ -42,7 +42,7 @@ class Command(BaseModel):
 class NewWebhook(Command):
     """A webhook of a task that is created."""
 
-    url: Annotated[Text, Field(min_length=1, max_length=2000)]
+    url: Annotated[str, Field(min_length=1, max_length=2000), CLEAN]
     events: Annotated[list[LoggedType], Field(min_length=1, max_length=6)] = Field(
         default=["status_change"], description="Types of the events that are sent."
     )
@@ -58,7 +58,7 @@ class CreateTask(Command):
     kind: Name
     params: dict[str, Any] = Field(default_factory=dict)
     task_id: TaskId | None = None
-    title: Annotated[Text, Field(max_length=200)] | None = None
+    title: Annotated[str, Field(max_length=200), CLEAN] | None = None
     priority: Annotated[SafeInt, Field(ge=-1000, le=1000)] = Field(
         default=0, description="Higher goes first among the waiting tasks of its kind."
     )

@@ -14,6 +14,12 @@ from taskpush.models.task import Summary, TaskRecord
 
 FeedName = Annotated[str, StringConstraints(pattern=rf"^(all|owner:me|(kind|tag):{NAME})$")]
 """`all`, `kind:NAME`, `tag:NAME` or `owner:me`."""
+QUEUE_FEED: Final = "queue"
+"""What the queues are watched by, as the feeds are by their names."""
+WatchedFeed = Annotated[
+    str, StringConstraints(pattern=rf"^(all|owner:me|queue|(kind|tag):{NAME})$")
+]
+"""A feed, or `queue`."""
 CursorText = Annotated[str, Field(max_length=200)]
 """A cursor as clients keep it. Any text will do: one that is none is unknown."""
 
@@ -132,20 +138,20 @@ class Change:
 
 
 class SubscribeFeed(BaseModel):
-    """Payload of the `subscribe` event for a feed; `after` None means its active tasks."""
+    """Payload of `subscribe` for a feed, or `queue`; `after` None means its active tasks."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    feed: FeedName
+    feed: WatchedFeed
     after: CursorText | None = None
 
 
 class UnsubscribeFeed(BaseModel):
-    """Payload of the `unsubscribe` event for a feed."""
+    """Payload of `unsubscribe` for a feed, or `queue`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    feed: FeedName
+    feed: WatchedFeed
 
 
 class DeletedTask(BaseModel):

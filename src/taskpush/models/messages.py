@@ -12,9 +12,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
 from taskpush.errors import CODES
 from taskpush.models.events import Envelope
-from taskpush.models.feed import DeletedTask, FeedName
+from taskpush.models.feed import DeletedTask, FeedName, WatchedFeed
 from taskpush.models.pages import Limits
 from taskpush.models.position import WirePosition
+from taskpush.models.queue import KindQueue
 from taskpush.models.task import Snapshot, Summary
 
 
@@ -72,9 +73,9 @@ class TaskNamed(Said):
 
 
 class FeedNamed(Said):
-    """`subscribed` to a feed."""
+    """`subscribed` to a feed, or to `queue`."""
 
-    feed: FeedName
+    feed: WatchedFeed
 
 
 class Resync(Said):
@@ -105,6 +106,13 @@ class FeedUpdate(Said):
     cursor: str
 
 
+class QueueUpdate(Said):
+    """`queue_update`: every kind's queue at first, then those that look different."""
+
+    feed: Literal["queue"]
+    queues: list[KindQueue] = Field(description="Each in the place of what was known of its kind.")
+
+
 class ErrorMessage(Said):
     """`error`: what is wrong with a client's event, or why the connection ends."""
 
@@ -131,10 +139,10 @@ class TaskSubscribed(Said):
 
 
 class FeedAcknowledged(Said):
-    """Acknowledges `subscribe` and `unsubscribe` for a feed."""
+    """Acknowledges `subscribe` and `unsubscribe` for a feed, or for `queue`."""
 
     ok: Literal[True]
-    feed: FeedName
+    feed: WatchedFeed
 
 
 class TaskUnsubscribed(Said):

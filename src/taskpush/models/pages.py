@@ -65,7 +65,13 @@ class FieldError(BaseModel):
     """One wrong field."""
 
     loc: str
-    message: str
+    message: str = Field(description="For people.")
+    type: str | None = Field(
+        default=None, description="What is wrong, for programs: as Pydantic names it, mostly."
+    )
+    ctx: dict[str, str | float | bool] | None = Field(
+        default=None, description="The numbers and texts of the message, by their names."
+    )
 
 
 class Problem(BaseModel):

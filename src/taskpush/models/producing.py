@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from taskpush.models.events import MAX_PREVIEW_TEXT_BYTES, Status
 from taskpush.models.position import WirePosition
-from taskpush.models.values import MAX_SAFE_INTEGER, FiniteFloat, Number, Text
+from taskpush.models.values import CLEAN, MAX_SAFE_INTEGER, FiniteFloat, Number, Text
 
 MAX_BATCH: Final = 500
 """Events that a producer sends at once."""
@@ -18,7 +18,7 @@ MAX_WORDS: Final = 4 * 1024
 ProducerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@\-]{0,99}$")]
 """What a producer calls itself: new for each process, so that two are told apart."""
 AttemptNumber = Annotated[int, Field(ge=1, le=MAX_SAFE_INTEGER)]
-Words = Annotated[Text, Field(max_length=MAX_WORDS)]
+Words = Annotated[str, Field(max_length=MAX_WORDS), CLEAN]
 Figure = Annotated[Number, Field(ge=0)]
 
 
@@ -51,8 +51,8 @@ class Cancelled(Part):
 class Failed(Part):
     """Why the attempt failed; the server makes the status of it, or another attempt."""
 
-    error: Annotated[Text, Field(min_length=1, max_length=MAX_WORDS)]
-    error_type: Annotated[Text, Field(min_length=1, max_length=200)] = "Error"
+    error: Annotated[str, Field(min_length=1, max_length=MAX_WORDS), CLEAN]
+    error_type: Annotated[str, Field(min_length=1, max_length=200), CLEAN] = "Error"
     code: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")] = "producer_error"
 
 
@@ -60,7 +60,7 @@ class LogData(Part):
     """One line of what the job says."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    message: Annotated[Text, Field(max_length=MAX_MESSAGE)]
+    message: Annotated[str, Field(max_length=MAX_MESSAGE), CLEAN]
     fields: dict[Text, JsonValue] = Field(default_factory=dict)
 
 
@@ -92,8 +92,8 @@ class ProgressData(Part):
 class PreviewData(Part):
     """The newest text to show."""
 
-    media_type: Annotated[Text, Field(max_length=100)]
-    content: Annotated[Text, Field(max_length=MAX_PREVIEW_TEXT_BYTES)]
+    media_type: Annotated[str, Field(max_length=100), CLEAN]
+    content: Annotated[str, Field(max_length=MAX_PREVIEW_TEXT_BYTES), CLEAN]
 
 
 class ProducerEvent(Part):

@@ -74,7 +74,9 @@ def _clean_text(value: str) -> str:
     return value
 
 
-Text = Annotated[str, AfterValidator(_clean_text)]
+CLEAN: Final = AfterValidator(_clean_text)
+"""Of a text with a limit, to stand after it: a limit that stands after this counts items."""
+Text = Annotated[str, CLEAN]
 SafeInt = Annotated[int, Field(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
 Number = Annotated[StrictInt | StrictFloat, AfterValidator(_safe_number)]
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails, PydanticSerializationError
 
 from taskpush.core.masking import Mask
 from taskpush.errors import FieldProblem, TaskPushError
+from taskpush.models.problems import field_problem
 from taskpush.models.task import TaskRecord
 from taskpush.models.uploads import ids_in
 from taskpush.models.values import joined, value_problems
@@ -146,8 +147,9 @@ class KindSpec(Policy):
         """The params as the handler takes them; raises `invalid_params`."""
         if self.params is None:
             if params:
+                message = "this kind takes no params"
                 raise _invalid(
-                    [FieldProblem(f"params.{name}", "this kind takes no params") for name in params]
+                    [FieldProblem(f"params.{name}", message, type="no_params") for name in params]
                 )
             return None
         try:
@@ -215,7 +217,7 @@ def _not_finite(value: Any, where: str) -> Iterator[str]:
 
 
 def _problem(error: ErrorDetails) -> FieldProblem:
-    return FieldProblem(_dotted(("params", *error["loc"])), _text(error))
+    return field_problem(error, _dotted(("params", *error["loc"])), _text(error))
 
 
 def _dotted(loc: tuple[int | str, ...]) -> str:

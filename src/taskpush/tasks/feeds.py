@@ -12,24 +12,30 @@ from taskpush.access.principal import Principal
 from taskpush.core.feeds import Pace
 from taskpush.core.limits import DEFAULT_LIMITS, Limits
 from taskpush.errors import TaskPushError
-from taskpush.models.feed import FeedFilter, SubscribeFeed
+from taskpush.models.feed import QUEUE_FEED, FeedFilter, SubscribeFeed
 from taskpush.push.channel import Channel
 from taskpush.push.feed import DEFAULT_PACE, FeedHub, FeedNews, unsealed
 from taskpush.push.feed_subscription import FeedSubscription
 from taskpush.store.base import Store
 from taskpush.store.changes import ChangePage
+from taskpush.tasks.queueing.keeper import QueueKeeper
+from taskpush.tasks.queueing.watch import QueueWatch
 from taskpush.tasks.waiting import LongPolls
 
 MAX_FEED_PAGE: Final = 1000
 
 
 class Feeds:
-    """Reads feeds and subscribes connections to them, for a principal, by the policy."""
+    """Reads feeds and subscribes connections to them, for a principal, by the policy.
+
+    The queues are watched like a feed, by the name `queue`.
+    """
 
     def __init__(
         self,
         store: Store,
         hub: FeedHub,
+        keeper: QueueKeeper,
         pace: Pace = DEFAULT_PACE,
         *,
         polls: LongPolls | None = None,
@@ -39,6 +45,7 @@ class Feeds:
         self._polls = LongPolls() if polls is None else polls
         self._store = store
         self._hub = hub
+        self._keeper = keeper
         self._pace = pace
 
     def subscribe(
@@ -58,25 +65,34 @@ class Feeds:
         """As `subscribe`, for a peer that is given no answer."""
         self._subscription(channel, principal, feed).start(after)
 
-    def _subscription(self, channel: Channel, principal: Principal, feed: str) -> FeedSubscription:
+    def _subscription(
+        self, channel: Channel, principal: Principal, feed: str
+    ) -> FeedSubscription | QueueWatch:
         """The channel's subscription to the feed, which may be a new one."""
         subscription = channel.source(feed)
-        if not isinstance(subscription, FeedSubscription):
+        if not isinstance(subscription, FeedSubscription | QueueWatch):
             if len(channel) >= self._max_subscriptions:
                 raise TaskPushError(
                     f"at most {self._max_subscriptions} subscriptions", code="subscription_limit"
                 )
-            subscription = FeedSubscription(
-                feed,
-                feed_filter(principal, feed),
-                self._store,
-                self._hub,
-                channel.outbox,
-                channel,
-                pace=self._pace,
-            )
+            subscription = self._new_subscription(channel, principal, feed)
             channel.add_source(subscription)
         return subscription
+
+    def _new_subscription(
+        self, channel: Channel, principal: Principal, feed: str
+    ) -> FeedSubscription | QueueWatch:
+        if feed == QUEUE_FEED:
+            return self._keeper.watch(channel, principal)
+        return FeedSubscription(
+            feed,
+            feed_filter(principal, feed),
+            self._store,
+            self._hub,
+            channel.outbox,
+            channel,
+            pace=self._pace,
+        )
 
     def unsubscribe(self, channel: Channel, feed: str, reply_to: int | None) -> None:
         """End a subscription; ending one that does not exist is no error."""

@@ -14,7 +14,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -45,6 +45,7 @@ from taskpush.models.commands import (
     RetryTask,
 )
 from taskpush.models.events import Status
+from taskpush.models.problems import field_problem
 from taskpush.models.task import ProducerRef, TaskRecord
 from taskpush.models.uploads import UploadRef, ids_in
 from taskpush.models.values import joined, value_problems
@@ -414,15 +415,15 @@ def _guarded(principal: Principal, decide: lifecycle.Decide) -> lifecycle.Decide
 
 def _within(loc: str, error: TaskPushError) -> TaskPushError:
     """The error of a part, told of the whole."""
-    problems = [FieldProblem(f"{loc}.{p.loc}", p.message) for p in error.problems]
+    problems = [replace(each, loc=f"{loc}.{each.loc}") for each in error.problems]
     return TaskPushError(f"{loc}: {error.detail}", code=error.code, problems=problems)
 
 
 def problems_of(error: ValidationError) -> list[FieldProblem]:
     """Pydantic's findings as field problems, without the values that were sent."""
     return [
-        FieldProblem(".".join(str(part) for part in found["loc"]) or "body", found["msg"])
-        for found in error.errors(include_url=False, include_input=False, include_context=False)
+        field_problem(found, ".".join(str(part) for part in found["loc"]) or "body")
+        for found in error.errors(include_url=False, include_input=False)
     ]
 
 
@@ -461,7 +462,8 @@ def _check_size(value: Any, loc: str, limit_bytes: int) -> None:
     size_bytes = len(orjson.dumps(value))
     if size_bytes > limit_bytes:
         message = f"{size_bytes} bytes; at most {limit_bytes} are kept"
-        raise InvalidRequest(problems=[FieldProblem(loc, message)])
+        ctx = {"size_bytes": size_bytes, "max_bytes": limit_bytes}
+        raise InvalidRequest(problems=[FieldProblem(loc, message, type="too_many_bytes", ctx=ctx)])
 
 
 def _rates(per_min: int | None) -> Rates | None:

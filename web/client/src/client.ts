@@ -3,6 +3,7 @@
 import { connectionOf } from "./connecting.ts";
 import type { Connecting, ConnectionStatus } from "./connection.ts";
 import { type FeedItem, FeedSession } from "./core/feed_session.ts";
+import { QueueSession } from "./core/queue_session.ts";
 import { WatchSession } from "./core/session.ts";
 import {
   BadAnswer,
@@ -283,6 +284,14 @@ export class Client {
     options: { after?: string; signal?: AbortSignal } = {},
   ): AsyncGenerator<FeedItem, void, undefined> {
     return watch(this.#connection, new FeedSession(name, options.after), options.signal);
+  }
+
+  /**
+   * Every kind's queue as you may see it, live, without end: all of them each time that one looks
+   * different, at most once a second.
+   */
+  watchQueue(options: { signal?: AbortSignal } = {}): AsyncGenerator<KindQueue[], void, undefined> {
+    return watch(this.#connection, new QueueSession(), options.signal);
   }
 
   /** Watch by callbacks: `client.subscribe(id).on("progress", (data) => …)`. */

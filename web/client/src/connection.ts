@@ -216,6 +216,7 @@ export class Connection {
     }
     this.#tell();
     const returning = this.#lookForBetter(current);
+    this.#awaitBelated(current);
     const ending = await current.ended;
     returning.abort();
     this.#current = null;
@@ -250,6 +251,20 @@ export class Connection {
     };
     look().catch((error: unknown) => current.end({ why: "cut", message: String(error) }));
     return stop;
+  }
+
+  /** A better door that was too slow, and opens after all, is gone back to at once. */
+  #awaitBelated(current: Opened): void {
+    const belated = this.#opening.belated();
+    if (belated === null) return;
+    let late: Opened | null = null;
+    void belated.opened.then((opened) => {
+      late = opened;
+      if (opened) current.end({ why: "better", opened });
+    });
+    void current.ended.then((ending) => {
+      if (ending.why !== "better" || ending.opened !== late) belated.giveUp();
+    });
   }
 
   #idle(): void {

@@ -19,6 +19,13 @@ export interface Opened {
 /** Why a link is used no more. */
 export type Ending = Loss | { why: "better"; opened: Opened };
 
+/** A link that did not open in time. */
+export interface Belated {
+  /** Null when it never opens. */
+  readonly opened: Promise<Opened | null>;
+  giveUp(): void;
+}
+
 /** Is told what comes over any of the links. */
 export interface Hearing {
   event(from: Opened, key: string, name: string, payload: Json): void;
@@ -30,6 +37,8 @@ export class Opening {
   readonly #doors: readonly Door[];
   readonly #renewable: boolean;
   readonly #hearing: Hearing;
+  /** Of the door tried last that did not open in time; null when there is none. */
+  #belated: Belated | null = null;
 
   constructor(doors: readonly Door[], renewable: boolean, hearing: Hearing) {
     this.#doors = doors;
@@ -40,6 +49,7 @@ export class Opening {
   /** The first of these doors that opens, or why none did; throws when the server turns us away. */
   async first(indices: readonly number[]): Promise<Opened | Loss> {
     let loss: Loss = { why: "away", message: "there is no door" };
+    this.belated()?.giveUp();
     for (const index of indices) {
       const opened = await this.#open(index);
       if (!("link" in opened)) {
@@ -48,7 +58,7 @@ export class Opening {
         continue;
       }
       const first = indices[0] ?? index;
-      if (index === first || loss.why === "blocked") return opened;
+      if (index === first || loss.why === "blocked" || this.#belated) return opened;
       // The server may have come up between the two: then the better door opens as well.
       const again = await this.#open(first);
       if (!("link" in again)) return opened;
@@ -56,6 +66,13 @@ export class Opening {
       return again;
     }
     return loss;
+  }
+
+  /** A better door's link that is still being opened, for the caller to give up; null for none. */
+  belated(): Belated | null {
+    const belated = this.#belated;
+    this.#belated = null;
+    return belated;
   }
 
   /** The first of these doors that lets `key`, which is watched, through; null when none does. */
@@ -100,6 +117,15 @@ export class Opening {
       if (!(error instanceof LinkFailed)) throw error;
       const dismissal = this.dismissal(error.loss);
       if (dismissal) throw dismissal;
+      const { late } = error.loss;
+      if (!late) return error.loss;
+      const belated = late.link.then(
+        (link) => Object.assign(self, { link }),
+        () => null,
+      );
+      // Beside a door that is in use there is time.
+      if (trial) return (await belated) ?? error.loss;
+      this.#belated = { opened: belated, giveUp: () => late.giveUp() };
       return error.loss;
     }
   }

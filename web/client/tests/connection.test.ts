@@ -158,3 +158,52 @@ test("a link that opens when nothing is watched any more is closed", () =>
     await pass(1);
     assert.equal(scene.connection.status.state, "live");
   }));
+
+test("a better door that opens late is gone back to at once, and tried once", () =>
+  withClock(async (pass) => {
+    const scene = new Scene();
+    const [best, second] = scene.doors;
+    let open = (): void => {};
+    best.tardy = new Promise((resolve) => {
+      open = resolve;
+    });
+    scene.connection.add(scene.member);
+    await pass(1);
+    second.write(logged(1));
+    assert.deepEqual(scene.states, ["recovering", "live sse"]);
+    open();
+    await pass(1);
+    best.write(logged(2));
+    assert.deepEqual(scene.seqs(), [1, 2]);
+    assert.deepEqual(best.asked, [{ epoch: "k3v9", seq: 1 }]);
+    assert.deepEqual(scene.states, ["recovering", "live sse", "live socketio"]);
+    assert.deepEqual([best.opened, best.givenUp, second.closed], [1, 0, 1]);
+  }));
+
+test("a door that is late is given up with the connection", () =>
+  withClock(async (pass) => {
+    const scene = new Scene();
+    const [best, second] = scene.doors;
+    best.tardy = new Promise(() => {});
+    scene.connection.add(scene.member);
+    await pass(1);
+    assert.equal(scene.connection.status.door, "sse");
+    assert.equal(best.givenUp, 0);
+    scene.connection.remove(scene.member);
+    await pass(1);
+    assert.deepEqual([best.givenUp, second.closed], [1, 1]);
+  }));
+
+test("a door that is late is given up before it is tried again", () =>
+  withClock(async (pass) => {
+    const scene = new Scene();
+    const [best, second] = scene.doors;
+    best.tardy = new Promise(() => {});
+    second.failing = "cut";
+    scene.connection.add(scene.member);
+    await pass(5000);
+    assert.ok(best.givenUp >= 1);
+    best.tardy = null;
+    await pass(10_000);
+    assert.deepEqual([scene.connection.status.door, best.opened], ["socketio", 1]);
+  }));

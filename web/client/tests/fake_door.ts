@@ -16,6 +16,9 @@ export class FakeDoor implements Door {
   failing: Loss["why"] | null = null;
   /** What opening it waits for. */
   gate: Promise<void> | null = null;
+  /** What a link waits for that does not open in time. */
+  tardy: Promise<void> | null = null;
+  givenUp = 0;
   opened = 0;
   closed = 0;
   asked: unknown[] = [];
@@ -31,6 +34,15 @@ export class FakeDoor implements Door {
   async open(listener: LinkListener, trial?: Trial): Promise<Link> {
     if (this.failing) throw new LinkFailed({ why: this.failing, message: "not now" });
     await this.gate;
+    if (this.tardy && !trial) {
+      const link = this.tardy.then(() => this.#link(listener));
+      const late = { link, giveUp: () => (this.givenUp += 1) };
+      throw new LinkFailed({ why: "cut", message: "not in time", late });
+    }
+    return this.#link(listener, trial);
+  }
+
+  #link(listener: LinkListener, trial?: Trial): Link {
     this.opened += 1;
     this.#links.add(listener);
     if (!trial) listener.proven();

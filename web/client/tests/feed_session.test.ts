@@ -59,3 +59,7 @@ test("what comes before the answer is an earlier subscription's", () => {
   session.receive("feed_update", { task: task("a", "running"), cursor: "7" });
   assert.deepEqual(taken(session), []);
 });
+
+test("the queues are no feed of tasks", () => {
+  assert.equal(new FeedSession("queue").failure?.code, "invalid_request");
+});

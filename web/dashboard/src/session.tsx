@@ -75,6 +75,7 @@ export function SessionProvider({ children, login }: Props): ReactNode {
   const entered = useRef(false);
   // biome-ignore lint/correctness/useExhaustiveDependencies: another turn wants another client
   const { client, list } = useMemo(() => connect(token), [token, turn]);
+  useClosing(client);
 
   useEffect(() => {
     const stop = new AbortController();
@@ -123,6 +124,15 @@ export function SessionProvider({ children, login }: Props): ReactNode {
     restart: () => start(token, false),
   };
   return <SessionContext value={session}>{children}</SessionContext>;
+}
+
+/** Closes a client in whose place there is another one. */
+function useClosing(client: Client): void {
+  const last = useRef(client);
+  useEffect(() => {
+    if (last.current !== client) last.current.close();
+    last.current = client;
+  }, [client]);
 }
 
 /** Asked once for each client, when it is live. */

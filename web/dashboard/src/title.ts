@@ -29,13 +29,13 @@ const COLOURS: Record<Status, string> = {
 /** The ring has so many steps: the tab is not repainted for less. */
 const STEPS = 24;
 
-/** Show a task's progress as a ring in its colour; the usual picture for null. */
+/** Show progress as a ring in the colour of a state; the usual picture for null. */
 export function useFavicon(status: Status | null, percent: number | null): void {
   const steps = status === "running" ? Math.round(((percent ?? 0) / 100) * STEPS) : STEPS;
   useEffect(() => {
     const link = document.querySelector<HTMLLinkElement>("link[rel=icon]");
-    if (!link || status === null) return;
-    link.href = drawRing(COLOURS[status], steps / STEPS).toDataURL();
+    if (status === null) return showUsualIcon();
+    if (link) link.href = drawRing(COLOURS[status], steps / STEPS).toDataURL();
   }, [status, steps]);
   useEffect(() => showUsualIcon, []);
 }

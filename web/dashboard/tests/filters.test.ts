@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Latest, Status, Summary } from "taskpush-client";
-import { arranged, NO_FILTERS, readFilters, writeFilters } from "../src/data/filters.ts";
+import {
+  arranged,
+  meanPercentOf,
+  NO_FILTERS,
+  readFilters,
+  writeFilters,
+} from "../src/data/filters.ts";
 
 const NOTHING: Latest = { progress: null, queue: null, stats: null };
 
@@ -79,4 +85,10 @@ test("all tasks, newest first, need no query; what an address makes up is left o
   assert.equal(writeFilters(NO_FILTERS, "created"), "");
   const read = readFilters(new URLSearchParams("status=toString&order=size&page=2"));
   assert.deepEqual(read, { filters: NO_FILTERS, order: "created" });
+});
+
+test("how far tasks are on average leaves out those of which nobody knows", () => {
+  assert.equal(meanPercentOf(tasks.filter((one) => one.status === "running")), 25);
+  assert.equal(meanPercentOf([task("t5", "running"), task("t6", "completed")]), 100);
+  assert.equal(meanPercentOf([task("t5", "running")]), null);
 });

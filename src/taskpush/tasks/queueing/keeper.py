@@ -27,6 +27,7 @@ from taskpush.models.program import COMMAND
 from taskpush.models.queue import Accuracy, KindQueue
 from taskpush.models.server import KindCount
 from taskpush.models.task import NewEvent, TaskRecord
+from taskpush.push.channel import Channel
 from taskpush.runner.aside import read_aside
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
@@ -36,6 +37,7 @@ from taskpush.tasks.queueing.line import Line
 from taskpush.tasks.queueing.roster import Roster
 from taskpush.tasks.queueing.sizes import Sizes
 from taskpush.tasks.queueing.view import accuracy, kind_queue, place_numbers
+from taskpush.tasks.queueing.watch import QueueWatch
 from taskpush.telemetry.bus import Telemetry
 
 INTERVAL_S: Final = 0.2
@@ -79,6 +81,7 @@ class QueueKeeper:
         self._load = load
         self._sizes = Sizes(telemetry)
         self._roster = Roster(registry, clock, self._sizes, self._touch)
+        self._watches: dict[QueueWatch, None] = {}
         self._wake = asyncio.Event()
         # None before `start` and after `close`.
         self._worker: Task[None] | None = None
@@ -140,6 +143,18 @@ class QueueKeeper:
         now_s = self._clock.monotonic()
         line = self._roster.line(kind)
         return kind_queue(line, principal, limit=limit, now_s=now_s, next_size=size)
+
+    def watch(self, channel: Channel, principal: Principal) -> QueueWatch:
+        """What tells the channel of the queues, as the principal sees them, until it is closed."""
+        watch = QueueWatch(
+            self,
+            principal,
+            channel,
+            watches=lambda: len(self._watches),
+            on_close=lambda closed: self._watches.pop(closed, None),
+        )
+        self._watches[watch] = None
+        return watch
 
     def census(self) -> Sequence[KindCount]:
         """How many tasks of each kind wait and run, of all tenants."""
@@ -244,7 +259,8 @@ class QueueKeeper:
             begin_s = loop.time()
             # What changes from here on is computed after the rest.
             line.rest_until_s = begin_s + self._interval_s
-            line.due_s = begin_s + REFRESH_S if line.waiting else math.inf
+            estimated = line.waiting or (line.running and self._watches)
+            line.due_s = begin_s + REFRESH_S if estimated else math.inf
             forecasts = line.forecasts(self._clock.monotonic(), MAX_TOLD)
             cost_s = loop.time() - begin_s
             news = [each for each in forecasts if line.is_news(each)]
@@ -255,6 +271,8 @@ class QueueKeeper:
                 await asyncio.sleep(0)
             line.rest_until_s = max(line.rest_until_s, loop.time() + cost_s / self._load)
             line.due_s = max(line.due_s, line.rest_until_s)
+            for watch in self._watches:
+                watch.stir()
 
     def _tell(self, line: Line, news: Sequence[Forecast]) -> None:
         for forecast in news:

@@ -9,6 +9,7 @@
 import { BadAnswer, type ClientError, isPassing, RequestRefused } from "../errors.ts";
 import type { Summary } from "../generated/models.ts";
 import { isObject, type Json } from "../wire.ts";
+import { QUEUE } from "./queue_session.ts";
 import { MAX_TRIES, type Request, type Session } from "./session.ts";
 
 /** The newest state of one task of a feed. */
@@ -63,6 +64,10 @@ export class FeedSession implements Session<FeedItem> {
     this.key = feed;
     this.#cursor = after ?? null;
     this.#taken = after ?? null;
+    if (feed === QUEUE) {
+      const detail = "the queues are watched by that name, and tasks are not";
+      this.fail(new RequestRefused("invalid_request", { detail }));
+    }
   }
 
   get over(): boolean {

@@ -26,6 +26,15 @@ export interface Loss {
   refusal?: ClientError;
   /** When the server wants to be tried again. */
   retryAfterS?: number | undefined;
+  /** What did not open in time, and may yet. */
+  late?: Late | undefined;
+}
+
+/** A link that is still being opened, until whoever has it gives it up. */
+export interface Late {
+  readonly link: Promise<Link>;
+  /** Waits for it no more; also closes one that has opened. */
+  giveUp(): void;
 }
 
 /** No link could be opened, or a subscription showed that there is none. */

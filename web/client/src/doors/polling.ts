@@ -1,5 +1,6 @@
 /** The last two doors: pages of the log, asked for again and again, waiting for news or not. */
 
+import { QUEUE } from "../core/queue_session.ts";
 import { BadAnswer, RequestRefused, ServerUnreachable } from "../errors.ts";
 import type { Envelope, EventPage, WirePosition } from "../generated/models.ts";
 import { pause } from "../timing.ts";
@@ -12,6 +13,10 @@ import { isTask } from "./socketio.ts";
 /** How long a long poll waits for news. */
 export const WAIT_S = 20;
 const POLL_EVERY_MS = 1000;
+/** Between the beginnings of two polls that wait: what comes meanwhile comes together. */
+const GATHER_MS = 250;
+/** No poll waits for the queues. */
+const QUEUE_EVERY_MS = 5000;
 const ANSWER_WITHIN_MS = 10_000;
 const PAGE = 500;
 const STRIKES = 2;
@@ -20,6 +25,7 @@ const STRIKES = 2;
 export function pollReader(waitS: number): Reader {
   return (reading) => {
     const asking = new Asking(reading, reading.mayWait ? waitS : 0);
+    if (reading.key === QUEUE) return pollQueue(reading, asking);
     return isTask(reading.key) ? pollTask(reading, asking) : pollFeed(reading, asking);
   };
 }
@@ -29,6 +35,8 @@ class Asking {
   readonly waitS: number;
   readonly #reading: Reading;
   #strikes = 0;
+  /** When the last poll that waits began. */
+  #askedAt = 0;
 
   constructor(reading: Reading, waitS: number) {
     this.#reading = reading;
@@ -49,13 +57,21 @@ class Asking {
     return page;
   }
 
-  /** Between two pages, when the last one had news to its end. */
+  /**
+   * Between two pages, when the last one had news to its end.
+   *
+   * A poll that has waited long is followed by the next one at once: who was idle is told at once,
+   * and of what comes thick and fast several at a time.
+   */
   async rest(over = false): Promise<void> {
-    if (this.waitS === 0 || over) await pause(POLL_EVERY_MS, this.#reading.signal);
+    const gathering = Math.min(GATHER_MS, this.#askedAt + GATHER_MS - Date.now());
+    const ms = this.waitS === 0 || over ? POLL_EVERY_MS : gathering;
+    if (ms > 0) await pause(ms, this.#reading.signal);
   }
 
   async #waited(path: string, query: Record<string, string | number | undefined>) {
     try {
+      this.#askedAt = Date.now();
       const page = await this.#at(path, query, this.waitS);
       this.#strikes = 0;
       return page;
@@ -161,6 +177,16 @@ async function pollFeed(reading: Reading, asking: Asking): Promise<void> {
     if (page.more !== true) await asking.rest();
     page = await asking.page("/feed", { feed, after, limit: PAGE });
     news = page.reset === true || (Array.isArray(page.tasks) && page.tasks.length > 0);
+  }
+}
+
+async function pollQueue(reading: Reading, asking: Asking): Promise<void> {
+  for (let isFirst = true; !reading.signal.aborted; isFirst = false) {
+    const { items: queues } = await asking.now("/queue", {});
+    if (isFirst) reading.answer({ ok: true, feed: QUEUE });
+    reading.proven();
+    reading.event("queue_update", { feed: QUEUE, queues });
+    await pause(QUEUE_EVERY_MS, reading.signal);
   }
 }
 

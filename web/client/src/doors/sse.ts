@@ -48,7 +48,9 @@ async function streamFeed(reading: Reading): Promise<void> {
   const query = { feed: String(feed), after: typeof after === "string" ? after : undefined };
   const response = await open(reading, "/stream", query);
   reading.answer({ ok: true, feed });
-  await read(reading, response, (name, payload) => name === "active_tasks" && !payload.more);
+  await read(reading, response, (name, payload) => {
+    return name === "queue_update" || (name === "active_tasks" && !payload.more);
+  });
 }
 
 async function open(

@@ -447,7 +447,20 @@ export interface Summary {
  */
 export interface FieldError {
   loc: string;
+  /**
+   * For people.
+   */
   message: string;
+  /**
+   * What is wrong, for programs: as Pydantic names it, mostly.
+   */
+  type?: string | null;
+  /**
+   * The numbers and texts of the message, by their names.
+   */
+  ctx?: {
+    [k: string]: string | number | boolean;
+  } | null;
 }
 /**
  * A registered kind, with JSON Schema of what it takes and gives.

@@ -6,6 +6,7 @@ import { type Kind, RequestRefused, type Snapshot } from "taskpush-client";
 import { useLocation } from "wouter";
 import { notices } from "../data/notices.ts";
 import { type Entry, entryFor, fieldsOf, paramsFrom } from "../data/params_form.ts";
+import { problemIn } from "../i18n/problems.ts";
 import { useSession } from "../session.tsx";
 import { reasonOf } from "./connection.tsx";
 import { Estimate } from "./estimate.tsx";
@@ -48,19 +49,27 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
     setErrors((now) => ({ ...now, [loc]: "" }));
   };
 
+  const enterExtra = (name: keyof Extras, text: string): void => {
+    setExtras((now) => ({ ...now, [name]: text }));
+    setErrors((now) => ({ ...now, [name]: "" }));
+  };
+
   /** The first wrong field is where one goes on. */
   const show = (found: Record<string, string>): void => {
     setErrors(found);
-    const first = fields.find((one) => found[one.loc]);
+    const first = [...fields.map((one) => one.loc), ...EXTRAS].find((loc) => found[loc]);
+    // Where it stands may have to be opened first.
     if (first)
-      form.current?.querySelector<HTMLElement>(`[name="${CSS.escape(first.loc)}"]`)?.focus();
+      requestAnimationFrame(() =>
+        form.current?.querySelector<HTMLElement>(`[name="${CSS.escape(first)}"]`)?.focus(),
+      );
   };
 
   const refuse = (error: unknown): void => {
     const said = error instanceof RequestRefused ? error.errors : [];
-    const own = new Set(fields.map((one) => one.loc));
+    const own = new Set([...fields.map((one) => one.loc), ...EXTRAS]);
     // What is wrong deeper inside a field is said beside that field.
-    const placed = said.map(({ loc, message }) => [placeOf(loc, own), message] as const);
+    const placed = said.map((one) => [placeOf(one.loc, own), problemIn(one, t)] as const);
     show(Object.fromEntries(placed.filter(([loc]) => own.has(loc))));
     const others = placed.filter(([loc]) => !own.has(loc)).map(([, message]) => message);
     if (others.length > 0) setRefusal(others.join("; "));
@@ -100,7 +109,7 @@ export function TaskForm({ kind, original, children }: Props): ReactNode {
             onEnter={(entry) => enter(field.loc, entry)}
           />
         ))}
-        <ExtraFields extras={extras} onEnter={setExtras} />
+        <ExtraFields extras={extras} errors={errors} onEnter={enterExtra} />
         {refusal !== null && (
           <p className="problem" role="alert" id="form-problem">
             {t("create.refused", { reason: refusal })}
@@ -123,53 +132,49 @@ interface Extras {
   priority: string;
 }
 
-function ExtraFields(props: { extras: Extras; onEnter(extras: Extras): void }): ReactNode {
+/** As the server names them in its errors, too. */
+const EXTRAS = ["title", "tags", "priority"] as const;
+const WORDS = {
+  title: { label: "create.name", hint: "create.nameHint" },
+  tags: { label: "create.tags", hint: "create.tagsHint" },
+  priority: { label: "create.priority", hint: "create.priorityHint" },
+} as const;
+
+interface ExtraProps {
+  extras: Extras;
+  errors: Readonly<Record<string, string>>;
+  onEnter(name: keyof Extras, text: string): void;
+}
+
+function ExtraFields({ extras, errors, onEnter }: ExtraProps): ReactNode {
   const { t } = useTranslation();
-  const { extras, onEnter } = props;
   const [isOpen] = useState(!!(extras.title || extras.tags));
-  const enter = (name: keyof Extras) => (event: { target: HTMLInputElement }) =>
-    onEnter({ ...extras, [name]: event.target.value });
   return (
-    <details open={isOpen}>
+    <details open={isOpen || EXTRAS.some((name) => errors[name])}>
       <summary>{t("create.more")}</summary>
       <div className="more">
-        <div className="field">
-          <label htmlFor="extra-title">{t("create.name")}</label>
-          <input
-            id="extra-title"
-            aria-describedby="extra-title-help"
-            value={extras.title}
-            onChange={enter("title")}
-          />
-          <p className="hint" id="extra-title-help">
-            {t("create.nameHint")}
-          </p>
-        </div>
-        <div className="field">
-          <label htmlFor="extra-tags">{t("create.tags")}</label>
-          <input
-            id="extra-tags"
-            aria-describedby="extra-tags-help"
-            value={extras.tags}
-            onChange={enter("tags")}
-          />
-          <p className="hint" id="extra-tags-help">
-            {t("create.tagsHint")}
-          </p>
-        </div>
-        <div className="field">
-          <label htmlFor="extra-priority">{t("create.priority")}</label>
-          <input
-            id="extra-priority"
-            type="number"
-            aria-describedby="extra-priority-help"
-            value={extras.priority}
-            onChange={enter("priority")}
-          />
-          <p className="hint" id="extra-priority-help">
-            {t("create.priorityHint")}
-          </p>
-        </div>
+        {EXTRAS.map((name) => (
+          <div className="field" key={name}>
+            <label htmlFor={`extra-${name}`}>{t(WORDS[name].label)}</label>
+            <input
+              id={`extra-${name}`}
+              name={name}
+              type={name === "priority" ? "number" : "text"}
+              aria-describedby={`extra-${name}-help extra-${name}-error`}
+              aria-invalid={!!errors[name]}
+              value={extras[name]}
+              onChange={(event) => onEnter(name, event.target.value)}
+            />
+            <p className="hint" id={`extra-${name}-help`}>
+              {t(WORDS[name].hint)}
+            </p>
+            {errors[name] && (
+              <p className="problem" id={`extra-${name}-error`}>
+                {errors[name]}
+              </p>
+            )}
+          </div>
+        ))}
       </div>
     </details>
   );

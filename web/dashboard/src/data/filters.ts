@@ -54,6 +54,13 @@ export function percentOf(task: Summary): number | null {
   return task.latest.progress?.progress_percent ?? null;
 }
 
+/** How far tasks are on average, of those where it is known; null where it is of none. */
+export function meanPercentOf(tasks: readonly Summary[]): number | null {
+  const known = tasks.map(percentOf).filter((percent) => percent !== null);
+  if (known.length === 0) return null;
+  return known.reduce((sum, percent) => sum + percent, 0) / known.length;
+}
+
 /** Seconds until it is done, or until it starts while it waits; null when nobody knows. */
 export function remainingOf(task: Summary): number | null {
   if (task.status === "running") return task.latest.progress?.eta_seconds ?? null;

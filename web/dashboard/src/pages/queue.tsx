@@ -7,15 +7,12 @@ import type { KindQueue, NextSubmission, QueueEntry, Summary } from "taskpush-cl
 import { Link } from "wouter";
 import { Bar } from "../components/bar.tsx";
 import { Blank } from "../components/blank.tsx";
-import { reasonOf, useReturns, useStale } from "../components/connection.tsx";
+import { reasonOf, useStale } from "../components/connection.tsx";
 import { percentOf, remainingOf } from "../data/filters.ts";
 import { useObserved } from "../data/observable.ts";
 import { formatEstimate } from "../format.ts";
 import { useSession } from "../session.tsx";
 import { useTitle } from "../title.ts";
-
-/** The feed says when to ask again, but not more often than so. */
-const BETWEEN_MS = 5000;
 
 export default function QueuePage(): ReactNode {
   const { t } = useTranslation();
@@ -23,10 +20,8 @@ export default function QueuePage(): ReactNode {
   useObserved(list);
   useTitle(t("queue.title"));
   const stale = useStale();
-  const active = [...list.tasks.values()].filter(
-    (task) => task.status === "running" || task.status === "pending",
-  );
-  const { queues, problem } = useQueues(active);
+  const running = [...list.tasks.values()].filter((task) => task.status === "running");
+  const { queues, problem } = useQueues();
   // What was read stays; the connection says how old it is.
   if (problem !== null && queues === null)
     return <Blank tone="problem" title={t("queue.problem", { reason: reasonOf(problem) })} />;
@@ -43,7 +38,7 @@ export default function QueuePage(): ReactNode {
           <KindSection
             key={queue.kind}
             queue={queue}
-            running={active.filter((task) => task.kind === queue.kind && task.status === "running")}
+            running={running.filter((task) => task.kind === queue.kind)}
           />
         ))}
       </div>
@@ -51,32 +46,24 @@ export default function QueuePage(): ReactNode {
   );
 }
 
-/** The queues, read again when tasks have begun to wait or stopped. */
-function useQueues(active: readonly Summary[]): {
-  queues: KindQueue[] | null;
-  problem: unknown;
-} {
+/** The queues as they are; null until they were told, or why they cannot be. */
+function useQueues(): { queues: KindQueue[] | null; problem: unknown } {
   const { client } = useSession();
-  const returns = useReturns();
   const [queues, setQueues] = useState<KindQueue[] | null>(null);
   const [problem, setProblem] = useState<unknown>(null);
-  const [readAt, setReadAt] = useState(0);
-  const states = active.map((task) => task.task_id + task.status).join();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: when it was read is no reason to read
   useEffect(() => {
-    // A reading that has begun is shown, whatever changes meanwhile.
-    const read = async (): Promise<void> => {
-      setReadAt(Date.now());
-      try {
-        setQueues(await client.queue());
+    const stop = new AbortController();
+    const follow = async (): Promise<void> => {
+      for await (const told of client.watchQueue({ signal: stop.signal })) {
+        setQueues(told);
         setProblem(null);
-      } catch (error) {
-        setProblem(error);
       }
     };
-    const timer = setTimeout(() => void read(), Math.max(0, readAt + BETWEEN_MS - Date.now()));
-    return () => clearTimeout(timer);
-  }, [client, states, returns]);
+    follow().catch((error: unknown) => {
+      if (!stop.signal.aborted) setProblem(error);
+    });
+    return () => stop.abort();
+  }, [client]);
   return { queues, problem };
 }
 

@@ -10,6 +10,7 @@ import { TaskTable } from "../components/task_table.tsx";
 import {
   arranged,
   type Filters,
+  meanPercentOf,
   NO_FILTERS,
   type Order,
   readFilters,
@@ -17,7 +18,7 @@ import {
 } from "../data/filters.ts";
 import { useObserved } from "../data/observable.ts";
 import { useSession } from "../session.tsx";
-import { useTitle } from "../title.ts";
+import { useFavicon, useTitle } from "../title.ts";
 
 /** A search begins when somebody has stopped typing for so long. */
 const TYPED_MS = 250;
@@ -41,8 +42,9 @@ export function TasksPage(): ReactNode {
     () => arranged(list.tasks.values(), filters, order),
     [list, version, filters, order],
   );
-  const running = [...list.tasks.values()].filter((task) => task.status === "running").length;
-  useTitle(running > 0 && `(${running})`, t("tasks.title"));
+  const running = [...list.tasks.values()].filter((task) => task.status === "running");
+  useTitle(running.length > 0 && `(${running.length})`, t("tasks.title"));
+  useFavicon(running.length > 0 ? "running" : null, meanPercentOf(running));
 
   const isFiltered = Object.values(filters).some(Boolean);
   return (
