@@ -79,6 +79,8 @@ class PollingReader:
 
 def _told(page: dict[str, Any], rev: int) -> Iterator[dict[str, Any]]:
     logged = page["items"]
+    if page["final"] and not logged:
+        return  # Whoever asks after the end has had everything.
     last = [event for event in logged[-1:] if page["final"] and page["next"] is None]
     yield from logged[: len(logged) - len(last)]
     yield from (event for event in page["volatile"] if event["rev"] > rev)
