@@ -34,6 +34,15 @@ def seal(decision: Decision, *, epoch: str, now: datetime) -> tuple[TaskRecord, 
     return record.moved(events[-1].position, timestamp), events
 
 
+def append(
+    record: TaskRecord, event: NewEvent, *, epoch: str, now: datetime
+) -> tuple[TaskRecord, LoggedEvent]:
+    """As `seal`, of one event beside which the record stays as it is."""
+    timestamp = max(now, record.last_event_at or now)
+    logged = _sealed(record, event, record.head.seq + 1, epoch, timestamp)
+    return record.moved(logged.position, timestamp), logged
+
+
 def seal_volatile(
     record: TaskRecord, event: NewEvent, *, rev: int, now: datetime
 ) -> tuple[TaskRecord, VolatileEvent]:

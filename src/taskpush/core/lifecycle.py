@@ -86,11 +86,16 @@ def report(attempt: int, events: Sequence[NewEvent]) -> Decide:
     """Append what a running attempt says."""
 
     def decide(record: TaskRecord | None) -> Decision:
-        present = _fenced(record, attempt)
-        next_status(present.status, Command.REPORT)
-        return Decision(present, tuple(events))
+        return Decision(reporting(record, attempt), tuple(events))
 
     return decide
+
+
+def reporting(record: TaskRecord | None, attempt: int) -> TaskRecord:
+    """The record of an attempt that may report; raises for another one."""
+    present = _fenced(record, attempt)
+    next_status(present.status, Command.REPORT)
+    return present
 
 
 def checkpoint(

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from taskpush.store.base import Append
 from taskpush.store.calls import Call, Write
 
 GATHER_S: Final = 0.004
@@ -46,7 +47,7 @@ class Gathering:
 
     def add(self, call: Call) -> None:
         """A call waits."""
-        if isinstance(call, Write):
+        if isinstance(call, Append | Write):
             self._awaited.discard(call.task_id)
         loop = asyncio.get_running_loop()
         if call.synced or not self._awaited or loop.time() >= self._until:
@@ -67,4 +68,4 @@ class Gathering:
         """These calls were committed: gather the next ones."""
         now = asyncio.get_running_loop().time()
         self._until = now + self._gather_s if now >= self._forgone_until else now
-        self._awaited = {call.task_id for call in told if isinstance(call, Write)}
+        self._awaited = {call.task_id for call in told if isinstance(call, Append | Write)}

@@ -6,12 +6,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Final
 
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
-from taskpush.core.journal import first_rev, seal_volatile
+from taskpush.core.journal import append, first_rev, seal_volatile
 from taskpush.core.lifecycle import Decide
 from taskpush.errors import NotFound, QueueFull, TaskPushError
 from taskpush.models.audit import AuditEntry
@@ -21,6 +22,7 @@ from taskpush.models.task import NewEvent, TaskRecord, VolatileEvent
 from taskpush.models.uploads import KeptUpload
 from taskpush.store.base import (
     KEY_LIFETIME,
+    Append,
     ChangeListener,
     Commit,
     CommitListener,
@@ -30,6 +32,7 @@ from taskpush.store.base import (
 )
 from taskpush.store.batch import Batch, Cut, Forgetting, Outcome
 from taskpush.store.calls import (
+    Asked,
     Call,
     Create,
     Delete,
@@ -118,11 +121,15 @@ class Ledger:
         events that the disk lacks go along, else only those of the tasks that end.
         """
         batch = Batch(synced=synced, stirred=self.changes.mark.stirred)
+        now = self._clock.now()
         for call in calls:
             if batch.is_full:
                 break
             batch.calls.append(call)
-            batch.outcomes.append(self._outcome(call, batch, stored))
+            if isinstance(call, Append):
+                batch.outcomes.append(self._append(call, batch, stored, now))
+            else:
+                batch.outcomes.append(self._outcome(call, batch, stored))
         self._add_latest(batch, self._unflushed if flush else _ended(batch))
         batch.forget_tombstones = self.changes.forgets_with(batch.tombstones)
         if self._next_rev + REV_BLOCK // 2 > self._reserved_rev:
@@ -170,7 +177,24 @@ class Ledger:
                 self._tell(self._followers, [Change(How.STIRRED, record)], self.changes.mark)
         return volatile
 
-    def _outcome(self, call: Call, batch: Batch, stored: Stored) -> Outcome:
+    def _append(
+        self, call: Append, batch: Batch, stored: Stored, now: datetime
+    ) -> Exception | None:
+        """As `_write` of `lifecycle.report`, without what a single event has no need of."""
+        task_id = call.task_id
+        try:
+            entry = self._newest(task_id, batch, stored)
+            record = lifecycle.reporting(entry.record if entry else None, call.attempt)
+            record, event = append(record, call.event, epoch=self.epoch, now=now)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is handed to the caller
+            return error
+        assert entry is not None
+        entry = batch.entries[task_id] = Entry(entry.order, record)
+        batch.events.append((entry, event))
+        batch.told.append(event)
+        return None
+
+    def _outcome(self, call: Asked, batch: Batch, stored: Stored) -> Outcome:
         try:
             match call:
                 case Write():

@@ -21,8 +21,8 @@ from taskpush.models.task import TaskRecord
 from taskpush.models.uploads import KeptUpload
 from taskpush.models.values import is_clean_text
 from taskpush.models.webhooks import DeliveryState
-from taskpush.store.base import MAX_CREATED_TASKS, Commit, Created, IdempotencyKey
-from taskpush.store.batch import Batch
+from taskpush.store.base import MAX_CREATED_TASKS, Append, Commit, Created, IdempotencyKey
+from taskpush.store.batch import Batch, settle
 from taskpush.store.calls import (
     Call,
     Create,
@@ -96,6 +96,12 @@ class Writer:
         future: Future[Commit] = asyncio.get_running_loop().create_future()
         self._add(Write(task_id, decide, synced, future))
         return future
+
+    def append(self, append: Append) -> None:
+        """Queue an event; see `Store.append`."""
+        self._check_open()
+        _check_texts(append.task_id)
+        self._add(append)
 
     def create(
         self,
@@ -244,7 +250,7 @@ class Writer:
         error = await self._commit_together(calls, flush=flush, probed=bool(probes))
         for probe in probes:
             if not probe.done():
-                _settle(probe, error)
+                _answer(probe, error)
         if self._queue:
             self._wake.set()
         if self._ledger.has_unflushed:
@@ -303,7 +309,7 @@ class Writer:
         shrinks, self._shrinks = self._shrinks, []
         for shrink in shrinks:
             if not shrink.done():
-                _settle(shrink, error)
+                _answer(shrink, error)
 
     async def _tidy_up(self) -> None:
         try:
@@ -317,8 +323,7 @@ class Writer:
             self._flush_timer.cancel()
         self._gathering.end(0)
         for call in self._queue:
-            if not call.future.done():
-                call.future.set_exception(StoreUnavailable(NOT_OPEN))
+            settle(call, StoreUnavailable(NOT_OPEN))
         for probe in (*self._probes, *self._shrinks):
             if not probe.done():
                 probe.set_exception(StoreUnavailable(NOT_OPEN))
@@ -337,7 +342,7 @@ def _keys(calls: Iterable[Call]) -> list[IdempotencyKey]:
     return [call.key for call in calls if isinstance(call, Create) and call.key is not None]
 
 
-def _settle(probe: Future[None], error: Exception | None) -> None:
+def _answer(probe: Future[None], error: Exception | None) -> None:
     if error is None:
         probe.set_result(None)
     else:
