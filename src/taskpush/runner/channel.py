@@ -46,11 +46,16 @@ class LocalChannel:
         return self._cancel_requested
 
     def send(self, report: Report) -> Awaitable[None]:
-        if threading.get_ident() == self._loop_thread:
-            return self._send_here(report)
-        self._raise_if_cancelled(report)
-        self._send_across(report)
-        return DONE
+        if threading.get_ident() != self._loop_thread:
+            self._raise_if_cancelled(report)
+            self._send_across(report)
+            return DONE
+        committed = self._recorder.take(report)
+        if committed is None:
+            return _Turn(self)
+        if isinstance(report, LogLine):
+            return _Room(self, self._recorder)
+        return committed if isinstance(committed, Receipt) else _Kept(committed)
 
     def pulse(self) -> Awaitable[None]:
         if threading.get_ident() == self._loop_thread:
@@ -82,14 +87,6 @@ class LocalChannel:
             return False
         self._turned_at = now
         return True
-
-    def _send_here(self, report: Report) -> Awaitable[None]:
-        committed = self._recorder.take(report)
-        if committed is None:
-            return _Turn(self)
-        if isinstance(report, LogLine):
-            return _Room(self, self._recorder)
-        return committed if isinstance(committed, Receipt) else _Kept(committed)
 
     def _send_across(self, report: Report) -> None:
         match report:

@@ -127,13 +127,13 @@ class Recorder:
         if self._closed:
             return self._never() if isinstance(report, NewCheckpoint) else None
         match report:
+            case Iteration():
+                return self._append(NewEvent(EventType.ITERATION_COMPLETE, report.data))
+            case LogLine():
+                return self._log(report)
             case Newest():
                 self._offer(report)
                 return None
-            case LogLine():
-                return self._log(report)
-            case Iteration():
-                return self._append(NewEvent(EventType.ITERATION_COMPLETE, report.data))
             case NewArtifact():
                 return self._begin_put(self._put(report), f"artifact of {self._task_id}")
             case NewCheckpoint():
