@@ -31,8 +31,8 @@ class FrameCache:
         """The bytes to write for all of `batch`; watchers of one task mostly get the same."""
         # Comparing costs nothing as long as the items are the same ones.
         if batch != self._last[0]:
-            frames = [self.of(item) for item in batch]
-            self._last = (batch, frames[0] if len(frames) == 1 else b"".join(frames))
+            joined = self.of(batch[0]) if len(batch) == 1 else b"".join(map(self.of, batch))
+            self._last = (batch, joined)
         return self._last[1]
 
     def of(self, item: Outgoing) -> bytes:
@@ -41,7 +41,7 @@ class FrameCache:
         if known is not None:
             return known[1]
         frame = self._build(item)
-        if not isinstance(item, Reply) and (not isinstance(item, Message) or item.shared):
+        if not isinstance(item, Message | Reply) or (isinstance(item, Message) and item.shared):
             self._keep(item, frame)
         return frame
 
