@@ -26,7 +26,7 @@ from taskpush.models.events import EventType, Queue
 from taskpush.models.program import COMMAND
 from taskpush.models.queue import Accuracy, KindQueue
 from taskpush.models.server import KindCount
-from taskpush.models.task import NewEvent
+from taskpush.models.task import LoggedEvent, NewEvent
 from taskpush.runner.kind import KindSpec
 from taskpush.runner.registry import Registry
 from taskpush.runner.uploads import NO_UPLOADS, Uploads
@@ -173,6 +173,8 @@ class QueueKeeper:
     def on_commit(self, events: Sequence[Announcement]) -> None:
         """Take note; the store calls it."""
         for event in events:
+            if isinstance(event, LoggedEvent) and event.event_type is not EventType.STATUS_CHANGE:
+                continue  # Nearly all of them: the roster has no use for it.
             if self._roster.on_event(event):
                 self._wake.set()
 
