@@ -325,10 +325,11 @@ def _existing(record: TaskRecord | None) -> TaskRecord:
 
 
 def _fenced(record: TaskRecord | None, attempt: int) -> TaskRecord:
-    present = _existing(record)
-    if present.attempt != attempt:
-        raise StaleAttempt(f"attempt {attempt} is not the present one, {present.attempt}")
-    return present
+    if record is None:
+        raise NotFound
+    if record.attempt != attempt:
+        raise StaleAttempt(f"attempt {attempt} is not the present one, {record.attempt}")
+    return record
 
 
 def _status_event(change: StatusChange) -> NewEvent:

@@ -59,10 +59,6 @@ class Append:
         self.attempt = attempt
         self.event = event
 
-    @property
-    def task_ids(self) -> tuple[str, ...]:
-        return (self.task_id,)
-
     def committed(self) -> None:
         """It survives the end of this process. Must not block, await or raise."""
 

@@ -157,7 +157,11 @@ class Batch:
     def resolve(self) -> None:
         """Tell every caller what its call made true, or why it did not take effect."""
         for call, outcome in zip(self.calls, self.outcomes, strict=True):
-            settle(call, outcome)
+            if outcome is None and isinstance(call, Append):
+                # What becomes of nearly every call.
+                call.committed()
+            else:
+                settle(call, outcome)
 
     def fail(self, detail: str) -> None:
         """Tell every caller that nothing took effect.

@@ -49,10 +49,12 @@ class Gathering:
         """A call waits."""
         if isinstance(call, Append | Write):
             self._awaited.discard(call.task_id)
+        if self._timer is not None and self._awaited and not call.synced:
+            return
         loop = asyncio.get_running_loop()
         if call.synced or not self._awaited or loop.time() >= self._until:
             self._commit()
-        elif self._timer is None:
+        else:
             self._timer = loop.call_at(self._until, self._commit)
 
     def end(self, count: int) -> None:

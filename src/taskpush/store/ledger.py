@@ -388,7 +388,8 @@ class Ledger:
             if applying:
                 self._unflushed[task_id] = applying
         self._live[task_id] = entry
-        self._evict(task_id)
+        if record.status is not Status.RUNNING:
+            self._evict(task_id)
         return entry
 
     def _note_changes(self, batch: Batch) -> list[Change]:
@@ -457,4 +458,5 @@ def _upload(batch: Batch, stored: Stored, upload_id: str) -> KeptUpload | None:
 
 
 def _ended(batch: Batch) -> Collection[str]:
-    return [task_id for task_id, entry in batch.entries.items() if entry.record.status.is_over]
+    # Who ends has a row.
+    return [task_id for task_id in batch.rows if batch.entries[task_id].record.status.is_over]

@@ -123,15 +123,20 @@ class RecentEvents:
         direct = self._direct(batch)
         logged: list[EventRow] = []
         growing: list[tuple[str, EventRow]] = []
+        # Those of one commit mostly have one timestamp.
+        moment = at = None
         for entry, event in batch.events:
+            said_at = entry.record.last_event_at or entry.record.created_at
+            if said_at is not moment or at is None:
+                moment, at = said_at, to_microseconds(said_at)
             row = EventRow(
                 entry.order,
                 event.seq,
                 event.attempt,
                 event.epoch,
-                event.event_type.value,
+                event.event_type,
                 int(event.final),
-                to_microseconds(entry.record.last_event_at or entry.record.created_at),
+                at,
                 event.body,
             )
             if event.task_id in direct:
@@ -170,7 +175,8 @@ class RecentEvents:
         direct = {*batch.rows, *batch.deleted}
         direct.update(cut.entry.record.task_id for cut in batch.cuts)
         counts = Counter([event.task_id for _, event in batch.events])
-        direct.update(task_id for task_id, count in counts.items() if count >= FILLING)
+        if len(batch.events) - len(counts) >= FILLING - 1:
+            direct.update(task_id for task_id, count in counts.items() if count >= FILLING)
         for entry, event in batch.events:
             if (
                 entry.record.status is not Status.RUNNING
