@@ -20,7 +20,8 @@ class Desk:
         self.refused: list[BaseException] = []
 
     def receipt(self) -> Receipt:
-        return Receipt("task", 1, NewEvent(EventType.LOG, {}), self.refused.append)
+        event = NewEvent(EventType.LOG, {})
+        return Receipt("task", 1, event, self.refused.append, asyncio.get_running_loop())
 
 
 async def wait(awaited: Awaitable[None]) -> None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from taskpush.models.task import LoggedEvent
 from taskpush.push.outbox import Message, Outgoing, Reply
 
 CACHE_BYTES: Final = 4 * 1024 * 1024
+
+
+def _is_for_one(item: Outgoing) -> bool:
+    return isinstance(item, Reply) or (isinstance(item, Message) and not item.shared)
 
 
 class FrameCache:
@@ -41,7 +46,7 @@ class FrameCache:
         if known is not None:
             return known[1]
         frame = self._build(item)
-        if not isinstance(item, Message | Reply) or (isinstance(item, Message) and item.shared):
+        if isinstance(item, LoggedEvent) or not _is_for_one(item):
             self._keep(item, frame)
         return frame
 

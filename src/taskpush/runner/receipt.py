@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from asyncio import CancelledError, Future
+from asyncio import AbstractEventLoop, CancelledError, Future
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -20,7 +19,7 @@ class Receipt(Append):
     also when nobody waits.
     """
 
-    __slots__ = ("_ended", "_error", "_on_refused", "_waiting")
+    __slots__ = ("_ended", "_error", "_loop", "_on_refused", "_waiting")
 
     def __init__(
         self,
@@ -28,11 +27,14 @@ class Receipt(Append):
         attempt: int,
         event: NewEvent,
         on_refused: Callable[[BaseException], None],
+        loop: AbstractEventLoop,
     ) -> None:
         self.task_id = task_id
         self.attempt = attempt
         self.event = event
         self._on_refused = on_refused
+        # To ask for the running one would be a system call for each report.
+        self._loop = loop
         self._ended = False
         # None while nothing has gone wrong.
         self._error: BaseException | None = None
@@ -50,13 +52,13 @@ class Receipt(Append):
         self._ended = True
         self._error = error
         # Not at once: the store is at work for others too.
-        asyncio.get_running_loop().call_soon(self._on_refused, error)
+        self._loop.call_soon(self._on_refused, error)
         if self._waiting is not None:
             self._wake()
 
     def future(self) -> Future[None]:
         """One more future that ends as the append does; it may be cancelled."""
-        future = asyncio.get_running_loop().create_future()
+        future = self._loop.create_future()
         if self._waiting is None:
             self._waiting = [future]
         else:

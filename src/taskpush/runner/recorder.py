@@ -217,7 +217,7 @@ class Recorder:
     # -- logged ---------------------------------------------------------------
 
     def _append(self, event: NewEvent) -> Receipt:
-        receipt = Receipt(self._task_id, self._attempt, event, self._refused)
+        receipt = Receipt(self._task_id, self._attempt, event, self._refused, self._loop)
         try:
             self._store.append(receipt)
         except StoreUnavailable as error:  # closed

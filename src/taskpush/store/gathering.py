@@ -13,12 +13,14 @@ from typing import Final
 from taskpush.store.base import Append
 from taskpush.store.calls import Call, Write
 
-GATHER_S: Final = 0.004
+GATHER_S: Final = 0.008
 """From one commit to the next, while many report."""
 FEW: Final = 4
 """When so few came meanwhile, there was no use in waiting."""
 FORGO_S: Final = 0.25
 """How long it is not tried again then, so that who writes to many tasks by turns is not held up."""
+
+_TO_ONE: Final = (Append, Write)
 
 
 class Gathering:
@@ -36,6 +38,7 @@ class Gathering:
         forgo_s: float = FORGO_S,
     ) -> None:
         self._commit = commit
+        self._loop = asyncio.get_running_loop()
         self._gather_s = gather_s
         self._forgo_s = forgo_s
         # Tasks of the last commit that have not written since.
@@ -47,15 +50,14 @@ class Gathering:
 
     def add(self, call: Call) -> None:
         """A call waits."""
-        if isinstance(call, Append | Write):
+        if isinstance(call, _TO_ONE):
             self._awaited.discard(call.task_id)
         if self._timer is not None and self._awaited and not call.synced:
             return
-        loop = asyncio.get_running_loop()
-        if call.synced or not self._awaited or loop.time() >= self._until:
+        if call.synced or not self._awaited or self._loop.time() >= self._until:
             self._commit()
         else:
-            self._timer = loop.call_at(self._until, self._commit)
+            self._timer = self._loop.call_at(self._until, self._commit)
 
     def end(self, count: int) -> None:
         """What waits, so many calls, is about to be committed."""
@@ -64,10 +66,10 @@ class Gathering:
         self._timer.cancel()
         self._timer = None
         if count < FEW:
-            self._forgone_until = asyncio.get_running_loop().time() + self._forgo_s
+            self._forgone_until = self._loop.time() + self._forgo_s
 
     def begin(self, told: Iterable[Call]) -> None:
         """These calls were committed: gather the next ones."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         self._until = now + self._gather_s if now >= self._forgone_until else now
-        self._awaited = {call.task_id for call in told if isinstance(call, Append | Write)}
+        self._awaited = {call.task_id for call in told if isinstance(call, _TO_ONE)}
