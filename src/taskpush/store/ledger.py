@@ -402,6 +402,7 @@ class Ledger:
         self.changes.committed(max(newest, default=0), batch.tombstones, batch.forget_tombstones)
         changes = []
         said = {event.task_id for _, event in batch.events}
+        stirred = How.STIRRED
         for task_id, entry in batch.entries.items():
             row = batch.rows.get(task_id)
             if task_id in batch.deleted:
@@ -410,7 +411,7 @@ class Ledger:
                 changes.append(Change(How.CREATED if row.created else How.WRITTEN, entry.record))
             elif task_id in said:
                 self.changes.stir(entry.record)
-                changes.append(Change(How.STIRRED, entry.record))
+                changes.append(Change(stirred, entry.record))
             if row is not None and entry.record.status.is_over:
                 self.changes.settle(task_id, batch.stirred)
         for gone in batch.tombstones:

@@ -172,8 +172,9 @@ class QueueKeeper:
 
     def on_commit(self, events: Sequence[Announcement]) -> None:
         """Take note; the store calls it."""
+        status_change = EventType.STATUS_CHANGE
         for event in events:
-            if isinstance(event, LoggedEvent) and event.event_type is not EventType.STATUS_CHANGE:
+            if isinstance(event, LoggedEvent) and event.event_type is not status_change:
                 continue  # Nearly all of them: the roster has no use for it.
             if self._roster.on_event(event):
                 self._wake.set()
