@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 
@@ -86,6 +88,17 @@ async def test_a_callback_is_called_also_when_it_comes_late() -> None:
     receipt.add_done_callback(lambda done: told.append(done.done()))
     await asyncio.sleep(0)
     assert told == [True, True]
+
+
+async def test_a_refusal_that_no_callback_looks_at_is_no_complaint_of_the_loop() -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+    receipt = Desk().receipt()
+    receipt.add_done_callback(lambda _: None)
+    receipt.refused(StoreUnavailable("full"))
+    await asyncio.sleep(0)
+    gc.collect()
+    assert complaints == []
 
 
 async def test_who_waits_for_what_was_given_up_is_cancelled() -> None:

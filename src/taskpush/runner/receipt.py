@@ -89,3 +89,4 @@ class Receipt(Append):
                 future.cancel()
             else:
                 future.set_exception(error)
+                future.exception()  # It is noticed anyway, also when nobody looks at the future.

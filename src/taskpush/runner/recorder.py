@@ -279,9 +279,7 @@ class Recorder:
         written.add_done_callback(self._log_written)
         return written
 
-    def _log_written(self, written: Future[None]) -> None:
-        if not written.cancelled():
-            written.exception()  # It was noticed before, and told to whoever waits.
+    def _log_written(self, _: Future[None]) -> None:
         self._logs_in_flight -= 1
         if self._logs_in_flight <= LOGS_IN_FLIGHT:
             self._overrun = False

@@ -20,6 +20,7 @@ FEW: Final = 4
 FORGO_S: Final = 0.25
 """How long it is not tried again then, so that who writes to many tasks by turns is not held up."""
 
+# Calls that are about one task. Not a union, which would be made anew for each call.
 _TO_ONE: Final = (Append, Write)
 
 
@@ -52,12 +53,13 @@ class Gathering:
         """A call waits."""
         if isinstance(call, _TO_ONE):
             self._awaited.discard(call.task_id)
-        if self._timer is not None and self._awaited and not call.synced:
-            return
-        if call.synced or not self._awaited or self._loop.time() >= self._until:
+        if call.synced or not self._awaited:
             self._commit()
-        else:
-            self._timer = self._loop.call_at(self._until, self._commit)
+        elif self._timer is None:
+            if self._loop.time() >= self._until:
+                self._commit()
+            else:
+                self._timer = self._loop.call_at(self._until, self._commit)
 
     def end(self, count: int) -> None:
         """What waits, so many calls, is about to be committed."""
