@@ -10,6 +10,7 @@ import pytest
 from taskpush.errors import StoreUnavailable
 from taskpush.models.events import EventType
 from taskpush.models.position import START
+from tests.store.append_contract import AppendContract
 from tests.store.audit_contract import LOCAL as LOCAL_TRAIL
 from tests.store.audit_contract import AuditContract, entry_of
 from tests.store.changes_contract import ChangesContract
@@ -108,6 +109,7 @@ class LifeContract:
 
 class StoreContract(
     WriteContract,
+    AppendContract,
     CreateContract,
     DeleteContract,
     ListenContract,

@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from taskpush.core.lifecycle import Decision
 from taskpush.errors import TaskPushError
 from taskpush.models.events import ATTACHED, MAX_EVENT_BYTES, MAX_PICTURE_BYTES, EventType
+from taskpush.models.position import Position
 from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord, VolatileEvent
 from taskpush.models.values import encoded
+
+# To look it up in its enumeration takes four times as long, and is done for each event.
+_STATUS_CHANGE: Final = EventType.STATUS_CHANGE
 
 
 def seal(decision: Decision, *, epoch: str, now: datetime) -> tuple[TaskRecord, list[LoggedEvent]]:
@@ -34,6 +38,16 @@ def seal(decision: Decision, *, epoch: str, now: datetime) -> tuple[TaskRecord, 
     return record.moved(events[-1].position, timestamp), events
 
 
+def append(
+    record: TaskRecord, event: NewEvent, *, epoch: str, now: datetime
+) -> tuple[TaskRecord, LoggedEvent]:
+    """As `seal`, of one event beside which the record stays as it is."""
+    timestamp = max(now, record.last_event_at or now)
+    seq = record.head.seq + 1
+    logged = _sealed(record, event, seq, epoch, timestamp)
+    return record.moved(Position(seq, epoch), timestamp), logged
+
+
 def seal_volatile(
     record: TaskRecord, event: NewEvent, *, rev: int, now: datetime
 ) -> tuple[TaskRecord, VolatileEvent]:
@@ -44,7 +58,7 @@ def seal_volatile(
     event, attachment = _detached(event)
     timestamp = max(now, record.last_event_at or now)
     numbers = {"attempt": record.attempt, "seq": None, "rev": rev}
-    body = _encoded(record.task_id, event, timestamp, numbers)
+    body = _encoded(event, _envelope(record.task_id, event, timestamp) | numbers)
     volatile = VolatileEvent(
         task_id=record.task_id,
         attempt=record.attempt,
@@ -70,17 +84,13 @@ def _sealed(
     record: TaskRecord, event: NewEvent, seq: int, epoch: str, timestamp: datetime
 ) -> LoggedEvent:
     attempt = record.attempt if event.attempt is None else event.attempt
-    return LoggedEvent(
-        task_id=record.task_id,
-        attempt=attempt,
-        seq=seq,
-        epoch=epoch,
-        event_type=event.event_type,
-        body=_encoded(
-            record.task_id, event, timestamp, {"attempt": attempt, "seq": seq, "epoch": epoch}
-        ),
-        final=event.event_type is EventType.STATUS_CHANGE and event.data.get("final") is True,
-    )
+    envelope = _envelope(record.task_id, event, timestamp)
+    envelope["attempt"] = attempt
+    envelope["seq"] = seq
+    envelope["epoch"] = epoch
+    final = event.event_type is _STATUS_CHANGE and event.data.get("final") is True
+    body = _encoded(event, envelope)
+    return LoggedEvent(record.task_id, attempt, seq, epoch, event.event_type, body, final)
 
 
 def _detached(event: NewEvent) -> tuple[NewEvent, bytes | None]:
@@ -96,19 +106,19 @@ def _detached(event: NewEvent) -> tuple[NewEvent, bytes | None]:
     return event._replace(data={**event.data, "content": ATTACHED}), content
 
 
-def _encoded(
-    task_id: str, event: NewEvent, timestamp: datetime, numbers: Mapping[str, Any]
-) -> bytes:
-    body = encoded(
-        {
-            "task_id": task_id,
-            "event_type": event.event_type,
-            "data": event.data,
-            # The encoder writes moments much faster, but whole seconds without their zeros.
-            "timestamp": timestamp if timestamp.microsecond else _whole_second(timestamp),
-            **numbers,
-        }
-    )
+def _envelope(task_id: str, event: NewEvent, timestamp: datetime) -> dict[str, Any]:
+    """What all envelopes begin with."""
+    return {
+        "task_id": task_id,
+        "event_type": event.event_type,
+        "data": event.data,
+        # The encoder writes moments much faster, but whole seconds without their zeros.
+        "timestamp": timestamp if timestamp.microsecond else _whole_second(timestamp),
+    }
+
+
+def _encoded(event: NewEvent, envelope: Mapping[str, Any]) -> bytes:
+    body = encoded(envelope)
     if len(body) > MAX_EVENT_BYTES:
         raise TaskPushError(
             f"a {event.event_type} event of {len(body)} bytes exceeds {MAX_EVENT_BYTES}",

@@ -92,11 +92,16 @@ def report(attempt: int, events: Sequence[NewEvent]) -> Decide:
     """Append what a running attempt says."""
 
     def decide(record: TaskRecord | None) -> Decision:
-        present = _fenced(record, attempt)
-        next_status(present.status, Command.REPORT)
-        return Decision(present, tuple(events))
+        return Decision(reporting(record, attempt), tuple(events))
 
     return decide
+
+
+def reporting(record: TaskRecord | None, attempt: int) -> TaskRecord:
+    """The record of an attempt that may report; raises for another one."""
+    present = _fenced(record, attempt)
+    next_status(present.status, Command.REPORT)
+    return present
 
 
 def checkpoint(
@@ -330,10 +335,11 @@ def _existing(record: TaskRecord | None) -> TaskRecord:
 
 
 def _fenced(record: TaskRecord | None, attempt: int) -> TaskRecord:
-    present = _existing(record)
-    if present.attempt != attempt:
-        raise StaleAttempt(f"attempt {attempt} is not the present one, {present.attempt}")
-    return present
+    if record is None:
+        raise NotFound
+    if record.attempt != attempt:
+        raise StaleAttempt(f"attempt {attempt} is not the present one, {record.attempt}")
+    return record
 
 
 def _status_event(change: StatusChange) -> NewEvent:

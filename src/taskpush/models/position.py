@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,8 +13,7 @@ from taskpush.models.values import MAX_SAFE_INTEGER
 _TEXT: Final = re.compile(r"(?:([0-9a-z]{1,32}):)?(0|[1-9][0-9]{0,15})")
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """The last logged event seen: protocol section 1.
 
     `epoch` is None for a bare seq, which people use to explore: it is taken as it is. With an

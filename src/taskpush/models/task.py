@@ -83,7 +83,7 @@ class LoggedEvent(NamedTuple):
 
     @property
     def position(self) -> Position:
-        return Position(seq=self.seq, epoch=self.epoch)
+        return Position(self.seq, self.epoch)
 
 
 @dataclass(frozen=True, slots=True)

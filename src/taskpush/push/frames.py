@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from taskpush.models.task import LoggedEvent
 from taskpush.push.outbox import Message, Outgoing, Reply
 
 CACHE_BYTES: Final = 4 * 1024 * 1024
+
+
+def _is_for_one(item: Outgoing) -> bool:
+    return isinstance(item, Reply) or (isinstance(item, Message) and not item.shared)
 
 
 class FrameCache:
@@ -31,8 +36,8 @@ class FrameCache:
         """The bytes to write for all of `batch`; watchers of one task mostly get the same."""
         # Comparing costs nothing as long as the items are the same ones.
         if batch != self._last[0]:
-            frames = [self.of(item) for item in batch]
-            self._last = (batch, frames[0] if len(frames) == 1 else b"".join(frames))
+            joined = self.of(batch[0]) if len(batch) == 1 else b"".join(map(self.of, batch))
+            self._last = (batch, joined)
         return self._last[1]
 
     def of(self, item: Outgoing) -> bytes:
@@ -41,7 +46,7 @@ class FrameCache:
         if known is not None:
             return known[1]
         frame = self._build(item)
-        if not isinstance(item, Reply) and (not isinstance(item, Message) or item.shared):
+        if isinstance(item, LoggedEvent) or not _is_for_one(item):
             self._keep(item, frame)
         return frame
 

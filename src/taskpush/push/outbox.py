@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final
 
 from taskpush.models.events import EventType
 from taskpush.models.task import LoggedEvent, VolatileEvent
@@ -103,12 +103,13 @@ class Outbox:
 
     def take(self, up_to_bytes: int) -> list[Outgoing]:
         """Remove and return the oldest items: at least one, then as many as fit."""
-        taken: list[Outgoing] = []
         if self.size_bytes <= up_to_bytes and not self._volatile:
             # What happens at nearly every flush: all of it, with no state that could be replaced.
-            taken, self._queue = cast("list[Outgoing]", self._queue), []
+            queue: list[Any] = self._queue
+            self._queue = []
             self.size_bytes = 0
-            return taken
+            return queue
+        taken: list[Outgoing] = []
         size = 0
         for head in self._queue:
             item: Outgoing

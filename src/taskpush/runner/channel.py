@@ -9,10 +9,10 @@ from asyncio import AbstractEventLoop, Future
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from concurrent import futures
-from functools import partial
 from typing import Any, Final
 
 from taskpush.runner.context import DONE, LastWords, TaskCancelled
+from taskpush.runner.receipt import Receipt
 from taskpush.runner.recorder import Recorder
 from taskpush.runner.reporting.reports import LOGS_IN_FLIGHT, LogLine, Newest, Report
 
@@ -46,11 +46,16 @@ class LocalChannel:
         return self._cancel_requested
 
     def send(self, report: Report) -> Awaitable[None]:
-        if threading.get_ident() == self._loop_thread:
-            return self._send_here(report)
-        self._raise_if_cancelled(report)
-        self._send_across(report)
-        return DONE
+        if threading.get_ident() != self._loop_thread:
+            self._raise_if_cancelled(report)
+            self._send_across(report)
+            return DONE
+        committed = self._recorder.take(report)
+        if committed is None:
+            return _Turn(self)
+        if isinstance(report, LogLine):
+            return _Room(self, self._recorder)
+        return committed if isinstance(committed, Receipt) else _Kept(committed)
 
     def pulse(self) -> Awaitable[None]:
         if threading.get_ident() == self._loop_thread:
@@ -82,14 +87,6 @@ class LocalChannel:
             return False
         self._turned_at = now
         return True
-
-    def _send_here(self, report: Report) -> Awaitable[None]:
-        committed = self._recorder.take(report)
-        if committed is None:
-            return _Turn(self)
-        if isinstance(report, LogLine):
-            return _Room(self, self._recorder)
-        return _Commit(committed)
 
     def _send_across(self, report: Report) -> None:
         match report:
@@ -221,23 +218,13 @@ class _Room:
             yield
 
 
-class _Commit:
-    """Awaiting it waits for a commit; who stops waiting does not undo the write."""
+class _Kept:
+    """Awaiting it waits until a file is kept; who stops waiting does not undo that."""
 
-    __slots__ = ("_committed",)
+    __slots__ = ("_kept",)
 
-    def __init__(self, committed: Future[Any]) -> None:
-        self._committed = committed
+    def __init__(self, kept: Future[None]) -> None:
+        self._kept = kept
 
     def __await__(self) -> Generator[Any, None, None]:
-        if not self._committed.done():
-            # As asyncio.shield, with one callback and no closures: it is done for each report.
-            waiting = self._committed.get_loop().create_future()
-            self._committed.add_done_callback(partial(_wake, waiting))
-            yield from waiting
-        self._committed.result()
-
-
-def _wake(waiting: Future[None], _: Future[Any]) -> None:
-    if not waiting.done():
-        waiting.set_result(None)
+        yield from asyncio.shield(self._kept)

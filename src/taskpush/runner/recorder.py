@@ -25,6 +25,7 @@ from taskpush.core.remaining import remaining_s
 from taskpush.errors import StoreUnavailable, TaskPushError
 from taskpush.models.events import MAX_LOG_LINE_BYTES, Artifact, EventType
 from taskpush.models.task import CheckpointRef, NewEvent
+from taskpush.runner.receipt import Receipt
 from taskpush.runner.reporting.reports import (
     LOGS_IN_FLIGHT,
     Iteration,
@@ -116,7 +117,7 @@ class Recorder:
         """Seconds since the attempt began."""
         return self._clock.monotonic() - self._started
 
-    def take(self, report: Report) -> Future[Any] | None:
+    def take(self, report: Report) -> Future[None] | Receipt | None:
         """Take the next report.
 
         What it gives back is done when the report is committed; then it raises what kept it from
@@ -126,13 +127,13 @@ class Recorder:
         if self._closed:
             return self._never() if isinstance(report, NewCheckpoint) else None
         match report:
+            case Iteration():
+                return self._append(NewEvent(EventType.ITERATION_COMPLETE, report.data))
+            case LogLine():
+                return self._log(report)
             case Newest():
                 self._offer(report)
                 return None
-            case LogLine():
-                return self._log(report)
-            case Iteration():
-                return self._write(EventType.ITERATION_COMPLETE, report.data)
             case NewArtifact():
                 return self._begin_put(self._put(report), f"artifact of {self._task_id}")
             case NewCheckpoint():
@@ -179,7 +180,8 @@ class Recorder:
             sha256=blob.sha256,
             url=artifact_url(self._task_id, name, blob.sha256),
         )
-        return self._write(EventType.ARTIFACT, artifact.to_data())
+        event = NewEvent(EventType.ARTIFACT, artifact.to_data())
+        return self._commit(lifecycle.report(self._attempt, [event]))
 
     def flush(self) -> None:
         """Tell the newest states now."""
@@ -214,8 +216,13 @@ class Recorder:
 
     # -- logged ---------------------------------------------------------------
 
-    def _write(self, event_type: EventType, data: Mapping[str, Any]) -> Future[Commit]:
-        return self._commit(lifecycle.report(self._attempt, [NewEvent(event_type, data)]))
+    def _append(self, event: NewEvent) -> Receipt:
+        receipt = Receipt(self._task_id, self._attempt, event, self._refused, self._loop)
+        try:
+            self._store.append(receipt)
+        except StoreUnavailable as error:  # closed
+            receipt.refused(error)
+        return receipt
 
     def _commit(self, decide: Decide, *, synced: bool = False) -> Future[Commit]:
         try:
@@ -227,11 +234,13 @@ class Recorder:
         return written
 
     def _written(self, written: Future[Commit]) -> None:
+        if not written.cancelled() and (error := written.exception()) is not None:
+            self._refused(error)
+
+    def _refused(self, error: BaseException) -> None:
         """Notice what went wrong, also for reports that nobody waits for."""
-        if written.cancelled():
-            return
-        match written.exception():
-            case None:
+        match error:
+            case asyncio.CancelledError():
                 return
             case StoreUnavailable():
                 self._unstored += 1
@@ -244,7 +253,7 @@ class Recorder:
 
     # -- log ------------------------------------------------------------------
 
-    def _log(self, line: LogLine) -> Future[Commit] | None:
+    def _log(self, line: LogLine) -> Receipt | None:
         if self._budget.line_bytes < MAX_LOG_LINE_BYTES:
             line = shortened(line, self._budget.line_bytes)
         if not self._fits_budget(line):
@@ -264,13 +273,13 @@ class Recorder:
         self._records += 1
         self._size_bytes += line.size_bytes
 
-    def _write_log(self, data: Mapping[str, Any]) -> Future[Commit]:
+    def _write_log(self, data: Mapping[str, Any]) -> Receipt:
         self._logs_in_flight += 1
-        written = self._write(EventType.LOG, data)
+        written = self._append(NewEvent(EventType.LOG, data))
         written.add_done_callback(self._log_written)
         return written
 
-    def _log_written(self, _: Future[Commit]) -> None:
+    def _log_written(self, _: Future[None]) -> None:
         self._logs_in_flight -= 1
         if self._logs_in_flight <= LOGS_IN_FLIGHT:
             self._overrun = False

@@ -58,6 +58,8 @@ def socketio_packet(item: Outgoing) -> bytes:
     An attachment has to follow it at once: a text in between is a parse error for clients.
     """
     match item:
+        case LoggedEvent():
+            return _UPDATE + item.body + b"]"
         case VolatileEvent(attachment=bytes()):
             return _UPDATE_WITH_ATTACHMENT + item.body + b"]"
         case Message():
@@ -75,6 +77,8 @@ def attachment_of(item: Outgoing) -> bytes | None:
 
 def _frame(item: Outgoing) -> bytes:
     frame = text_frame(b"4" + socketio_packet(item))
+    if isinstance(item, LoggedEvent):
+        return frame
     attachment = attachment_of(item)
     return frame if attachment is None else frame + binary_frame(attachment)
 

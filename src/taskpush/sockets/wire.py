@@ -57,12 +57,10 @@ def binary_frame(payload: bytes) -> bytes:
 def _frame(first_byte: int, payload: bytes) -> bytes:
     length = len(payload)
     if length < 126:
-        head = bytes((first_byte, length))
-    elif length < 65536:
-        head = bytes((first_byte, 126)) + length.to_bytes(2, "big")
-    else:
-        head = bytes((first_byte, 127)) + length.to_bytes(8, "big")
-    return head + payload
+        return b"%c%c%b" % (first_byte, length, payload)
+    if length < 65536:
+        return b"%c\x7e%b%b" % (first_byte, length.to_bytes(2, "big"), payload)
+    return b"%c\x7f%b%b" % (first_byte, length.to_bytes(8, "big"), payload)
 
 
 def _is_utf8(frames: Sequence[bytes]) -> bool:

@@ -43,6 +43,29 @@ class Commit(NamedTuple):
     events: tuple[LoggedEvent, ...]
 
 
+class Append:
+    """One event of a running attempt on its way into the log, which is told what becomes of it.
+
+    Nearly all that is ever written is that, so there is neither a future nor a callback for it.
+    """
+
+    __slots__ = ("attempt", "event", "task_id")
+
+    # None of them is synced.
+    synced: Final = False
+
+    def __init__(self, task_id: str, attempt: int, event: NewEvent) -> None:
+        self.task_id = task_id
+        self.attempt = attempt
+        self.event = event
+
+    def committed(self) -> None:
+        """It survives the end of this process. Must not block, await or raise."""
+
+    def refused(self, error: BaseException) -> None:
+        """It did not take effect. Must not block, await or raise."""
+
+
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
     """What a client calls one creation, so that it can repeat the call without a second task."""
@@ -260,6 +283,15 @@ class Store(ABC):
 
         A write that raises the attempt drops the volatile events of the older ones. One that
         would create a task under the id of a deleted one raises `task_id_taken`.
+        """
+
+    @abstractmethod
+    def append(self, append: Append) -> None:
+        """Append an event of a running attempt: as `write` of `lifecycle.report`, in its order.
+
+        In place of a future `append` is told: `committed` after the listeners, or `refused` with
+        what the future would have raised (`asyncio.CancelledError` where it would have been
+        cancelled), once, on the event loop.
         """
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Future
+from asyncio import CancelledError, Future
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from taskpush.models.feed import Tombstone
 from taskpush.models.task import LoggedEvent, TaskRecord, VolatileEvent
 from taskpush.models.uploads import KeptUpload
 from taskpush.models.webhooks import DeliveryState
-from taskpush.store.base import Announcement, Commit, Created
+from taskpush.store.base import Announcement, Append, Commit, Created
 from taskpush.store.calls import Call, Entry, KeptKey
 from taskpush.store.notes import NoteRow
 
@@ -157,17 +157,11 @@ class Batch:
     def resolve(self) -> None:
         """Tell every caller what its call made true, or why it did not take effect."""
         for call, outcome in zip(self.calls, self.outcomes, strict=True):
-            future: Future[Any] = call.future
-            if future.done():
-                continue
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            elif isinstance(outcome, Cut):
-                future.set_result(outcome.removed_bytes)
-            elif isinstance(outcome, Forgetting):
-                future.set_result(outcome.removed)
+            if outcome is None and isinstance(call, Append):
+                # What becomes of nearly every call.
+                call.committed()
             else:
-                future.set_result(outcome)
+                settle(call, outcome)
 
     def fail(self, detail: str) -> None:
         """Tell every caller that nothing took effect.
@@ -180,4 +174,28 @@ class Batch:
     def abandon(self) -> None:
         """Let every caller go who can't be told whether the batch was committed."""
         for call in self.calls:
-            call.future.cancel()
+            if isinstance(call, Append):
+                call.refused(CancelledError())
+            else:
+                call.future.cancel()
+
+
+def settle(call: Call, outcome: Outcome) -> None:
+    """Tell a caller what became of the call; nobody may want to know it any more."""
+    if isinstance(call, Append):
+        if isinstance(outcome, Exception):
+            call.refused(outcome)
+        else:
+            call.committed()
+        return
+    future: Future[Any] = call.future
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    elif isinstance(outcome, Cut):
+        future.set_result(outcome.removed_bytes)
+    elif isinstance(outcome, Forgetting):
+        future.set_result(outcome.removed)
+    else:
+        future.set_result(outcome)

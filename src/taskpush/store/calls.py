@@ -13,7 +13,7 @@ from taskpush.models.audit import AuditEntry
 from taskpush.models.task import TaskRecord
 from taskpush.models.uploads import KeptUpload
 from taskpush.models.webhooks import DeliveryState
-from taskpush.store.base import KEY_LIFETIME, Commit, Created, IdempotencyKey
+from taskpush.store.base import KEY_LIFETIME, Append, Commit, Created, IdempotencyKey
 
 
 class Write(NamedTuple):
@@ -129,7 +129,10 @@ class ForgetUploads:
     task_ids: tuple[str, ...] = ()
 
 
-Call = Write | Create | Delete | Trim | Note | ForgetAudit | Deliver | KeepUpload | ForgetUploads
+Asked = Write | Create | Delete | Trim | Note | ForgetAudit | Deliver | KeepUpload | ForgetUploads
+"""Calls that are answered by their future."""
+
+Call = Append | Asked
 
 
 @dataclass(frozen=True, slots=True)

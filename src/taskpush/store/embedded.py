@@ -19,6 +19,7 @@ from taskpush.models.uploads import KeptUpload
 from taskpush.models.webhooks import DeliveryState
 from taskpush.store.base import (
     NO_LIMITS,
+    Append,
     ChangeListener,
     Commit,
     CommitListener,
@@ -70,6 +71,10 @@ class EmbeddedStore(Store, Generic[State]):
     @override
     def write(self, task_id: str, decide: Decide, *, synced: bool = False) -> Future[Commit]:
         return self._opened().writer.write(task_id, decide, synced=synced)
+
+    @override
+    def append(self, append: Append) -> None:
+        self._opened().writer.append(append)
 
     @override
     def create(

@@ -10,14 +10,18 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from taskpush.store.base import Append
 from taskpush.store.calls import Call, Write
 
-GATHER_S: Final = 0.004
+GATHER_S: Final = 0.008
 """From one commit to the next, while many report."""
 FEW: Final = 4
 """When so few came meanwhile, there was no use in waiting."""
 FORGO_S: Final = 0.25
 """How long it is not tried again then, so that who writes to many tasks by turns is not held up."""
+
+# Calls that are about one task. Not a union, which would be made anew for each call.
+_TO_ONE: Final = (Append, Write)
 
 
 class Gathering:
@@ -35,6 +39,7 @@ class Gathering:
         forgo_s: float = FORGO_S,
     ) -> None:
         self._commit = commit
+        self._loop = asyncio.get_running_loop()
         self._gather_s = gather_s
         self._forgo_s = forgo_s
         # Tasks of the last commit that have not written since.
@@ -46,13 +51,15 @@ class Gathering:
 
     def add(self, call: Call) -> None:
         """A call waits."""
-        if isinstance(call, Write):
+        if isinstance(call, _TO_ONE):
             self._awaited.discard(call.task_id)
-        loop = asyncio.get_running_loop()
-        if call.synced or not self._awaited or loop.time() >= self._until:
+        if call.synced or not self._awaited:
             self._commit()
         elif self._timer is None:
-            self._timer = loop.call_at(self._until, self._commit)
+            if self._loop.time() >= self._until:
+                self._commit()
+            else:
+                self._timer = self._loop.call_at(self._until, self._commit)
 
     def end(self, count: int) -> None:
         """What waits, so many calls, is about to be committed."""
@@ -61,10 +68,10 @@ class Gathering:
         self._timer.cancel()
         self._timer = None
         if count < FEW:
-            self._forgone_until = asyncio.get_running_loop().time() + self._forgo_s
+            self._forgone_until = self._loop.time() + self._forgo_s
 
     def begin(self, told: Iterable[Call]) -> None:
         """These calls were committed: gather the next ones."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         self._until = now + self._gather_s if now >= self._forgone_until else now
-        self._awaited = {call.task_id for call in told if isinstance(call, Write)}
+        self._awaited = {call.task_id for call in told if isinstance(call, _TO_ONE)}

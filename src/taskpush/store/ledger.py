@@ -6,12 +6,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Final
 
 from taskpush.clock import Clock
 from taskpush.core import lifecycle
-from taskpush.core.journal import first_rev, seal_volatile
+from taskpush.core.journal import append, first_rev, seal_volatile
 from taskpush.core.lifecycle import Decide
 from taskpush.errors import NotFound, QueueFull, TaskPushError
 from taskpush.models.audit import AuditEntry
@@ -21,6 +22,7 @@ from taskpush.models.task import NewEvent, TaskRecord, VolatileEvent
 from taskpush.models.uploads import KeptUpload
 from taskpush.store.base import (
     KEY_LIFETIME,
+    Append,
     ChangeListener,
     Commit,
     CommitListener,
@@ -30,6 +32,7 @@ from taskpush.store.base import (
 )
 from taskpush.store.batch import Batch, Cut, Forgetting, Outcome
 from taskpush.store.calls import (
+    Asked,
     Call,
     Create,
     Delete,
@@ -122,11 +125,15 @@ class Ledger:
         events that the disk lacks go along, else only those of the tasks that end.
         """
         batch = Batch(synced=synced, stirred=self.changes.mark.stirred)
+        now = self._clock.now()
         for call in calls:
             if batch.is_full:
                 break
             batch.calls.append(call)
-            batch.outcomes.append(self._outcome(call, batch, stored))
+            if isinstance(call, Append):
+                batch.outcomes.append(self._append(call, batch, stored, now))
+            else:
+                batch.outcomes.append(self._outcome(call, batch, stored))
         self._add_latest(batch, self._unflushed if flush else _ended(batch))
         batch.forget_tombstones = self.changes.forgets_with(batch.tombstones)
         if self._next_rev + REV_BLOCK // 2 > self._reserved_rev:
@@ -174,7 +181,24 @@ class Ledger:
                 self._tell(self._followers, [Change(How.STIRRED, record)], self.changes.mark)
         return volatile
 
-    def _outcome(self, call: Call, batch: Batch, stored: Stored) -> Outcome:
+    def _append(
+        self, call: Append, batch: Batch, stored: Stored, now: datetime
+    ) -> Exception | None:
+        """As `_write` of `lifecycle.report`, without what a single event has no need of."""
+        task_id = call.task_id
+        try:
+            entry = self._newest(task_id, batch, stored)
+            record = lifecycle.reporting(entry.record if entry else None, call.attempt)
+            record, event = append(record, call.event, epoch=self.epoch, now=now)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is handed to the caller
+            return error
+        assert entry is not None
+        entry = batch.entries[task_id] = Entry(entry.order, record)
+        batch.events.append((entry, event))
+        batch.told.append(event)
+        return None
+
+    def _outcome(self, call: Asked, batch: Batch, stored: Stored) -> Outcome:
         try:
             match call:
                 case Write():
@@ -369,7 +393,8 @@ class Ledger:
             if applying:
                 self._unflushed[task_id] = applying
         self._live[task_id] = entry
-        self._evict(task_id)
+        if record.status is not Status.RUNNING:
+            self._evict(task_id)
         return entry
 
     def _note_changes(self, batch: Batch) -> list[Change]:
@@ -382,6 +407,7 @@ class Ledger:
         self.changes.committed(max(newest, default=0), batch.tombstones, batch.forget_tombstones)
         changes = []
         said = {event.task_id for _, event in batch.events}
+        stirred = How.STIRRED
         for task_id, entry in batch.entries.items():
             row = batch.rows.get(task_id)
             if task_id in batch.deleted:
@@ -390,7 +416,7 @@ class Ledger:
                 changes.append(Change(How.CREATED if row.created else How.WRITTEN, entry.record))
             elif task_id in said:
                 self.changes.stir(entry.record)
-                changes.append(Change(How.STIRRED, entry.record))
+                changes.append(Change(stirred, entry.record))
             if row is not None and entry.record.status.is_over:
                 self.changes.settle(task_id, batch.stirred)
         for gone in batch.tombstones:
@@ -438,4 +464,5 @@ def _upload(batch: Batch, stored: Stored, upload_id: str) -> KeptUpload | None:
 
 
 def _ended(batch: Batch) -> Collection[str]:
-    return [task_id for task_id, entry in batch.entries.items() if entry.record.status.is_over]
+    # Who ends has a row.
+    return [task_id for task_id in batch.rows if batch.entries[task_id].record.status.is_over]

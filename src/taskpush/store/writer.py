@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 from taskpush.core.lifecycle import Decide
@@ -21,9 +22,10 @@ from taskpush.models.task import TaskRecord
 from taskpush.models.uploads import KeptUpload
 from taskpush.models.values import is_clean_text
 from taskpush.models.webhooks import DeliveryState
-from taskpush.store.base import MAX_CREATED_TASKS, Commit, Created, IdempotencyKey
-from taskpush.store.batch import Batch
+from taskpush.store.base import MAX_CREATED_TASKS, Append, Commit, Created, IdempotencyKey
+from taskpush.store.batch import Batch, settle
 from taskpush.store.calls import (
+    Asked,
     Call,
     Create,
     Delete,
@@ -46,6 +48,8 @@ MAX_BATCH_TASKS: Final = 512
 """Bounds how long the staging of one batch holds the event loop; the rest is the next batch."""
 
 NOT_OPEN: Final = "the store is not open"
+NO_TEXT: Final = "ids and keys are texts that have a UTF-8 form"
+NOTHING_STORED: Final = Stored()
 
 
 class Writer:
@@ -87,6 +91,8 @@ class Writer:
         self._wake = asyncio.Event()
         self._gathering = Gathering(self._wake.set)
         self._stopping = False
+        # Whether nothing is queued any more: it stops, or its task has ended.
+        self._closed = False
         self._task = asyncio.create_task(self._run(), name="taskpush-store-writer")
 
     def write(self, task_id: str, decide: Decide, *, synced: bool) -> Future[Commit]:
@@ -96,6 +102,15 @@ class Writer:
         future: Future[Commit] = asyncio.get_running_loop().create_future()
         self._add(Write(task_id, decide, synced, future))
         return future
+
+    def append(self, append: Append) -> None:
+        """Queue an event; see `Store.append`."""
+        if self._closed:
+            raise StoreUnavailable(NOT_OPEN)
+        if not is_clean_text(append.task_id):
+            raise ValueError(NO_TEXT)
+        self._queue.append(append)
+        self._gathering.add(append)
 
     def create(
         self,
@@ -196,7 +211,7 @@ class Writer:
 
     async def stop(self) -> None:
         """Commit what was queued, then end."""
-        self._stopping = True
+        self._stopping = self._closed = True
         self._flush()
         # Whoever gives up waiting must not cut a commit in two.
         await asyncio.shield(self._task)
@@ -206,7 +221,7 @@ class Writer:
         self._gathering.add(call)
 
     def _check_open(self) -> None:
-        if self._stopping or self._task.done():
+        if self._closed:
             raise StoreUnavailable(NOT_OPEN)
 
     def _flush(self) -> None:
@@ -244,7 +259,7 @@ class Writer:
         error = await self._commit_together(calls, flush=flush, probed=bool(probes))
         for probe in probes:
             if not probe.done():
-                _settle(probe, error)
+                _answer(probe, error)
         if self._queue:
             self._wake.set()
         if self._ledger.has_unflushed:
@@ -256,7 +271,7 @@ class Writer:
         while self._queue and tasks < MAX_BATCH_TASKS:
             call = self._queue.popleft()
             calls.append(call)
-            tasks += len(call.task_ids) or 1
+            tasks += 1 if isinstance(call, Append) else len(call.task_ids) or 1
         return calls
 
     async def _commit_together(
@@ -284,8 +299,14 @@ class Writer:
 
     def _stored(self, calls: Sequence[Call]) -> Stored:
         """What is committed of what the calls are about."""
-        stored = self._load(self._ledger.cold(_task_ids(calls)), _keys(calls))
-        uploads = set(named(calls, lambda task_id: self._ledger.newest(task_id, stored)))
+        # Mostly there is nothing else than appends to tasks that are live.
+        asked = [call for call in calls if not isinstance(call, Append)]
+        appended = [call.task_id for call in calls if isinstance(call, Append)]
+        cold = self._ledger.cold(chain(appended, _task_ids(asked)))
+        if not (cold or asked):
+            return NOTHING_STORED
+        stored = self._load(cold, _keys(asked))
+        uploads = set(named(asked, lambda task_id: self._ledger.newest(task_id, stored)))
         return replace(stored, uploads=self._load_uploads(uploads)) if uploads else stored
 
     async def _shrink_some(self) -> None:
@@ -303,7 +324,7 @@ class Writer:
         shrinks, self._shrinks = self._shrinks, []
         for shrink in shrinks:
             if not shrink.done():
-                _settle(shrink, error)
+                _answer(shrink, error)
 
     async def _tidy_up(self) -> None:
         try:
@@ -313,12 +334,12 @@ class Writer:
 
     def _refuse_waiting(self) -> None:
         """After a stop nothing waits; after a cancellation or a bug nobody may wait for ever."""
+        self._closed = True
         if self._flush_timer is not None:
             self._flush_timer.cancel()
         self._gathering.end(0)
         for call in self._queue:
-            if not call.future.done():
-                call.future.set_exception(StoreUnavailable(NOT_OPEN))
+            settle(call, StoreUnavailable(NOT_OPEN))
         for probe in (*self._probes, *self._shrinks):
             if not probe.done():
                 probe.set_exception(StoreUnavailable(NOT_OPEN))
@@ -326,18 +347,18 @@ class Writer:
 
 def _check_texts(*texts: str) -> None:
     if not all(map(is_clean_text, texts)):
-        raise ValueError("ids and keys are texts that have a UTF-8 form")
+        raise ValueError(NO_TEXT)
 
 
-def _task_ids(calls: Iterable[Call]) -> Iterable[str]:
+def _task_ids(calls: Iterable[Asked]) -> Iterable[str]:
     return (task_id for call in calls for task_id in call.task_ids)
 
 
-def _keys(calls: Iterable[Call]) -> list[IdempotencyKey]:
+def _keys(calls: Iterable[Asked]) -> list[IdempotencyKey]:
     return [call.key for call in calls if isinstance(call, Create) and call.key is not None]
 
 
-def _settle(probe: Future[None], error: Exception | None) -> None:
+def _answer(probe: Future[None], error: Exception | None) -> None:
     if error is None:
         probe.set_result(None)
     else:

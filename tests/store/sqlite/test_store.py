@@ -28,6 +28,7 @@ from taskpush.store.sqlite.store import SqliteStore
 from taskpush.store.sqlite.surveyor import Surveyor
 from taskpush.telemetry.bus import Telemetry
 from taskpush.telemetry.events import StoreFailed
+from tests.store.append_contract import Line
 from tests.store.contract import StoreContract
 from tests.store.harness import Harness, progress, say, texts_of
 
@@ -237,6 +238,22 @@ class TestFailingCommits:
         ended = await harness.store.write(before.task_id, harness.complete())
         await harness.reopen()
         assert await harness.store.get(before.task_id) == ended.record
+
+    async def test_an_append_that_cannot_be_committed_is_refused(self, harness: Harness) -> None:
+        task_id = (await harness.create_running()).task_id
+        connection = database_of(harness)._connection
+        connection.set_commit_hook(lambda: True)
+        lost, wrong, kept = Line(task_id, "a"), Line(task_id, "b", attempt=2), Line(task_id, "c")
+        harness.store.append(lost)
+        harness.store.append(wrong)
+        await wrong.answered.wait()
+        connection.set_commit_hook(None)
+        harness.store.append(kept)
+        await kept.answered.wait()
+        # Both: the decision about the second may have been made on what now never was.
+        assert [type(line.answers[0]) for line in (lost, wrong)] == [StoreUnavailable] * 2
+        assert kept.answers == [None]
+        assert texts_of(await harness.log(task_id)) == ["c"]
 
     async def test_a_creation_that_cannot_be_committed_leaves_no_task_and_no_key(
         self, harness: Harness

@@ -109,7 +109,8 @@ class Reporting:
     def iteration(self, i: int, metrics: Mapping[str, float] | None = None) -> Awaitable[None]:
         """Say that iteration `i` is complete, with its figures; waits until that is committed."""
         report, problems = reports.iteration(i, metrics)
-        self.leave_out("iteration" if report is None else f"iteration {i}", problems)
+        if problems:
+            self.leave_out("iteration" if report is None else f"iteration {i}", problems)
         return self._channel.pulse() if report is None else self._channel.send(report)
 
     def log(self, message: str, level: str = "info", **fields: object) -> Awaitable[None]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -44,7 +45,6 @@ _LEVELS: Final = {
     "error": "error",
     "critical": "error",
 }
-_FIGURE_TYPES: Final = frozenset({int, float})
 _SHORT_TEXT: Final = 1024
 
 
@@ -125,7 +125,7 @@ def shortened(line: LogLine, limit_bytes: int) -> LogLine:
 
 def iteration(i: object, metrics: object) -> tuple[Iteration | None, list[str]]:
     """The event of one `ctx.iteration` (None: it cannot travel), and what was left out of it."""
-    number = plain(i)
+    number = i if type(i) is int else plain(i)
     if type(number) is not int or not is_safe_number(number):
         said = (
             [] if type(number) is int else [f"iteration: a {type(number).__name__} is no integer"]
@@ -239,7 +239,10 @@ def _are_figures(metrics: Mapping[Any, Any]) -> bool:
     for name, value in metrics.items():
         if type(name) is not str or not name.isascii():
             return False
-        if type(value) not in _FIGURE_TYPES or not is_safe_number(value):
+        if type(value) is float:
+            if not isfinite(value):
+                return False
+        elif type(value) is not int or not is_safe_number(value):
             return False
     return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 import orjson
@@ -140,7 +141,7 @@ class Statements:
             # Filled up to a power of two with rows of NULLs, which the statement leaves out: so
             # few texts are needed that all of them stay prepared.
             size = 1 << (len(chunk) - 1).bit_length()
-            values = [value for row in chunk for value in row]
+            values = list(chain.from_iterable(chunk))
             values += [None] * (width * (size - len(chunk)))
             yield self._text(template, width, size), values
 

@@ -123,21 +123,18 @@ class RecentEvents:
         direct = self._direct(batch)
         logged: list[EventRow] = []
         growing: list[tuple[str, EventRow]] = []
-        for entry, event in batch.events:
-            row = EventRow(
-                entry.order,
-                event.seq,
-                event.attempt,
-                event.epoch,
-                event.event_type.value,
-                int(event.final),
-                to_microseconds(entry.record.last_event_at or entry.record.created_at),
-                event.body,
-            )
-            if event.task_id in direct:
+        # Those of one commit mostly have one timestamp.
+        moment = at = None
+        for (order, record), event in batch.events:
+            said_at = record.last_event_at or record.created_at
+            if said_at is not moment or at is None:
+                moment, at = said_at, to_microseconds(said_at)
+            task_id, attempt, seq, epoch, event_type, body, final = event
+            row = EventRow(order, seq, attempt, epoch, event_type, int(final), at, body)
+            if task_id in direct:
                 logged.append(row)
             else:
-                growing.append((event.task_id, row))
+                growing.append((task_id, row))
         copied = [task_id for task_id in direct if task_id in self._tails]
         overdue = self._overdue(copied, len(growing))
         copied += overdue or ()
@@ -170,16 +167,16 @@ class RecentEvents:
         direct = {*batch.rows, *batch.deleted}
         direct.update(cut.entry.record.task_id for cut in batch.cuts)
         counts = Counter([event.task_id for _, event in batch.events])
-        direct.update(task_id for task_id, count in counts.items() if count >= FILLING)
-        for entry, event in batch.events:
+        if len(batch.events) - len(counts) >= FILLING - 1:
+            direct.update(task_id for task_id, count in counts.items() if count >= FILLING)
+        running = Status.RUNNING
+        for (_, record), event in batch.events:
+            tail = self._tails.get(event.task_id)
             if (
-                entry.record.status is not Status.RUNNING
+                record.status is not running
                 or event.event_type in _SOUGHT
                 or len(event.body) > MAX_BODY_BYTES
-                or (
-                    (tail := self._tails.get(event.task_id)) is not None
-                    and len(tail.rows) >= self._max_tail
-                )
+                or (tail is not None and len(tail.rows) >= self._max_tail)
             ):
                 direct.add(event.task_id)
         return direct

@@ -26,7 +26,7 @@ from taskpush.models.events import EventType, Queue
 from taskpush.models.program import COMMAND
 from taskpush.models.queue import Accuracy, KindQueue
 from taskpush.models.server import KindCount
-from taskpush.models.task import NewEvent, TaskRecord
+from taskpush.models.task import LoggedEvent, NewEvent, TaskRecord
 from taskpush.push.channel import Channel
 from taskpush.runner.aside import read_aside
 from taskpush.runner.kind import KindSpec
@@ -189,7 +189,10 @@ class QueueKeeper:
 
     def on_commit(self, events: Sequence[Announcement]) -> None:
         """Take note; the store calls it."""
+        status_change = EventType.STATUS_CHANGE
         for event in events:
+            if isinstance(event, LoggedEvent) and event.event_type is not status_change:
+                continue  # Nearly all of them: the roster has no use for it.
             if self._roster.on_event(event):
                 self._wake.set()
 
