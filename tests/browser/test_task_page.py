@@ -362,3 +362,20 @@ def test_a_chart_is_zoomed_and_saved(server: ServerProcess, visit: Visit) -> Non
         page.get_by_role("button", name="Save picture").click()
     assert download.value.suggested_filename == "max_temp.png"
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_keyboard_keeps_its_place_when_the_button_it_pressed_is_gone(
+    server: ServerProcess, visit: Visit
+) -> None:
+    page = visit.open(task_url(server, server.create("sleep")))
+    expect(page.locator("#task-status")).to_have_text("Running")
+    page.get_by_role("button", name="Cancel task").press("Enter")
+    expect(page.locator("#task-status")).to_have_text("Cancelled")
+    expect(page.get_by_role("group", name="What can be done with it")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Retry")).to_be_focused()
+
+    page.get_by_role("button", name="Delete", exact=True).press("Enter")
+    expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Delete", exact=True)).to_be_focused()

@@ -111,6 +111,7 @@ export const en = {
     attempt: "attempt {{attempt}}",
     created: "created {{time}}",
     by: "by {{owner}}",
+    actions: "What can be done with it",
     copyLink: "Copy link",
     copied: "Copied",
     cancel: "Cancel task",

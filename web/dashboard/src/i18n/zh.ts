@@ -106,6 +106,7 @@ export const zh: Catalogue = {
     attempt: "第 {{attempt}} 次尝试",
     created: "创建于 {{time}}",
     by: "由 {{owner}} 发起",
+    actions: "可用操作",
     copyLink: "复制链接",
     copied: "已复制",
     cancel: "取消任务",
