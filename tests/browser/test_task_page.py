@@ -379,3 +379,15 @@ def test_the_keyboard_keeps_its_place_when_the_button_it_pressed_is_gone(
     expect(page.get_by_role("button", name="Keep it")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Delete", exact=True)).to_be_focused()
+
+
+def test_a_task_that_is_deleted_while_somebody_looks_at_it_says_so(
+    server: ServerProcess, visit: Visit
+) -> None:
+    task_id = server.create("drafts")
+    server.wait_over(task_id)
+    page = visit.open(task_url(server, task_id))
+    expect(page.get_by_role("button", name="Delete", exact=True)).to_be_visible()
+    assert server.call("DELETE", f"/api/tasks/{task_id}")[0] == 204
+    expect(page.get_by_text("This task was deleted")).to_be_visible()
+    expect(page.get_by_role("button", name="Delete", exact=True)).to_be_hidden()
