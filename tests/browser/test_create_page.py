@@ -71,3 +71,20 @@ def test_it_is_said_how_long_a_task_would_wait_and_take(
     page = visit.open(f"{server.url}/new?kind=iterate")
     estimate = page.locator("#estimate")
     expect(estimate).to_contain_text("If you create it now")
+
+
+def test_a_link_to_a_kind_that_is_not_here_says_so(server: ServerProcess, visit: Visit) -> None:
+    page = visit.open(f"{server.url}/new?kind=of_another_server")
+    expect(page.get_by_role("alert")).to_contain_text("no kind of_another_server")
+    page.get_by_label("Kind").select_option("sleep")
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_link_to_do_a_task_again_that_is_gone_leads_to_an_empty_form(
+    server: ServerProcess, visit: Visit
+) -> None:
+    visit.expected_complaints = (f"{PROBLEM} 404",)
+    page = visit.open(f"{server.url}/new?from=nosuch")
+    expect(page.get_by_role("alert")).to_contain_text("The task to be done again cannot be read")
+    page.get_by_role("link", name="Fill in an empty form").click()
+    expect(page.get_by_role("button", name="Create task")).to_be_visible()

@@ -390,3 +390,32 @@ def test_a_chart_is_zoomed_and_saved(server: ServerProcess, visit: Visit) -> Non
         page.get_by_role("button", name="Save picture").click()
     assert download.value.suggested_filename == "max_temp.png"
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_keyboard_keeps_its_place_when_the_button_it_pressed_is_gone(
+    server: ServerProcess, visit: Visit
+) -> None:
+    page = visit.open(task_url(server, server.create("sleep")))
+    expect(page.locator("#task-status")).to_have_text("Running")
+    page.get_by_role("button", name="Cancel task").press("Enter")
+    expect(page.locator("#task-status")).to_have_text("Cancelled")
+    expect(page.get_by_role("group", name="What can be done with it")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Retry")).to_be_focused()
+
+    page.get_by_role("button", name="Delete", exact=True).press("Enter")
+    expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Delete", exact=True)).to_be_focused()
+
+
+def test_a_task_that_is_deleted_while_somebody_looks_at_it_says_so(
+    server: ServerProcess, visit: Visit
+) -> None:
+    task_id = server.create("drafts")
+    server.wait_over(task_id)
+    page = visit.open(task_url(server, task_id))
+    expect(page.get_by_role("button", name="Delete", exact=True)).to_be_visible()
+    assert server.call("DELETE", f"/api/tasks/{task_id}")[0] == 204
+    expect(page.get_by_text("This task was deleted")).to_be_visible()
+    expect(page.get_by_role("button", name="Delete", exact=True)).to_be_hidden()

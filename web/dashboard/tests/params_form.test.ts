@@ -125,3 +125,26 @@ test("what a file is not taken for is told before it is sent", () => {
   assert.equal(misfit(file("a.txt", "text/plain"), rules)?.code, "wrongType");
   assert.deepEqual(misfit(file("a.csv", "text/csv", 10), rules), { code: "tooLarge", bytes: 9 });
 });
+
+test("a yes or no that may be left open is a choice, and stays open", () => {
+  const maybe = { anyOf: [{ type: "boolean" }, { type: "null" }], default: null };
+  const [field] = fieldsOf({ type: "object", properties: { maybe } });
+  assert.ok(field);
+  assert.deepEqual([field.type, field.choices, field.isNullable], ["choice", [true, false], true]);
+  const read = (entry: string) => paramsFrom([field], { [field.loc]: entry }).params;
+  assert.deepEqual(read(String(entryFor(field, null))), { maybe: null });
+  assert.deepEqual(read(String(entryFor(field, { maybe: false }))), { maybe: false });
+  assert.deepEqual(read(String(entryFor(field, { maybe: true }))), { maybe: true });
+});
+
+test("a text that may be long has several lines", () => {
+  const text = (maxLength?: number): Schema => ({
+    type: "string",
+    ...(maxLength && { maxLength }),
+  });
+  const properties = { short: text(), line: text(1000), page: text(1001) };
+  assert.deepEqual(
+    fieldsOf({ type: "object", properties }).map(({ isLong }) => isLong),
+    [false, false, true],
+  );
+});

@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import type { Snapshot } from "taskpush-client";
 import type { TaskRecord } from "../data/task_record.ts";
 import { formatMoment } from "../format.ts";
+import { BRIEF_CHARS } from "./values.tsx";
 import { Verbatim } from "./verbatim.tsx";
 
 interface Props {
@@ -25,7 +26,10 @@ export function Failure({ record, task }: Props): ReactNode {
   return (
     <section className="card failure" role="alert">
       <h2 id="failure-title">{error.error_type || error.code}</h2>
-      <p id="failure-message">{error.error}</p>
+      {/* So that a keyboard can scroll it. */}
+      <p id="failure-message" tabIndex={error.error.length > BRIEF_CHARS ? 0 : undefined}>
+        {error.error}
+      </p>
       {next && <p className="hint">{next}</p>}
       {report?.traceback && (
         <details>

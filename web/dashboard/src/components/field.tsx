@@ -1,7 +1,7 @@
 /** One labelled control of the form. */
 
 import type { TFunction } from "i18next";
-import type { ChangeEvent, ReactNode } from "react";
+import { type ChangeEvent, type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { TaskUpload } from "taskpush-client";
 import type { Entry, FieldSpec } from "../data/params_form.ts";
@@ -55,6 +55,9 @@ export function Field(props: Props): ReactNode {
 }
 
 function Control({ field, id, entry, error, known, onEnter }: Props & { id: string }): ReactNode {
+  const { t } = useTranslation();
+  // A single line would drop what separates those that are in the text.
+  const [isLong] = useState(field.isLong || (typeof entry === "string" && entry.includes("\n")));
   const shared = {
     id,
     name: field.loc,
@@ -81,7 +84,9 @@ function Control({ field, id, entry, error, known, onEnter }: Props & { id: stri
           {(field.isNullable || entry === "") && <option value="">–</option>}
           {field.choices.map((choice, index) => (
             <option key={formatValue(choice)} value={String(index)}>
-              {formatValue(choice)}
+              {typeof choice === "boolean"
+                ? t(choice ? "task.yes_" : "task.no_")
+                : formatValue(choice)}
             </option>
           ))}
         </select>
@@ -100,6 +105,8 @@ function Control({ field, id, entry, error, known, onEnter }: Props & { id: stri
     case "json":
       return <textarea {...shared} rows={4} value={String(entry)} onChange={enterText} />;
     case "text":
+      if (isLong)
+        return <textarea {...shared} rows={4} value={String(entry)} onChange={enterText} />;
       return <input {...shared} type="text" value={String(entry)} onChange={enterText} />;
     default:
       return (

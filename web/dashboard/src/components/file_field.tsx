@@ -45,9 +45,12 @@ export function FileField({ field, id, entry, error, known, onEnter }: Props): R
   const { isMany, accept } = field.files;
 
   const change = (next: readonly Item[]): void => {
+    const entered = entryOf(next);
+    const isNews = entered !== entryOf(present.current);
     present.current = next;
     setItems(next);
-    onEnter(entryOf(next));
+    // How far a file is says nothing new of the field, nor takes back what was said of it.
+    if (isNews) onEnter(entered);
   };
   const update = (key: string, news: Partial<Item>): void => {
     if (present.current.some((item) => item.key === key))

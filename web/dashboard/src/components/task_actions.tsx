@@ -1,6 +1,6 @@
 /** What can be done with a task in its present state. */
 
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Snapshot } from "taskpush-client";
 import { Link, useLocation } from "wouter";
@@ -26,6 +26,13 @@ export function TaskActions({ record, task }: Props): ReactNode {
   // What was asked for is over when the task has moved on.
   const state = `${attempt} ${task.status}`;
   const isBusy = asked === state;
+  const row = useRef<HTMLDivElement>(null);
+
+  // The button that was pressed may be gone by now, and with it the place of the keyboard.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another state has other buttons
+  useEffect(() => {
+    if (asked !== null && document.activeElement === document.body) row.current?.focus();
+  }, [asked, state]);
 
   const act = async (action: () => Promise<unknown>): Promise<void> => {
     setAsked(state);
@@ -43,7 +50,8 @@ export function TaskActions({ record, task }: Props): ReactNode {
   const isOurs = !task.created_by_producer;
   const canRetry = isOurs && !isActive && task.status !== "completed";
   return (
-    <div className="actions">
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms
+    <div ref={row} className="actions" role="group" aria-label={t("task.actions")} tabIndex={-1}>
       {isActive && (
         <button
           type="button"
@@ -137,9 +145,20 @@ function CopyLink(): ReactNode {
 function Remove({ onRemove }: { onRemove(): void }): ReactNode {
   const { t } = useTranslation();
   const [asking, setAsking] = useState(false);
+  const asked = useRef(false);
+  const ask = (): void => {
+    asked.current = true;
+    setAsking(true);
+  };
   if (!asking)
     return (
-      <button type="button" className="plain" onClick={() => setAsking(true)}>
+      // After "no" the keyboard is where it was before the question.
+      <button
+        type="button"
+        ref={(button) => (asked.current ? button?.focus() : undefined)}
+        className="plain"
+        onClick={ask}
+      >
         {t("task.remove")}
       </button>
     );

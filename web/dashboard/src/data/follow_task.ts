@@ -49,7 +49,10 @@ async function watchAttempts(
       record.take(item);
       if (record.task === null) await readSnapshot(client, record, signal);
     }
-    await until(list, () => isRetried(list, record), signal);
+    // It is over: nothing watches it any more, but the feed tells what becomes of it.
+    const isGone = () => list.deleted.has(record.taskId);
+    await until(list, () => isGone() || isRetried(list, record), signal);
+    if (isGone()) return record.setPhase("deleted");
   }
 }
 

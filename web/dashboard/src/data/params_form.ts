@@ -14,6 +14,7 @@ export interface Schema {
   maximum?: number;
   exclusiveMinimum?: number;
   exclusiveMaximum?: number;
+  maxLength?: number;
   format?: string;
   items?: Schema;
   properties?: Record<string, Schema>;
@@ -24,6 +25,9 @@ export interface Schema {
   $ref?: string;
   [keyword: string]: unknown;
 }
+
+/** A text that may be longer is given several lines. */
+const LINE_CHARS = 1000;
 
 export type FieldType = "text" | "integer" | "number" | "boolean" | "choice" | "json" | "file";
 
@@ -44,6 +48,8 @@ export interface FieldSpec {
   above: number | null;
   below: number | null;
   choices: readonly unknown[];
+  /** Whether a text may be of several lines. */
+  isLong: boolean;
   /** Which files a field of type `file` takes. */
   files: FileRules;
 }
@@ -66,7 +72,10 @@ export function fieldsOf(schema: Schema): FieldSpec[] {
 function fieldOf(name: string | null, given: Schema, isRequired: boolean, root: Schema): FieldSpec {
   const { schema, isNullable } = simplified(given, root);
   const files = name === null ? null : filesOf(schema, root);
-  const type = name === null ? "json" : files ? "file" : typeOf(schema);
+  const plain = name === null ? "json" : files ? "file" : typeOf(schema);
+  // A box that is not checked says no; it cannot say nothing.
+  const isChosen = plain === "boolean" && isNullable;
+  const type = isChosen ? "choice" : plain;
   return {
     name,
     loc: name === null ? "params" : `params.${name}`,
@@ -84,9 +93,14 @@ function fieldOf(name: string | null, given: Schema, isRequired: boolean, root: 
         : null,
     above: schema.exclusiveMinimum ?? null,
     below: schema.exclusiveMaximum ?? null,
-    choices: schema.enum ?? ("const" in schema ? [schema.const] : []),
+    choices: isChosen ? [true, false] : choicesOf(schema),
+    isLong: type === "text" && (schema.maxLength ?? 0) > LINE_CHARS,
     files: files ?? NO_FILES,
   };
+}
+
+function choicesOf(schema: Schema): readonly unknown[] {
+  return schema.enum ?? ("const" in schema ? [schema.const] : []);
 }
 
 function filesOf(schema: Schema, root: Schema): FileRules | null {

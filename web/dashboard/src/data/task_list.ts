@@ -11,6 +11,8 @@ const KEPT = 20_000;
 
 export class TaskList extends Observable {
   readonly tasks = new Map<string, Summary>();
+  /** Those that were deleted meanwhile, whether they were known or not. */
+  readonly deleted = new Set<string>();
   /** Whether all that wait or run have been told. */
   listed = false;
   /** Whether older tasks are on their way. */
@@ -79,13 +81,16 @@ export class TaskList extends Observable {
   /** The feed cannot say what changed: it tells anew what is active, and pages what is over. */
   #forget(): void {
     this.tasks.clear();
+    this.deleted.clear();
     this.listed = false;
     this.#lookAgain?.();
   }
 
   #take(taskId: string, task: Summary | null): void {
-    if (task === null) this.tasks.delete(taskId);
-    else this.tasks.set(taskId, task);
+    if (task === null) {
+      this.tasks.delete(taskId);
+      this.deleted.add(taskId);
+    } else this.tasks.set(taskId, task);
     if (this.tasks.size > KEPT) this.#trim();
   }
 

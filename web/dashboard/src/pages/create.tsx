@@ -3,7 +3,7 @@
 import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Kind, Snapshot } from "taskpush-client";
-import { useSearch } from "wouter";
+import { Link, useSearch } from "wouter";
 import { Blank } from "../components/blank.tsx";
 import { reasonOf, useReturns } from "../components/connection.tsx";
 import { TaskForm } from "../components/task_form.tsx";
@@ -25,6 +25,8 @@ export default function CreatePage(): ReactNode {
   const from = query.get("from");
   const [offer, setOffer] = useState<Offer | null>(null);
   const [problem, setProblem] = useState<unknown>(null);
+  /** Why the task in the address cannot be read; null when it can. */
+  const [missing, setMissing] = useState<unknown>(null);
   useTitle(t("create.title"));
 
   const returns = useReturns();
@@ -32,7 +34,9 @@ export default function CreatePage(): ReactNode {
   // biome-ignore lint/correctness/useExhaustiveDependencies: tried again after a lost connection
   useEffect(() => {
     let gone = false;
+    setMissing(null);
     const original = from === null ? null : client.getTask(from);
+    original?.catch((error: unknown) => gone || setMissing(error));
     Promise.all([client.kinds(), original]).then(
       ([kinds, task]) => {
         if (gone) return;
@@ -48,7 +52,14 @@ export default function CreatePage(): ReactNode {
     };
   }, [client, from, returns]);
 
-  if (problem !== null)
+  // What is being filled in stays, whatever becomes of the task it came from.
+  if (missing !== null && offer?.from !== from)
+    return (
+      <Blank tone="problem" title={t("create.noOriginal", { reason: reasonOf(missing) })}>
+        <Link href="/new">{t("create.anew")}</Link>
+      </Blank>
+    );
+  if (problem !== null && offer?.from !== from)
     return <Blank tone="problem" title={t("create.problem", { reason: reasonOf(problem) })} />;
   if (offer?.from !== from) return <Blank title={t("create.kinds")} />;
   if (offer.kinds.length === 0)
@@ -59,14 +70,21 @@ export default function CreatePage(): ReactNode {
 function ChosenKind({ offer, wanted }: { offer: Offer; wanted: string | null }): ReactNode {
   const { t } = useTranslation();
   const { kinds, original } = offer;
-  const [name, setName] = useState(wanted ?? original?.kind ?? null);
+  const asked = wanted ?? original?.kind ?? null;
+  const [name, setName] = useState(asked);
   const kind =
     kinds.find((one) => one.name === name) ?? kinds.find((one) => one.default) ?? kinds[0];
   if (!kind) return null;
+  const isOther = name !== null && name === asked && kind.name !== name;
   return (
     <div className="page">
       <div className="page-head">
         <h1>{t("create.title")}</h1>
+        {isOther && (
+          <p className="problem" role="alert">
+            {t("create.noSuchKind", { kind: name })}
+          </p>
+        )}
       </div>
       <TaskForm
         key={kind.name}

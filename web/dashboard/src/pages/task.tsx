@@ -60,7 +60,7 @@ export default function TaskPage({ taskId }: { taskId: string }): ReactNode {
         <Note text={t("task.failure", { reason: reasonOf(failure) })} />
       )}
       <TaskHead record={record} task={task}>
-        <TaskActions record={record} task={task} />
+        {phase !== "deleted" && <TaskActions record={record} task={task} />}
       </TaskHead>
       <Spoken task={task} percent={percent ?? null} />
       <div className="task-columns">
