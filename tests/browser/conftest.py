@@ -27,6 +27,9 @@ GIVEN_UP = "WebSocket is closed before the connection is established"
 """What Chromium says where a page gives up a WebSocket that is still opening: after 20 s, or with
 the door that it used meanwhile."""
 
+KILLED = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+"""What Chromium says of requests to a server that was killed, by how far they were."""
+
 
 @dataclass
 class Visit:

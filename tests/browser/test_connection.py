@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import WebSocketRoute, expect
 
-from tests.browser.conftest import GIVEN_UP, NewVisit, Visit
+from tests.browser.conftest import GIVEN_UP, KILLED, NewVisit, Visit
 from tests.support.held_handshakes import held_handshakes
 from tests.support.server import ServerProcess
 
@@ -57,7 +57,7 @@ def test_a_websocket_that_opens_late_is_used_at_once(server: ServerProcess, visi
 def test_a_list_whose_server_is_gone_says_so_and_goes_on_when_it_is_back(
     own_server: ServerProcess, visit: Visit
 ) -> None:
-    visit.expected_complaints = ("ERR_CONNECTION_REFUSED",)
+    visit.expected_complaints = KILLED
     own_server.create("iterate")
     page = visit.open(own_server.url)
     expect(page.locator(".rows .row")).to_have_count(1)
@@ -118,7 +118,7 @@ def test_a_connection_that_is_given_up_is_said_until_somebody_tries_again(
 def test_what_could_not_be_read_meanwhile_is_read_when_the_connection_is_back(
     own_server: ServerProcess, visit: Visit
 ) -> None:
-    visit.expected_complaints = ("ERR_CONNECTION_REFUSED",)
+    visit.expected_complaints = KILLED
     page = visit.open(f"{own_server.url}/history")
     expect(page.get_by_text("No task has ended")).to_be_visible()
     own_server.kill()

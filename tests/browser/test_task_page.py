@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import NewVisit, Visit
+from tests.browser.conftest import KILLED, NewVisit, Visit
 from tests.browser.task_page import check_whole_log, overflow_px, rows, task_url, wait_for_lines
 from tests.support.server import ServerProcess
 
-REFUSED = "ERR_CONNECTION_REFUSED"
 PROBLEM = "the server responded with a status of"
 
 
@@ -180,7 +179,7 @@ def test_compressed_events_are_shown_as_the_others(
 
 
 def test_a_killed_server_loses_the_page_no_line(own_server: ServerProcess, visit: Visit) -> None:
-    visit.expected_complaints = (REFUSED,)
+    visit.expected_complaints = KILLED
     task_id = own_server.create("iterate", iterations=100_000, pause_s=0.005, log_every=5)
     page = visit.open(task_url(own_server, task_id))
     wait_for_lines(page, 50)
@@ -201,7 +200,7 @@ def test_a_killed_server_loses_the_page_no_line(own_server: ServerProcess, visit
 def test_a_restored_backup_is_said_and_shown(
     own_server: ServerProcess, visit: Visit, tmp_path: Path
 ) -> None:
-    visit.expected_complaints = (REFUSED,)
+    visit.expected_complaints = KILLED
     task_id = own_server.create("iterate", iterations=100_000, pause_s=0.005)
     database, backup = own_server.data / "taskpush.db", tmp_path / "backup.db"
     page = visit.open(task_url(own_server, task_id))
@@ -312,7 +311,7 @@ def test_older_lines_come_in_front_and_leave_what_is_read_where_it_is(
 def test_older_lines_are_read_after_their_server_was_killed_while_they_were(
     own_server: ServerProcess, visit: Visit
 ) -> None:
-    visit.expected_complaints = (REFUSED,)
+    visit.expected_complaints = KILLED
     task_id = own_server.create("iterate", iterations=2500)
     own_server.wait_over(task_id)
     held = _hold_older_lines(visit.page, after_pages=1)
