@@ -77,6 +77,35 @@ def test_a_list_whose_server_is_gone_says_so_and_goes_on_when_it_is_back(
     expect(page.locator(".rows .row")).to_have_count(2)
 
 
+def test_what_came_and_went_before_the_list_was_first_told_of_anything_is_in_it(
+    own_server: ServerProcess, visit: Visit
+) -> None:
+    held: list[tuple[WebSocketRoute, str | bytes]] = []
+    over = False
+
+    def relay(socket: WebSocketRoute) -> None:
+        to_server = socket.connect_to_server()
+
+        def pass_on(said: str | bytes) -> None:
+            if "subscribe" in str(said) and not over:
+                held.append((to_server, said))
+            else:
+                to_server.send(said)
+
+        socket.on_message(pass_on)
+
+    visit.page.route_web_socket("**", relay)
+    own_server.wait_over(own_server.create("iterate"))
+    page = visit.open(own_server.url)
+    expect(page.locator(".rows .row")).to_have_count(1)
+    expect(page.locator("#connection-text")).to_have_text("Live")
+    own_server.wait_over(own_server.create("iterate"))
+    over = True
+    for to_server, said in held:
+        to_server.send(said)
+    expect(page.locator(".rows .row")).to_have_count(2)
+
+
 def test_the_first_connection_is_said_and_does_not_stay(
     server: ServerProcess, visit: Visit
 ) -> None:

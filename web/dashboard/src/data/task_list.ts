@@ -34,7 +34,7 @@ export class TaskList extends Observable {
     for await (const item of client.feed("all", { signal })) {
       if (item.type === "change") this.#take(item.task_id, item.task);
       if (item.type === "reset") this.#forget();
-      if (item.type === "listed") this.listed = true;
+      if (item.type === "listed") this.#begin();
       this.changed();
     }
   }
@@ -78,12 +78,18 @@ export class TaskList extends Observable {
     this.changed();
   }
 
+  /** From now on the feed tells everything; what ended before that is in the pages. */
+  #begin(): void {
+    if (this.listed) return;
+    this.listed = true;
+    this.#lookAgain?.();
+  }
+
   /** The feed cannot say what changed: it tells anew what is active, and pages what is over. */
   #forget(): void {
     this.tasks.clear();
     this.deleted.clear();
     this.listed = false;
-    this.#lookAgain?.();
   }
 
   #take(taskId: string, task: Summary | null): void {
